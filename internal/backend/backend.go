@@ -1,0 +1,217 @@
+// Package backend is the contract between the orchestration in model and the devices that compute: the ops of one
+// GLM-4 step and the matrix formats that they take.
+//
+// A [Device] places weights, activations and KV caches in its memory. A [Stream] takes the ops of a step in order;
+// they are cut where a GPU needs a barrier, so one op is one dispatch on Metal and one function on the CPU. A step
+// is the same list of ops for prefill (n tokens) and decode (n = 1):
+//
+//	Embed, then per layer QKV, Attend, Out, AddNorm, GateUp, Down, AddNorm, then Head and Sample.
+//
+// Precision: activations, norms, scores, softmax and accumulators are float32. A quantised weight is exactly
+// scale·q + bias in the checkpoint's own scale and bias values.
+package backend
+
+import "fmt"
+
+// Format is how the numbers of a matrix or a KV cache are stored.
+type Format uint8
+
+// The formats. Q4 and Q8 are MLX's affine quantisation: unsigned 4- or 8-bit integers packed into little-endian
+// uint32s, lowest bits first, with one scale and one bias for each group of consecutive columns.
+const (
+	F32 Format = iota
+	F16
+	BF16
+	Q4
+	Q8
+)
+
+func (f Format) String() string {
+	switch f {
+	case F32:
+		return "f32"
+	case F16:
+		return "f16"
+	case BF16:
+		return "bf16"
+	case Q4:
+		return "q4"
+	case Q8:
+		return "q8"
+	}
+	return fmt.Sprintf("format %d", uint8(f))
+}
+
+// Bits is the width of one stored number, scales and biases not counted.
+func (f Format) Bits() int {
+	switch f {
+	case F32:
+		return 32
+	case F16, BF16:
+		return 16
+	case Q4:
+		return 4
+	case Q8:
+		return 8
+	}
+	return 0
+}
+
+// Quantised tells whether the numbers need scales and biases.
+func (f Format) Quantised() bool { return f == Q4 || f == Q8 }
+
+// MatrixData is a weight matrix of shape [Rows, Cols], row-major, in the bytes of the checkpoint. A device may read
+// the slices in place for as long as it is open, so their memory must outlive it.
+type MatrixData struct {
+	Name       string // for error messages
+	Rows, Cols int
+	Format     Format
+	Data       []byte // Rows·Cols·Bits/8 bytes
+
+	// For Q4 and Q8: Scales and Biases are [Rows, Cols/GroupSize] in ScaleFormat (F32, F16 or BF16).
+	GroupSize      int
+	Scales, Biases []byte
+	ScaleFormat    Format
+}
+
+// Check tells whether the sizes of the slices agree with the shape, so that a device can index without doubt.
+func (m *MatrixData) Check() error {
+	if m.Rows <= 0 || m.Cols <= 0 {
+		return fmt.Errorf("matrix %s: shape [%d, %d] must be positive", m.Name, m.Rows, m.Cols)
+	}
+	if want := m.Rows * m.Cols * m.Format.Bits() / 8; len(m.Data) != want {
+		return fmt.Errorf("matrix %s: %d bytes of %v for shape [%d, %d], expected %d", m.Name, len(m.Data), m.Format, m.Rows, m.Cols, want)
+	}
+	if !m.Format.Quantised() {
+		return nil
+	}
+	switch m.GroupSize {
+	case 32, 64, 128:
+	default:
+		return fmt.Errorf("matrix %s: group size %d, expected 32, 64 or 128", m.Name, m.GroupSize)
+	}
+	if m.Cols%m.GroupSize != 0 {
+		return fmt.Errorf("matrix %s: %d columns are no multiple of the group size %d", m.Name, m.Cols, m.GroupSize)
+	}
+	if m.ScaleFormat.Quantised() {
+		return fmt.Errorf("matrix %s: scales in %v, expected f32, f16 or bf16", m.Name, m.ScaleFormat)
+	}
+	want := m.Rows * (m.Cols / m.GroupSize) * m.ScaleFormat.Bits() / 8
+	if len(m.Scales) != want || len(m.Biases) != want {
+		return fmt.Errorf("matrix %s: %d bytes of scales and %d of biases, expected %d each", m.Name, len(m.Scales), len(m.Biases), want)
+	}
+	return nil
+}
+
+// Bytes is the memory that the matrix takes.
+func (m *MatrixData) Bytes() int64 { return int64(len(m.Data) + len(m.Scales) + len(m.Biases)) }
+
+// Attention is the geometry of the attention, equal in every layer.
+type Attention struct {
+	Heads, KVHeads int     // Heads is a multiple of KVHeads
+	HeadDim        int     // elements of one head
+	RotaryDims     int     // the first RotaryDims of a head are rotated, in interleaved pairs (0,1), (2,3), ...
+	RopeTheta      float64 // base of the rotary angles: pos·theta^(-2i/RotaryDims)
+}
+
+// Info says what a device is.
+type Info struct {
+	Backend string // "cpu" or "metal"
+	Device  string // the name that the system gives it
+	Memory  int64  // bytes that a model may use on it, 0 when unknown
+	Paged   bool   // mapped weights need not fit: the system pages them in and out
+}
+
+// A Device owns memory and runs streams. Its methods may be called from several goroutines; a Stream, and what it
+// reads and writes, belongs to one at a time.
+type Device interface {
+	Info() Info
+	NewMatrix(MatrixData) (Matrix, error)
+	NewVector([]float32) (Vector, error) // copied
+	NewBuffer(n int) (Buffer, error)     // n float32s, zero
+	NewTokens(n int) (Tokens, error)     // n ids, zero
+	NewCache(layers int, a Attention, f Format) (Cache, error)
+	NewStream() (Stream, error)
+	// Close frees everything that the device still holds.
+	Close() error
+}
+
+// A Matrix is a weight matrix in a device's memory.
+type Matrix interface{ Shape() (rows, cols int) }
+
+// A Vector is a norm weight or a bias in a device's memory.
+type Vector interface{ Len() int }
+
+// A Buffer holds activations, float32, in memory that the host can read after [Stream.Wait].
+type Buffer interface {
+	Floats() []float32
+	Close() error
+}
+
+// Tokens holds ids in memory that the host may write before [Stream.Submit] and read after [Stream.Wait].
+type Tokens interface {
+	IDs() []int32
+	Close() error
+}
+
+// A Cache holds the keys and values of one session, for all layers. Keys are stored after rotation.
+type Cache interface {
+	// Grow makes room for at least n tokens and keeps what is there.
+	Grow(n int) error
+	Cap() int     // tokens that fit
+	Bytes() int64 // memory in use
+	Close() error
+}
+
+// Norm is an RMS norm: x·weight / sqrt(mean(x²) + Eps).
+type Norm struct {
+	Weight Vector
+	Eps    float32
+}
+
+// Span is the part of the context that a step computes: N tokens from position Pos on.
+type Span struct{ Pos, N int }
+
+// QKV are the projections of one layer; the biases are nil where the checkpoint has none.
+type QKV struct {
+	Q, K, V             Matrix
+	QBias, KBias, VBias Vector
+}
+
+// Sampling says how [Stream.Sample] picks an id: the largest of logit/Temperature + Gumbel(Seed, Step, id) among the
+// first Valid ids, which draws from softmax(logits/Temperature); at Temperature 0 the largest logit, and of equals
+// the lowest id.
+type Sampling struct {
+	Temperature float32
+	Seed, Step  uint64
+	Valid       int // rows of the head from here on are padding
+}
+
+// A Stream takes the ops of one step. An op returns nothing: the first error is kept and returned by Submit or Wait,
+// and the ops after it do nothing. All matrices are [out, in]; n counts tokens, rows of a buffer are tokens.
+type Stream interface {
+	// Embed writes h[n, hidden] = rows of embed, and xn = norm(h).
+	Embed(h, xn Buffer, ids Tokens, n int, embed Matrix, norm Norm)
+	// QKV writes q[n, heads·dim] and the layer's keys and values at the span's positions into kv: product, bias, and
+	// for queries and keys the rotation.
+	QKV(q Buffer, kv Cache, layer int, xn Buffer, w *QKV, at Span)
+	// Attend writes a[n, heads·dim] = softmax(q·kᵀ/√dim)·v over the positions up to each token's own.
+	Attend(a, q Buffer, kv Cache, layer int, at Span)
+	// Out writes y[n, hidden] = a·wᵀ.
+	Out(y, a Buffer, w Matrix, n int)
+	// AddNorm does h += post(y), or h += y when post is nil, and writes xn = next(h).
+	AddNorm(h, xn, y Buffer, post *Norm, next Norm, n int)
+	// GateUp writes act[n, ffn] = silu(gate)·up; the first half of w's rows is gate, the second is up.
+	GateUp(act, xn Buffer, w Matrix, n int)
+	// Down writes y[n, hidden] = act·wᵀ.
+	Down(y, act Buffer, w Matrix, n int)
+	// Head writes logits[rows, vocab] for the tokens first, ..., first+rows-1 of xn.
+	Head(logits, xn Buffer, w Matrix, first, rows int)
+	// Sample picks an id from the first row of logits and writes it to out[at].
+	Sample(out Tokens, at int, logits Buffer, s Sampling)
+	// Submit starts what was taken since the last Submit. Streams of one device run in the order of their Submits.
+	Submit() error
+	// Wait returns when everything submitted has run.
+	Wait() error
+	Close() error
+}

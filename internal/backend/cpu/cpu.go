@@ -1,0 +1,140 @@
+// Package cpu is the backend in plain Go on all cores: the readable reference that the other devices are tested
+// against, and what runs where there is no Metal.
+//
+// An op runs when it is called, so Submit and Wait only report the first error. Each op is in the file of its name;
+// matrix.go holds the product that most of them share, pool.go the goroutines.
+package cpu
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+
+	"github.com/glm4-metal/glm4-metal/internal/backend"
+)
+
+// Device is the CPU.
+type Device struct {
+	pool *pool
+	info backend.Info
+}
+
+// Open starts a device with one worker a core that Go may use (GOMAXPROCS).
+func Open() *Device {
+	workers := runtime.GOMAXPROCS(0)
+	return &Device{
+		pool: newPool(workers),
+		info: backend.Info{
+			Backend: "cpu",
+			Device:  fmt.Sprintf("%s, %d cores", cpuName(), workers),
+			Memory:  physicalMemory(),
+			Paged:   true,
+		},
+	}
+}
+
+// Info implements [backend.Device].
+func (d *Device) Info() backend.Info { return d.info }
+
+// NewMatrix implements [backend.Device]; the data is read in place.
+func (d *Device) NewMatrix(m backend.MatrixData) (backend.Matrix, error) {
+	if err := m.Check(); err != nil {
+		return nil, err
+	}
+	return &matrix{m}, nil
+}
+
+// NewVector implements [backend.Device].
+func (d *Device) NewVector(v []float32) (backend.Vector, error) {
+	return vector(append([]float32(nil), v...)), nil
+}
+
+// NewBuffer implements [backend.Device].
+func (d *Device) NewBuffer(n int) (backend.Buffer, error) { return make(buffer, n), nil }
+
+// NewTokens implements [backend.Device].
+func (d *Device) NewTokens(n int) (backend.Tokens, error) { return make(tokens, n), nil }
+
+// NewStream implements [backend.Device].
+func (d *Device) NewStream() (backend.Stream, error) { return &stream{pool: d.pool}, nil }
+
+// Close implements [backend.Device]; it ends the workers.
+func (d *Device) Close() error {
+	d.pool.close()
+	return nil
+}
+
+type vector []float32
+
+func (v vector) Len() int { return len(v) }
+
+type buffer []float32
+
+func (b buffer) Floats() []float32 { return b }
+func (b buffer) Close() error      { return nil }
+
+type tokens []int32
+
+func (t tokens) IDs() []int32 { return t }
+func (t tokens) Close() error { return nil }
+
+// stream runs each op at once and keeps the first error.
+type stream struct {
+	pool *pool
+	rope rope
+	kv   []float32 // keys or values of a step before they go into the cache
+	err  error
+}
+
+func (s *stream) Submit() error { return s.err }
+
+func (s *stream) Wait() error {
+	err := s.err
+	s.err = nil
+	return err
+}
+
+func (s *stream) Close() error { return nil }
+
+var errForeign = errors.New("cpu: this object belongs to another device")
+
+// floats gives a buffer's first n numbers; too short or foreign a buffer becomes the stream's error.
+func (s *stream) floats(b backend.Buffer, n int) []float32 {
+	v, ok := b.(buffer)
+	switch {
+	case s.err != nil:
+		return nil
+	case !ok:
+		s.err = errForeign
+		return nil
+	case len(v) < n:
+		s.err = fmt.Errorf("cpu: buffer of %d floats, the op needs %d", len(v), n)
+		return nil
+	}
+	return v[:n]
+}
+
+// weights gives a matrix of this device.
+func (s *stream) weights(m backend.Matrix) *matrix {
+	w, ok := m.(*matrix)
+	if s.err == nil && !ok {
+		s.err = errForeign
+	}
+	return w
+}
+
+// vector gives the numbers of a norm weight or bias, which must be n.
+func (s *stream) vector(v backend.Vector, n int) []float32 {
+	w, ok := v.(vector)
+	switch {
+	case s.err != nil:
+		return nil
+	case !ok:
+		s.err = errForeign
+		return nil
+	case len(w) != n:
+		s.err = fmt.Errorf("cpu: vector of %d numbers, the op needs %d", len(w), n)
+		return nil
+	}
+	return w
+}

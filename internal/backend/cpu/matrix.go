@@ -1,0 +1,134 @@
+package cpu
+
+import (
+	"github.com/glm4-metal/glm4-metal/internal/backend"
+)
+
+// blockRows is how many rows are dequantised at a time and then multiplied with all tokens: 16 rows of the widest
+// GLM-4 matrix (13696) stay in a core's second-level cache.
+const blockRows = 16
+
+type matrix struct{ backend.MatrixData }
+
+func (m *matrix) Shape() (rows, cols int) { return m.Rows, m.Cols }
+
+// row writes the values of one row to dst[Cols].
+func (m *matrix) row(dst []float32, r int) {
+	width := m.Cols * m.Format.Bits() / 8
+	data := m.Data[r*width : (r+1)*width]
+	if !m.Format.Quantised() {
+		widen(dst, data, m.Format)
+		return
+	}
+	size := m.GroupSize
+	groups := m.Cols / size
+	scaleBytes := m.ScaleFormat.Bits() / 8
+	at := r * groups * scaleBytes
+	var scale, bias [1]float32
+	for g := range groups {
+		widen(scale[:], m.Scales[at:], m.ScaleFormat)
+		widen(bias[:], m.Biases[at:], m.ScaleFormat)
+		at += scaleBytes
+		out := dst[g*size : (g+1)*size]
+		if m.Format == backend.Q8 {
+			for i, q := range data[g*size : (g+1)*size] {
+				out[i] = affine(scale[0], q, bias[0])
+			}
+			continue
+		}
+		var values [16]float32 // all that a group can hold
+		for q := range values {
+			values[q] = affine(scale[0], byte(q), bias[0])
+		}
+		for i, b := range data[g*size/2 : (g+1)*size/2] {
+			out[2*i] = values[b&15]
+			out[2*i+1] = values[b>>4]
+		}
+	}
+}
+
+// affine rounds the product before the sum, as MLX does: the conversion forbids a fused multiply-add.
+func affine(scale float32, q byte, bias float32) float32 { return float32(scale*float32(q)) + bias }
+
+// multiply writes tile[n][hi-lo] = x[n][Cols] · the rows from lo to hi. Every number is summed in the same order
+// whatever n is, so a prompt gives the same result in one piece, in chunks and token by token.
+func (m *matrix) multiply(w *worker, x []float32, n, lo, hi int, tile []float32) {
+	cols, rows := m.Cols, hi-lo
+	values := grow(&w.rows, rows*cols)
+	for r := range rows {
+		m.row(values[r*cols:(r+1)*cols], lo+r)
+	}
+	t := 0
+	for ; t+4 <= n; t += 4 {
+		x0, x1, x2, x3 := x[t*cols:(t+1)*cols], x[(t+1)*cols:(t+2)*cols], x[(t+2)*cols:(t+3)*cols], x[(t+3)*cols:(t+4)*cols]
+		for r := range rows {
+			v := values[r*cols : (r+1)*cols]
+			tile[t*rows+r], tile[(t+1)*rows+r], tile[(t+2)*rows+r], tile[(t+3)*rows+r] = dot4(v, x0, x1, x2, x3)
+		}
+	}
+	for ; t < n; t++ {
+		xt, y := x[t*cols:(t+1)*cols], tile[t*rows:(t+1)*rows]
+		r := 0
+		for ; r+4 <= rows; r += 4 {
+			v := values[r*cols : (r+4)*cols]
+			y[r], y[r+1], y[r+2], y[r+3] = dot4(xt, v[:cols], v[cols:2*cols], v[2*cols:3*cols], v[3*cols:])
+		}
+		for ; r < rows; r++ {
+			y[r] = dot(values[r*cols:(r+1)*cols], xt)
+		}
+	}
+}
+
+// product writes y[n][Rows] = x[n][Cols] · mᵀ.
+func (s *stream) product(y, x []float32, m *matrix, n int) {
+	s.pool.run((m.Rows+blockRows-1)/blockRows, func(w *worker, task int) {
+		lo := task * blockRows
+		hi := min(lo+blockRows, m.Rows)
+		rows := hi - lo
+		tile := grow(&w.tile, n*rows)
+		m.multiply(w, x, n, lo, hi, tile)
+		for t := range n {
+			copy(y[t*m.Rows+lo:t*m.Rows+hi], tile[t*rows:(t+1)*rows])
+		}
+	})
+}
+
+// dot4 multiplies one vector with four that share its loads, each product summed in two lanes as dot does.
+func dot4(a, x0, x1, x2, x3 []float32) (y0, y1, y2, y3 float32) {
+	n := len(a)
+	x0, x1, x2, x3 = x0[:n], x1[:n], x2[:n], x3[:n]
+	var z0, z1, z2, z3 float32
+	i := 0
+	for ; i+2 <= n; i += 2 {
+		v, w := a[i], a[i+1]
+		y0 += v * x0[i]
+		y1 += v * x1[i]
+		y2 += v * x2[i]
+		y3 += v * x3[i]
+		z0 += w * x0[i+1]
+		z1 += w * x1[i+1]
+		z2 += w * x2[i+1]
+		z3 += w * x3[i+1]
+	}
+	if i < n {
+		y0 += a[i] * x0[i]
+		y1 += a[i] * x1[i]
+		y2 += a[i] * x2[i]
+		y3 += a[i] * x3[i]
+	}
+	return y0 + z0, y1 + z1, y2 + z2, y3 + z3
+}
+
+func dot(a, b []float32) float32 {
+	b = b[:len(a)]
+	var y, z float32
+	i := 0
+	for ; i+2 <= len(a); i += 2 {
+		y += a[i] * b[i]
+		z += a[i+1] * b[i+1]
+	}
+	if i < len(a) {
+		y += a[i] * b[i]
+	}
+	return y + z
+}
