@@ -1,0 +1,174 @@
+// Package loader turns a folder that holds a GLM-4 checkpoint into named, checked tensors.
+//
+// It reads what the hub publishes: config.json of the glm4, glm and chatglm families, weights in safetensors files (one, or several
+// with an index) that are bf16, f16, f32 or packed by MLX's affine quantisation. Files are mapped, not read, so that opening
+// a checkpoint costs its headers and a weight's page is only touched by whoever uses it. Whatever the family, modules go by
+// the names that transformers gives them in its glm and glm4 models.
+//
+//	c, err := loader.Open("GLM-4-9B-0414-4bit")
+//	if err != nil {
+//		return err // names the file, the field or tensor, what was found and what was expected
+//	}
+//	defer c.Close()
+//	q, err := c.Matrix("model.layers.0.self_attn.q_proj")
+//	norm, err := c.Vector("model.norm.weight")
+//
+// The package knows bytes and shapes but no device.
+package loader
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Checkpoint is an opened checkpoint. Its methods may be called from several goroutines, except Close.
+type Checkpoint struct {
+	Dir    string // the folder, or the name given to OpenFS
+	Config Config
+
+	fsys     fs.FS
+	regions  [][]byte          // one mapping a file
+	stored   map[string]Tensor // by the name in the files
+	matrices map[string]Matrix // by canonical module name
+	vectors  map[string]Tensor // by canonical tensor name
+	unused   []Tensor
+}
+
+// Open opens the checkpoint in a folder. It reads config.json and the headers of the safetensors files, maps those files read-only and
+// checks everything that can be checked without touching the pages of the weights: each tensor that the config implies is
+// there, with the right shape and type. A file must not be truncated while it is mapped.
+func Open(dir string) (*Checkpoint, error) {
+	if err := checkFolder(dir); err != nil {
+		return nil, err
+	}
+	return open(filepath.Clean(dir), os.DirFS(dir), func(name string) ([]byte, error) {
+		return mapFile(filepath.Join(dir, filepath.FromSlash(name)))
+	})
+}
+
+// OpenFS opens a checkpoint whose files are not on disk, such as an embedded one. They are read into memory that, like a mapping,
+// begins on a page and lives until Close. name stands for the folder in errors.
+func OpenFS(fsys fs.FS, name string) (*Checkpoint, error) {
+	return open(name, fsys, func(file string) ([]byte, error) {
+		return readAligned(name+"/"+file, fsys, file)
+	})
+}
+
+func open(dir string, fsys fs.FS, load func(name string) ([]byte, error)) (_ *Checkpoint, err error) {
+	c := &Checkpoint{Dir: dir, fsys: fsys, stored: map[string]Tensor{}}
+	defer func() {
+		if err != nil {
+			c.Close()
+		}
+	}()
+	if c.Config, err = readConfig(dir, fsys); err != nil {
+		return nil, explainNoConfig(dir, fsys, err)
+	}
+	files, index, err := weightFiles(dir, fsys)
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
+		region, err := load(file)
+		if err != nil {
+			if index != nil && errors.Is(err, fs.ErrNotExist) {
+				return nil, fmt.Errorf("%s/%s: the file is missing, but %s names it as one of %d; download it", dir, file, indexName, len(files))
+			}
+			return nil, err
+		}
+		c.regions = append(c.regions, region)
+		if isLFSPointer(region) {
+			return nil, lfsError(dir + "/" + file)
+		}
+		tensors, err := readHeader(file, region)
+		if err != nil {
+			return nil, fmt.Errorf("%s/%s: %w", dir, file, err)
+		}
+		for _, t := range tensors {
+			if other, ok := c.stored[t.Name]; ok {
+				return nil, fmt.Errorf("%s: tensor %s is both in %s and in %s", dir, quote(t.Name), other.File, file)
+			}
+			c.stored[t.Name] = t
+		}
+	}
+	if err := checkIndex(dir, index, c.stored); err != nil {
+		return nil, err
+	}
+	if err := c.resolve(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Close unmaps the files. Every Tensor and Matrix of the checkpoint is invalid afterwards: reading its bytes faults.
+func (c *Checkpoint) Close() error {
+	var errs []error
+	for _, r := range c.regions {
+		errs = append(errs, unix.Munmap(r))
+	}
+	c.regions, c.stored, c.matrices, c.vectors, c.unused = nil, nil, nil, nil, nil
+	return errors.Join(errs...)
+}
+
+// FS returns the checkpoint's folder, for its tokenizer and templates.
+func (c *Checkpoint) FS() fs.FS { return c.fsys }
+
+// Has reports whether the model has a tensor, by its canonical name such as "model.layers.0.self_attn.q_proj.bias". A tied lm_head has none.
+func (c *Checkpoint) Has(name string) bool {
+	if _, ok := c.vectors[name]; ok {
+		return true
+	}
+	if module, ok := strings.CutSuffix(name, ".weight"); ok {
+		m, ok := c.matrices[module]
+		return ok && m.Name == module
+	}
+	return false
+}
+
+// Tensors returns all tensors as they stand in the files, sorted by name.
+func (c *Checkpoint) Tensors() []Tensor {
+	tensors := make([]Tensor, 0, len(c.stored))
+	for _, t := range c.stored {
+		tensors = append(tensors, t)
+	}
+	sortByName(tensors)
+	return tensors
+}
+
+// Unused returns the tensors that the model has no use for, sorted by name, such as ChatGLM's rotary_pos_emb.inv_freq.
+func (c *Checkpoint) Unused() []Tensor { return slices.Clone(c.unused) }
+
+func sortByName(tensors []Tensor) {
+	slices.SortFunc(tensors, func(a, b Tensor) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// Bytes returns the size of all tensors.
+func (c *Checkpoint) Bytes() int64 {
+	var n int64
+	for _, t := range c.stored {
+		n += int64(len(t.Data))
+	}
+	return n
+}
+
+// Mapped returns the memory of the files, one region each, headers included. Each begins on a page, every tensor's Data lies in one,
+// and they are read-only and valid until Close.
+func (c *Checkpoint) Mapped() [][]byte { return slices.Clone(c.regions) }
+
+// Aligned reports whether every tensor begins at a multiple of n bytes, n at most a page, so that a device can use it in place.
+func (c *Checkpoint) Aligned(n int) bool {
+	for _, t := range c.stored {
+		if t.Offset%int64(n) != 0 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,79 @@
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// mapFile maps a whole file, read-only and shared, without touching its pages.
+func mapFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, readError(path, err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, readError(path, err)
+	}
+	defer f.Close()
+	if info.Size() == 0 {
+		return nil, fmt.Errorf("%s: the file is empty; download it again", path)
+	}
+	if info.Size() > math.MaxInt {
+		return nil, fmt.Errorf("%s: the file is too large to map on this machine", path)
+	}
+	data, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("%s: cannot be mapped into memory: %w", path, err)
+	}
+	return data, nil
+}
+
+// readAligned reads a file that cannot be mapped into memory that, like a mapping, begins on a page and is later unmapped.
+func readAligned(path string, fsys fs.FS, name string) ([]byte, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, readError(path, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, readError(path, err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file", path)
+	}
+	if info.Size() <= 0 {
+		return nil, fmt.Errorf("%s: the file is empty; download it again", path)
+	}
+	data, err := unix.Mmap(-1, 0, int(info.Size()), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return nil, fmt.Errorf("%s: no memory for its %d bytes: %w", path, info.Size(), err)
+	}
+	if _, err := io.ReadFull(f, data); err != nil {
+		unix.Munmap(data)
+		return nil, fmt.Errorf("%s: cannot be read: %w", path, err)
+	}
+	return data, nil
+}
+
+// readError names the file once, says what to do where that is known, and keeps the cause for errors.Is.
+func readError(path string, err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%s: %w; make it readable (chmod u+r)", path, err)
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}

@@ -1,0 +1,53 @@
+package loader
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+)
+
+// ChatTemplate returns the checkpoint's Jinja chat template: chat_template.jinja, or else the chat_template of tokenizer_config.json,
+// of a list of named ones that called "default". It returns "" when there is none.
+func (c *Checkpoint) ChatTemplate() (string, error) {
+	const jinja, config = "chat_template.jinja", "tokenizer_config.json"
+	text, err := readSmall(c.Dir, c.fsys, jinja)
+	if err == nil {
+		return string(text), nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	data, err := readSmall(c.Dir, c.fsys, config)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	f, err := parseFields(c.Dir+"/"+config, data)
+	if err != nil {
+		return "", err
+	}
+	if !f.has("chat_template") {
+		return "", nil
+	}
+	var one string
+	if json.Unmarshal(f.values["chat_template"], &one) == nil {
+		return one, nil
+	}
+	var named []struct{ Name, Template string }
+	if json.Unmarshal(f.values["chat_template"], &named) != nil {
+		f.fail("chat_template", "a string or a list of {name, template}")
+		return "", f.err
+	}
+	var names []string
+	for _, t := range named {
+		if t.Name == "default" {
+			return t.Template, nil
+		}
+		names = append(names, t.Name)
+	}
+	return "", fmt.Errorf("%s: chat_template has no template called default, only %s", f.file, clip(strings.Join(names, ", ")))
+}
