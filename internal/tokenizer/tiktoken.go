@@ -1,0 +1,106 @@
+package tokenizer
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"strconv"
+)
+
+// glmSpecials follow the ranks of tokenizer.model in this order. Source: tokenization_chatglm.py of glm-4-9b-chat.
+var glmSpecials = []string{
+	"<|endoftext|>", "[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>", "<|system|>", "<|user|>", "<|assistant|>",
+	"<|observation|>", "<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>",
+}
+
+// maxTiktokenToken bounds the work of impliedMerges. The longest real tokens have some 100 bytes.
+const maxTiktokenToken = 1024
+
+// parseTiktokenModel reads GLM-4's original tokenizer.model: a line for each token, its bytes in base64, a space, and
+// its rank, which is its id. Merges are not listed: any two tokens that make a third merge, the one of lowest rank first.
+// Source: load_tiktoken_bpe of https://github.com/openai/tiktoken
+func parseTiktokenModel(data []byte) (*Tokenizer, error) {
+	builder := &vocabularyBuilder{text: make([]byte, 0, len(data)/2), special: map[int32]bool{}}
+	for number := 1; len(data) > 0; number++ {
+		var line []byte
+		line, data, _ = bytes.Cut(data, []byte("\n"))
+		line = bytes.TrimSuffix(line, []byte("\r"))
+		if len(line) == 0 {
+			continue
+		}
+		if err := addTiktokenLine(builder, line); err != nil {
+			return nil, fmt.Errorf("line %d: %w", number, err)
+		}
+	}
+	ranks := len(builder.spans)
+	if ranks == 0 {
+		return nil, fmt.Errorf("the file is empty; download it again")
+	}
+	t := &Tokenizer{
+		wholeFirst: true,
+		splitter:   newSplitter(3),
+		added:      &addedTokens{ids: map[string]int32{}, special: map[int32]bool{}},
+	}
+	for i, name := range glmSpecials {
+		id := int32(ranks + i)
+		start := len(builder.text)
+		builder.text = append(builder.text, name...)
+		if err := builder.add(int(id), start); err != nil {
+			return nil, err
+		}
+		builder.special[id] = true
+		t.added.ids[name], t.added.special[id] = id, true
+		t.added.raw.add(name, id)
+	}
+	t.prefix = []int32{t.added.ids["[gMASK]"], t.added.ids["<sop>"]}
+	var err error
+	if t.vocabulary, err = builder.build(); err != nil {
+		return nil, err
+	}
+	if t.merges, err = impliedMerges(t.vocabulary, ranks); err != nil {
+		return nil, err
+	}
+	t.reachable = newReachability(t.Size())
+	return t, nil
+}
+
+func addTiktokenLine(b *vocabularyBuilder, line []byte) error {
+	encoded, rank, ok := bytes.Cut(line, []byte(" "))
+	if !ok {
+		return fmt.Errorf("%.40q; expected a token in base64, a space and its rank (a SentencePiece model is not supported)", line)
+	}
+	id, err := strconv.ParseUint(string(rank), 10, 31)
+	if err != nil {
+		return fmt.Errorf("rank %.40q; expected an integer of at least 0", rank)
+	}
+	start := len(b.text)
+	text, err := base64.StdEncoding.AppendDecode(b.text, encoded)
+	if err != nil {
+		return fmt.Errorf("token %.40q is not base64: %w", encoded, err)
+	}
+	if len(text)-start > maxTiktokenToken {
+		return fmt.Errorf("token of %d bytes; at most %d are supported", len(text)-start, maxTiktokenToken)
+	}
+	b.text = text
+	return b.add(int(id), start)
+}
+
+// impliedMerges finds the pairs of tokens that make up another.
+func impliedMerges(v *vocabulary, ranks int) (*merges, error) {
+	var pairs []mergePair
+	results := make([]int32, ranks)
+	for id := range int32(ranks) {
+		results[id] = id
+		token := v.token(id)
+		for i := 1; i < len(token); i++ {
+			left, ok := v.lookup(token[:i])
+			if !ok {
+				continue
+			}
+			if right, ok := v.lookup(token[i:]); ok {
+				pairs = append(pairs, mergePair{left, right, uint32(id)})
+			}
+		}
+	}
+	return newMerges(pairs, results, v)
+}
