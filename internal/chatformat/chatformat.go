@@ -1,0 +1,199 @@
+// Package chatformat turns a conversation into the prompt text of a GLM-4 model and the model's reply back into text, reasoning and tool
+// calls. It works on text alone: it knows no tokenizer, no model and no history.
+//
+// A Format is one way of writing prompts. The three families have renderers of their own:
+//
+//	glm-4-9b-chat   glm4chat.go   tools ride on a message
+//	glm-4-0414      glm4.go       tools, then every system message, then the rest
+//	glm-z1-0414     glmz1.go      the same, with reasoning: the prompt ends inside <think>
+//
+// ByName picks one by name, Detect by a checkpoint's own chat template, and FromTemplate renders any other that jinjacheck.go lets through:
+//
+//	f, err := chatformat.Detect(template, chatformat.Tokens{Special: specials})
+//	prompt, err := f.Render([]chatformat.Message{{Role: chatformat.User, Content: "你好"}}, chatformat.Options{AddGenerationPrompt: true})
+//	p := f.NewParser(nil, "")
+//	for piece := range reply { use(p.Write(piece)) }
+//	use(p.Close())
+//
+// A prompt is a list of segments, so that a control token is never made from text that a user typed.
+package chatformat
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Role says who speaks in a Message.
+type Role string
+
+// The roles of the GLM-4 templates. "tool", OpenAI's name for an observation, is accepted wherever a role is read.
+const (
+	System      Role = "system"
+	User        Role = "user"
+	Assistant   Role = "assistant"
+	Observation Role = "observation"
+
+	toolRole Role = "tool"
+)
+
+// Message is one turn of a conversation.
+type Message struct {
+	Role    Role
+	Content string
+	// Reasoning is what the model thought before Content. The GLM-4 prompts leave it out of the history.
+	Reasoning string
+	// Metadata is printed behind the role's token; on an assistant message it is the name of the tool that Content calls.
+	Metadata string
+	// ToolCalls (assistant only) are rendered behind Content, each as an assistant turn of its own: metadata Name, content Arguments.
+	ToolCalls []ToolCall
+	// Tools is glm-4-9b-chat's item['tools']; nil and empty differ there. The other families ignore it.
+	Tools []Tool
+}
+
+// Segment is a piece of a prompt.
+type Segment struct {
+	Text string
+	// Special is true when Text is exactly one control token, such as <|user|>. In any other segment nothing is a control token, whatever it looks like.
+	Special bool
+}
+
+// Prompt is a rendered conversation.
+type Prompt []Segment
+
+// String returns the prompt as transformers' apply_chat_template(tokenize=False) renders it.
+func (p Prompt) String() string {
+	var b strings.Builder
+	for _, s := range p {
+		b.WriteString(s.Text)
+	}
+	return b.String()
+}
+
+func (p *Prompt) special(token string) { *p = append(*p, Segment{Text: token, Special: true}) }
+
+func (p *Prompt) text(s string) {
+	if s == "" {
+		return
+	}
+	if n := len(*p); n > 0 && !(*p)[n-1].Special {
+		(*p)[n-1].Text += s
+		return
+	}
+	*p = append(*p, Segment{Text: s})
+}
+
+// Options are the choices of one rendering.
+type Options struct {
+	// AddGenerationPrompt ends the prompt where the assistant's answer begins.
+	AddGenerationPrompt bool
+	// Tools are declared to the model. glm-4-9b-chat, whose template reads tools from messages only, gets them in front of the conversation.
+	Tools []Tool
+	// ForceTool makes the model call this declared tool: the prompt ends behind an assistant turn's NAME line. It implies AddGenerationPrompt.
+	ForceTool string
+}
+
+// Format writes prompts and reads replies. Implementations are safe for concurrent use.
+type Format interface {
+	// Name is a family's name, or the name given to FromTemplate.
+	Name() string
+	// Render writes the prompt. It fails on an empty conversation, an unknown role, tool calls outside an assistant message, or an undeclared
+	// ForceTool; a template may refuse a conversation for reasons of its own.
+	Render(messages []Message, o Options) (Prompt, error)
+	// NewParser reads one reply to a prompt with these tools (see DeclaredTools) and this Options.ForceTool.
+	NewParser(tools []Tool, forceTool string) *Parser
+}
+
+// Names lists the families that ByName knows.
+func Names() []string { return []string{glm4ChatName, glm4Name, glmZ1Name} }
+
+// ByName returns a family's renderer.
+func ByName(name string) (Format, error) {
+	switch name {
+	case glm4ChatName:
+		return glm4Chat{persona: glm4ChatPersona}, nil
+	case glm4Name:
+		return glm4{}, nil
+	case glmZ1Name:
+		return glmZ1{persona: glmZ1Persona}, nil
+	}
+	return nil, fmt.Errorf("unknown chat format %q: use one of %s, or a template file", name, strings.Join(Names(), ", "))
+}
+
+// DeclaredTools returns the tools that a conversation declares, those of o first, each name once.
+func DeclaredTools(messages []Message, o Options) []Tool {
+	var all []Tool
+	seen := map[string]bool{}
+	add := func(tools []Tool) {
+		for _, t := range tools {
+			if !seen[t.Name] {
+				seen[t.Name] = true
+				all = append(all, t)
+			}
+		}
+	}
+	add(o.Tools)
+	for _, m := range messages {
+		add(m.Tools)
+	}
+	return all
+}
+
+// turns checks a conversation and spells it the way the GLM-4 templates want it: "tool" becomes observation, and every tool call an assistant turn with metadata.
+func turns(messages []Message, o Options) ([]Message, error) {
+	if err := checkConversation(messages, o); err != nil {
+		return nil, err
+	}
+	var out []Message
+	for _, m := range messages {
+		if m.Role == toolRole {
+			m.Role = Observation
+		}
+		calls := m.ToolCalls
+		m.ToolCalls = nil
+		if len(calls) == 0 || m.Content != "" || m.Tools != nil {
+			out = append(out, m)
+		}
+		for _, c := range calls {
+			out = append(out, Message{Role: Assistant, Metadata: c.Name, Content: c.arguments()})
+		}
+	}
+	return out, nil
+}
+
+func checkConversation(messages []Message, o Options) error {
+	if len(messages) == 0 {
+		return errors.New("conversation is empty: at least one message is needed")
+	}
+	for i, m := range messages {
+		switch m.Role {
+		case System, User, Assistant, Observation, toolRole:
+		default:
+			return fmt.Errorf("messages[%d]: unknown role %q: use system, user, assistant, observation or tool", i, m.Role)
+		}
+		if len(m.ToolCalls) > 0 && m.Role != Assistant {
+			return fmt.Errorf("messages[%d]: tool calls on role %q: only an assistant message may hold them", i, m.Role)
+		}
+		for j, c := range m.ToolCalls {
+			if c.Name == "" || strings.ContainsAny(c.Name, "\r\n") {
+				return fmt.Errorf("messages[%d]: tool call %d has the name %q: expected one line", i, j, c.Name)
+			}
+		}
+	}
+	if o.ForceTool != "" && !hasTool(DeclaredTools(messages, o), o.ForceTool) {
+		return fmt.Errorf("forced tool %q is not declared: declare it among the tools, or force another", o.ForceTool)
+	}
+	return nil
+}
+
+// generationPrompt ends a prompt with the assistant's token and, for a forced tool, the tool's name line; think is what a reasoning model gets instead of the latter.
+func (p *Prompt) generationPrompt(o Options, nameEnd, think string) {
+	switch {
+	case o.ForceTool != "":
+		p.special("<|assistant|>")
+		p.text(o.ForceTool + nameEnd)
+	case o.AddGenerationPrompt:
+		p.special("<|assistant|>")
+		p.text(think)
+	}
+}
