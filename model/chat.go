@@ -1,0 +1,244 @@
+package model
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"slices"
+
+	"github.com/glm4-metal/glm4-metal/internal/chatformat"
+	"github.com/glm4-metal/glm4-metal/loader"
+)
+
+// The parts of a conversation.
+type (
+	// Message is one turn: Role, Content, and for an assistant's turn Reasoning and ToolCalls.
+	Message = chatformat.Message
+	// Role says who speaks.
+	Role = chatformat.Role
+	// Tool is a function that the model may call; ParseTools reads them from JSON.
+	Tool = chatformat.Tool
+	// ToolCall is the model's wish to call a tool: Name, and Arguments as JSON text.
+	ToolCall = chatformat.ToolCall
+	// Delta is a piece of an answer, exactly one of Text, Reasoning and Call.
+	Delta = chatformat.Delta
+)
+
+// The roles. An observation is the result of a tool call.
+const (
+	RoleSystem      = chatformat.System
+	RoleUser        = chatformat.User
+	RoleAssistant   = chatformat.Assistant
+	RoleObservation = chatformat.Observation
+)
+
+// ParseTools reads a JSON array of tools, each {"type": "function", "function": {...}} or the bare function.
+func ParseTools(data []byte) ([]Tool, error) { return chatformat.ParseTools(data) }
+
+// Chat is a conversation: its messages, and a session that remembers what has been computed of them. It is for one
+// goroutine at a time. Close it to free the session's cache.
+type Chat struct {
+	m        *Model
+	session  *Session
+	system   string
+	tools    []Tool
+	options  Options
+	messages []Message
+	result   Result
+}
+
+// ChatOption sets up a chat.
+type ChatOption func(*Chat)
+
+// System puts a system message in front of the conversation.
+func System(text string) ChatOption { return func(c *Chat) { c.system = text } }
+
+// Tools declares the tools that the model may call.
+func Tools(tools ...Tool) ChatOption { return func(c *Chat) { c.tools = tools } }
+
+// Generation sets how answers are generated.
+func Generation(o Options) ChatOption { return func(c *Chat) { c.options = o } }
+
+// NewChat starts a conversation. Whether the checkpoint has a chat template shows at the first answer.
+func (m *Model) NewChat(options ...ChatOption) *Chat {
+	c := &Chat{m: m, session: m.NewSession()}
+	for _, option := range options {
+		option(c)
+	}
+	c.Clear()
+	return c
+}
+
+// Send adds the user's message and streams the answer, which joins the history when the loop ends, also when it was
+// cut short. Where not even a beginning of an answer came, the user's message is taken back.
+func (c *Chat) Send(ctx context.Context, text string) iter.Seq2[Delta, error] {
+	return func(yield func(Delta, error) bool) {
+		before := len(c.messages)
+		c.Add(Message{Role: RoleUser, Content: text})
+		c.Reply(ctx)(yield)
+		if len(c.messages) == before+1 {
+			c.messages = c.messages[:before]
+		}
+	}
+}
+
+// Reply streams an answer to the history as it stands, for instance after Add has put in the results of tool calls.
+func (c *Chat) Reply(ctx context.Context) iter.Seq2[Delta, error] {
+	return func(yield func(Delta, error) bool) {
+		c.result = Result{FinishReason: FinishError, StopToken: -1}
+		_, ids, err := c.m.Prompt(c.messages, c.tools)
+		if err != nil {
+			yield(Delta{}, err)
+			return
+		}
+		answer := Message{Role: RoleAssistant}
+		parser := c.m.format.NewParser(chatformat.DeclaredTools(c.messages, chatformat.Options{Tools: c.tools}), "")
+		listening := true
+		say := func(deltas []Delta) bool {
+			for _, d := range deltas {
+				answer.Add(d)
+				listening = listening && yield(d, nil)
+			}
+			return listening
+		}
+		next, _ := c.m.tokenizer.Special("<|assistant|>")
+		for tok, failed := range c.session.GenerateTokens(ctx, ids, c.options) {
+			if err = failed; err != nil {
+				break
+			}
+			deltas := parser.Write(tok.Text)
+			if tok.ID == next {
+				deltas = append(deltas, parser.Boundary()...)
+			}
+			if !say(deltas) {
+				break
+			}
+		}
+		say(parser.Close())
+		c.result = c.session.Result()
+		if len(answer.ToolCalls) > 0 && c.result.FinishReason == FinishStop {
+			c.result.FinishReason = FinishToolCalls
+		}
+		if answer.Content != "" || answer.Reasoning != "" || len(answer.ToolCalls) > 0 || err == nil {
+			c.messages = append(c.messages, answer)
+		}
+		if err != nil && listening {
+			yield(Delta{}, err)
+		}
+	}
+}
+
+// Regenerate takes the last answer back and streams another one. A seed in the options gives the same again.
+func (c *Chat) Regenerate(ctx context.Context) iter.Seq2[Delta, error] {
+	return func(yield func(Delta, error) bool) {
+		n := len(c.messages)
+		for n > 0 && c.messages[n-1].Role == RoleAssistant {
+			n--
+		}
+		if n == 0 || c.messages[n-1].Role == RoleSystem {
+			yield(Delta{}, errors.New("there is no question to answer again"))
+			return
+		}
+		c.messages = c.messages[:n]
+		c.Reply(ctx)(yield)
+	}
+}
+
+// Add puts messages at the end of the history without an answer.
+func (c *Chat) Add(messages ...Message) { c.messages = append(c.messages, messages...) }
+
+// Messages gives the history, the system message first if there is one.
+func (c *Chat) Messages() []Message { return slices.Clone(c.messages) }
+
+// SetMessages replaces the history, system message and all.
+func (c *Chat) SetMessages(messages []Message) { c.messages = slices.Clone(messages) }
+
+// SetSystem sets the system message for the messages so far and to come; "" removes it.
+func (c *Chat) SetSystem(text string) {
+	c.system = text
+	rest := slices.DeleteFunc(c.messages, func(m Message) bool { return m.Role == RoleSystem })
+	c.Clear()
+	c.Add(rest...)
+}
+
+// Clear forgets everything but the system message.
+func (c *Chat) Clear() {
+	c.messages = nil
+	if c.system != "" {
+		c.Add(Message{Role: RoleSystem, Content: c.system})
+	}
+}
+
+// Options gives what SetOptions or Generation set.
+func (c *Chat) Options() Options { return c.options }
+
+// SetOptions changes how the next answers are generated.
+func (c *Chat) SetOptions(o Options) { c.options = o }
+
+// Session is the chat's session, for its length and its cache's size.
+func (c *Chat) Session() *Session { return c.session }
+
+// Result tells about the last answer, once its loop has ended.
+func (c *Chat) Result() Result { return c.result }
+
+// Close frees the session.
+func (c *Chat) Close() error { return c.session.Close() }
+
+// Prompt renders messages as the model's family wants them, up to where the assistant's answer begins: the text, and
+// its ids. What looks like a control token inside a message is encoded as ordinary text.
+func (m *Model) Prompt(messages []Message, tools []Tool) (string, []int32, error) {
+	if m.format == nil {
+		return "", nil, m.noFormat
+	}
+	prompt, err := m.format.Render(messages, chatformat.Options{AddGenerationPrompt: true, Tools: tools})
+	if err != nil {
+		return "", nil, err
+	}
+	var ids []int32
+	for _, s := range prompt {
+		if !s.Special {
+			ids = m.tokenizer.AppendEncode(ids, s.Text)
+			continue
+		}
+		id, ok := m.tokenizer.Special(s.Text)
+		if !ok {
+			return "", nil, fmt.Errorf("the chat template writes %s, which the tokenizer of %s does not have", s.Text, m.checkpoint.Dir)
+		}
+		ids = append(ids, id)
+	}
+	return prompt.String(), ids, nil
+}
+
+// Encode gives the ids of plain text behind the tokenizer's prefix ([gMASK]<sop>), as Session.Generate uses them.
+func (m *Model) Encode(text string) []int32 {
+	return m.tokenizer.AppendEncode(slices.Clone(m.tokenizer.Prefix()), text)
+}
+
+// Decode gives the text of ids, control tokens as their names.
+func (m *Model) Decode(ids []int32) string { return m.tokenizer.Decode(ids) }
+
+// chatFormat decides how to write prompts: as the override says, which is a family or a file, or else by the
+// checkpoint's own template.
+func chatFormat(c *loader.Checkpoint, override string, special []string) (chatformat.Format, error) {
+	tokens := chatformat.Tokens{Special: special}
+	if override != "" {
+		if slices.Contains(chatformat.Names(), override) {
+			return chatformat.ByName(override)
+		}
+		text, err := os.ReadFile(override)
+		if err != nil {
+			return nil, fmt.Errorf("--chat-template %s is neither a family (%v) nor a file: %w", override, chatformat.Names(), err)
+		}
+		return chatformat.FromTemplate(override, string(text), tokens)
+	}
+	text, err := c.ChatTemplate()
+	if err != nil {
+		return nil, err
+	}
+	if text == "" {
+		return nil, fmt.Errorf("%s has no chat template; name its family or a file with --chat-template, or generate from plain text (--raw)", c.Dir)
+	}
+	return chatformat.Detect(text, tokens)
+}

@@ -1,0 +1,270 @@
+package model
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/cpu"
+	"github.com/glm4-metal/glm4-metal/internal/chatformat"
+	"github.com/glm4-metal/glm4-metal/internal/demo"
+	"github.com/glm4-metal/glm4-metal/internal/tokenizer"
+	"github.com/glm4-metal/glm4-metal/loader"
+)
+
+// Model is a checkpoint on a device. Its methods may be called from several goroutines.
+type Model struct {
+	name       string
+	config     loader.Config
+	checkpoint *loader.Checkpoint
+	device     backend.Device
+	weights    weights
+	kvFormat   backend.Format
+	context    int // most tokens of a session
+	chunk      int // most tokens of one prefill step
+	memory     Memory
+	loadTime   time.Duration
+
+	tokenizer *tokenizer.Tokenizer
+	vocab     int // ids below are real tokens, the head's rows from here on are padding
+	stops     map[int32]bool
+	format    chatformat.Format // nil when the checkpoint has no chat template
+	noFormat  error             // why
+
+	mu      sync.Mutex // one step at a time: the scratch is shared
+	scratch scratch
+	closed  bool
+}
+
+// LoadOption changes how a model is loaded.
+type LoadOption func(*loadOptions)
+
+type loadOptions struct {
+	backend      string
+	maxContext   int
+	kvBits       int
+	chunk        int
+	chatTemplate string
+}
+
+// Backend chooses the device: "cpu", "metal", or "auto" (the default), which is the fastest that there is.
+func Backend(name string) LoadOption { return func(o *loadOptions) { o.backend = name } }
+
+// MaxContext limits the tokens of a session, prompt and answer together, below the checkpoint's own limit; 0 leaves that.
+func MaxContext(tokens int) LoadOption { return func(o *loadOptions) { o.maxContext = tokens } }
+
+// KVBits sets the width of the numbers in the KV cache, 16 or 32; 0 chooses 32 for float32 checkpoints, 16 for others.
+func KVBits(bits int) LoadOption { return func(o *loadOptions) { o.kvBits = bits } }
+
+// PrefillChunk sets how many tokens of a prompt are computed in one step; 0 chooses 512. A generation can be
+// cancelled between chunks.
+func PrefillChunk(tokens int) LoadOption { return func(o *loadOptions) { o.chunk = tokens } }
+
+// ChatTemplate replaces the checkpoint's chat template: a family ("glm-4-9b-chat", "glm-4-0414", "glm-z1-0414") or
+// the path of a Jinja file.
+func ChatTemplate(nameOrFile string) LoadOption {
+	return func(o *loadOptions) { o.chatTemplate = nameOrFile }
+}
+
+// Load opens a checkpoint: a folder with config.json, safetensors files and a tokenizer, or "" for the built-in demo.
+// The weights stay mapped from their files until Close; the files must not change meanwhile. ctx is looked at between
+// the steps of loading.
+func Load(ctx context.Context, name string, options ...LoadOption) (*Model, error) {
+	var o loadOptions
+	for _, option := range options {
+		option(&o)
+	}
+	start := time.Now()
+	c, err := openCheckpoint(name)
+	if err != nil {
+		return nil, err
+	}
+	m, err := newModel(c, o)
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	m.name = cmp.Or(name, demo.Name)
+	if err = ctx.Err(); err == nil {
+		err = m.readText(o.chatTemplate)
+	}
+	if err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	m.loadTime = time.Since(start)
+	return m, nil
+}
+
+func openCheckpoint(name string) (*loader.Checkpoint, error) {
+	if name == "" {
+		return loader.OpenFS(demo.FS(), demo.Name)
+	}
+	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: there is no such folder; give the path of a checkpoint (config.json, *.safetensors, tokenizer.json), or none for the built-in demo", name)
+	}
+	return loader.Open(name)
+}
+
+// newModel puts the checkpoint on a device. On success it owns the checkpoint.
+func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
+	m := &Model{
+		config:     c.Config,
+		checkpoint: c,
+		vocab:      c.Config.Vocab,
+		stops:      map[int32]bool{},
+		context:    c.Config.MaxPositions,
+		chunk:      cmp.Or(o.chunk, 512),
+	}
+	for _, id := range c.Config.EOS {
+		m.stops[id] = true
+	}
+	switch {
+	case o.maxContext < 0:
+		return nil, fmt.Errorf("a context of %d tokens (--max-kv-size) makes no sense; 0 takes the checkpoint's %d", o.maxContext, m.context)
+	case m.chunk < 0:
+		return nil, fmt.Errorf("a prefill chunk of %d tokens makes no sense; 0 takes the default", m.chunk)
+	case o.maxContext > m.context:
+		return nil, fmt.Errorf("a context of %d tokens (--max-kv-size) is beyond the %d that %s was made for", o.maxContext, m.context, c.Dir)
+	case o.maxContext > 0:
+		m.context = o.maxContext
+	}
+	m.chunk = min(m.chunk, m.context)
+	switch o.kvBits {
+	case 0:
+		embed, err := c.Matrix("model.embed_tokens")
+		if err != nil {
+			return nil, err
+		}
+		if m.kvFormat = backend.F16; !embed.Quantized() && embed.DType == loader.F32 {
+			m.kvFormat = backend.F32
+		}
+	case 16:
+		m.kvFormat = backend.F16
+	case 32:
+		m.kvFormat = backend.F32
+	default:
+		return nil, fmt.Errorf("a KV cache of %d bits (--kv-bits) is not supported; 16 and 32 are", o.kvBits)
+	}
+
+	var err error
+	if m.device, err = openDevice(o.backend); err != nil {
+		return nil, err
+	}
+	m.memory = estimate(c, m.context, m.chunk, m.kvFormat)
+	if err = m.memory.check(m.device.Info()); err == nil {
+		if m.weights, err = bind(m.device, c); err == nil {
+			m.scratch, err = newScratch(m.device, c.Config, m.chunk)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, m.device.Close())
+	}
+	return m, nil
+}
+
+func openDevice(name string) (backend.Device, error) {
+	switch name {
+	case "", "auto", "cpu":
+		return cpu.Open(), nil
+	case "metal":
+		return nil, errors.New("this build has no Metal backend; use --backend cpu or auto")
+	}
+	return nil, fmt.Errorf("unknown backend %q; the backends are auto, metal and cpu", name)
+}
+
+func newScratch(d backend.Device, c loader.Config, chunk int) (x scratch, err error) {
+	if x.ids, err = d.NewTokens(chunk); err != nil {
+		return x, err
+	}
+	for _, b := range []struct {
+		to    *backend.Buffer
+		width int
+	}{{&x.h, c.Hidden}, {&x.xn, c.Hidden}, {&x.q, c.Heads * c.HeadDim}, {&x.a, c.Heads * c.HeadDim}, {&x.y, c.Hidden}, {&x.act, c.FFN}} {
+		if *b.to, err = d.NewBuffer(chunk * b.width); err != nil {
+			return x, err
+		}
+	}
+	return x, nil
+}
+
+// attention is the geometry that the cache and its ops need.
+func (m *Model) attention() backend.Attention {
+	c := m.config
+	return backend.Attention{Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim, RotaryDims: c.RotaryDims, RopeTheta: c.RopeTheta}
+}
+
+// readText loads the tokenizer and decides the chat format.
+func (m *Model) readText(chatTemplate string) error {
+	t, err := tokenizer.Load(m.checkpoint.FS())
+	if err != nil {
+		return fmt.Errorf("%s: %w", m.checkpoint.Dir, err)
+	}
+	if t.Size() > m.vocab {
+		return fmt.Errorf("%s: the tokenizer has %d tokens, the model a vocabulary of %d; they do not belong together", m.checkpoint.Dir, t.Size(), m.vocab)
+	}
+	m.tokenizer, m.vocab = t, t.Size()
+	// A config may list one end token only; GLM-4 also ends its turn by naming the next speaker.
+	for _, name := range []string{"<|endoftext|>", "<|user|>", "<|observation|>"} {
+		if id, ok := t.Special(name); ok {
+			m.stops[id] = true
+		}
+	}
+	m.format, m.noFormat = chatFormat(m.checkpoint, chatTemplate, t.Specials())
+	if chatTemplate != "" {
+		return m.noFormat
+	}
+	return nil
+}
+
+// checkTokens refuses ids that the embedding does not have.
+func (m *Model) checkTokens(ids []int32) error {
+	for i, id := range ids {
+		if id < 0 || int(id) >= m.config.Vocab {
+			return fmt.Errorf("token %d at place %d is outside the vocabulary of %d", id, i, m.config.Vocab)
+		}
+	}
+	return nil
+}
+
+// Close frees the device's memory and unmaps the files. It waits for a step that runs; sessions end with [ErrClosed].
+func (m *Model) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil
+	}
+	m.closed = true
+	return errors.Join(m.device.Close(), m.checkpoint.Close())
+}
+
+// Info describes a loaded model.
+type Info struct {
+	Name     string
+	Config   loader.Config
+	Backend  string // "cpu" or "metal"
+	Device   string
+	Context  int    // most tokens of a session
+	KVBits   int    // width of a number in the KV cache
+	KVBytes  int    // KV cache of one token, in bytes
+	Memory   Memory // with a full context
+	LoadTime time.Duration
+	Chat     string // name of the chat format, "" when there is none
+}
+
+// Info gives what is known about the model.
+func (m *Model) Info() Info {
+	d := m.device.Info()
+	i := Info{
+		Name: m.name, Config: m.config, Backend: d.Backend, Device: d.Device, Context: m.context,
+		KVBits: m.kvFormat.Bits(), KVBytes: kvBytes(m.config, m.kvFormat), Memory: m.memory, LoadTime: m.loadTime,
+	}
+	if m.format != nil {
+		i.Chat = m.format.Name()
+	}
+	return i
+}

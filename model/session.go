@@ -1,0 +1,216 @@
+package model
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/glm4-metal/glm4-metal/internal/backend"
+)
+
+// ErrClosed is the error of what is used after its Close.
+var ErrClosed = errors.New("the model or session is closed")
+
+// ContextError says that a prompt does not fit into the context.
+type ContextError struct{ Tokens, Limit int }
+
+func (e *ContextError) Error() string {
+	return fmt.Sprintf("the prompt has %d tokens, the context holds %d with the answer; shorten it or raise the limit (--max-kv-size)", e.Tokens, e.Limit)
+}
+
+// Session is one timeline of tokens and their KV cache, which starts empty and grows with the text. It is for one
+// goroutine at a time; several sessions of a model may be used side by side. Close it to free the cache.
+type Session struct {
+	m      *Model
+	mu     sync.Mutex // held while a generation runs
+	closed bool
+
+	stream backend.Stream
+	cache  backend.Cache
+	logits backend.Buffer // of one token, [vocab]
+	picked backend.Tokens // the id that the device chose
+
+	tokens []int32 // what the cache holds
+	result Result
+}
+
+// NewSession gives an empty session.
+func (m *Model) NewSession() *Session { return &Session{m: m} }
+
+// open allocates what the session needs on the device, at its first use.
+func (s *Session) open() (err error) {
+	switch {
+	case s.closed:
+		return ErrClosed
+	case s.stream != nil:
+		return nil
+	}
+	d := s.m.device
+	if s.logits == nil {
+		if s.logits, err = d.NewBuffer(s.m.config.Vocab); err != nil {
+			return err
+		}
+	}
+	if s.picked == nil {
+		if s.picked, err = d.NewTokens(1); err != nil {
+			return err
+		}
+	}
+	if s.cache == nil {
+		if s.cache, err = d.NewCache(s.m.config.Layers, s.m.attention(), s.m.kvFormat); err != nil {
+			return err
+		}
+	}
+	s.stream, err = d.NewStream()
+	return err
+}
+
+// Tokens gives the ids that the cache holds: prompt and answer, without the last token of an answer, which has not
+// been computed on yet.
+func (s *Session) Tokens() []int32 { return slices.Clone(s.tokens) }
+
+// Len is the number of tokens in the cache.
+func (s *Session) Len() int { return len(s.tokens) }
+
+// CacheBytes is the memory that the KV cache takes on the device.
+func (s *Session) CacheBytes() int64 {
+	if s.cache == nil {
+		return 0
+	}
+	return s.cache.Bytes()
+}
+
+// Truncate forgets all but the first n tokens; n beyond the end changes nothing.
+func (s *Session) Truncate(n int) { s.tokens = s.tokens[:max(0, min(n, len(s.tokens)))] }
+
+// Close frees the cache; it waits for a generation that runs. Closing twice is no error.
+func (s *Session) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	var errs []error
+	if s.stream != nil {
+		errs = append(errs, s.stream.Close())
+	}
+	if s.cache != nil {
+		errs = append(errs, s.cache.Close())
+	}
+	if s.logits != nil {
+		errs = append(errs, s.logits.Close())
+	}
+	if s.picked != nil {
+		errs = append(errs, s.picked.Close())
+	}
+	s.stream, s.cache, s.logits, s.picked, s.tokens = nil, nil, nil, nil, nil
+	return errors.Join(errs...)
+}
+
+// step computes ids behind what the cache holds, writes the logits of the last `rows` of them and, if asked, picks
+// the next id from the last.
+func (s *Session) step(ids []int32, logits backend.Buffer, rows int, pick *backend.Sampling) error {
+	m := s.m
+	m.mu.Lock() // the scratch is shared
+	defer m.mu.Unlock()
+	if m.closed {
+		return ErrClosed
+	}
+	at := backend.Span{Pos: len(s.tokens), N: len(ids)}
+	if err := s.cache.Grow(at.Pos + at.N); err != nil {
+		return err
+	}
+	copy(m.scratch.ids.IDs(), ids)
+	m.forward(s.stream, s.cache, at, logits, rows)
+	if pick != nil {
+		s.stream.Sample(s.picked, 0, logits, *pick)
+	}
+	err := s.stream.Submit()
+	if waited := s.stream.Wait(); waited != nil { // also after a failed Submit, to leave no error behind
+		err = waited
+	}
+	if err == nil {
+		s.tokens = append(s.tokens, ids...)
+	}
+	return err
+}
+
+// prefill makes the cache hold ids, reusing their longest prefix that it has, and leaves the logits of the last one
+// and, if asked, the id picked from them. It reports how many tokens were there already.
+func (s *Session) prefill(ctx context.Context, ids []int32, pick *backend.Sampling) (cached int, err error) {
+	for cached < min(len(ids)-1, len(s.tokens)) && ids[cached] == s.tokens[cached] { // the last one is computed again, for its logits
+		cached++
+	}
+	s.Truncate(cached)
+	for begin := cached; begin < len(ids); {
+		if err := ctx.Err(); err != nil {
+			return cached, err
+		}
+		end := min(begin+s.m.chunk, len(ids))
+		if end < len(ids) {
+			err = s.step(ids[begin:end], s.logits, 0, nil)
+		} else {
+			err = s.step(ids[begin:end], s.logits, 1, pick)
+		}
+		if err != nil {
+			return cached, err
+		}
+		begin = end
+	}
+	return cached, nil
+}
+
+// Logits computes ids behind the session's tokens, adds them to it, and gives the logits of the last `rows` of them:
+// [rows][vocab] float32, padding included. It is for evaluation, such as perplexity.
+func (s *Session) Logits(ctx context.Context, ids []int32, rows int) ([][]float32, error) {
+	if err := s.begin(len(s.tokens), ids); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	if rows < 0 || rows > len(ids) {
+		return nil, fmt.Errorf("logits of %d tokens asked for, %d given", rows, len(ids))
+	}
+	vocab := s.m.config.Vocab
+	out := make([][]float32, 0, rows)
+	buf, err := s.m.device.NewBuffer(max(1, min(rows, s.m.chunk)) * vocab)
+	if err != nil {
+		return nil, err
+	}
+	defer buf.Close()
+	for begin := 0; begin < len(ids); begin += s.m.chunk {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		end := min(begin+s.m.chunk, len(ids))
+		n := min(end-begin, max(0, end-(len(ids)-rows)))
+		if err := s.step(ids[begin:end], buf, n, nil); err != nil {
+			return nil, err
+		}
+		for i := range n {
+			out = append(out, slices.Clone(buf.Floats()[i*vocab:(i+1)*vocab]))
+		}
+	}
+	return out, nil
+}
+
+// begin takes the session for one generation and checks the ids that will follow the first pos tokens. The caller
+// unlocks s.mu unless there was an error.
+func (s *Session) begin(pos int, ids []int32) error {
+	if !s.mu.TryLock() {
+		return errors.New("the session is busy with another generation; use one session a goroutine")
+	}
+	err := s.open()
+	if err == nil {
+		err = s.m.checkTokens(ids)
+	}
+	if limit := s.m.context; err == nil && pos+len(ids) > limit {
+		err = &ContextError{pos + len(ids), limit}
+	}
+	if err != nil {
+		s.mu.Unlock()
+	}
+	return err
+}
