@@ -1,0 +1,281 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/peterh/liner"
+	"github.com/urfave/cli/v2"
+
+	"github.com/glm4-metal/glm4-metal/model"
+)
+
+func chatCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "chat",
+		Usage:     "hold a conversation",
+		UsageText: program + " chat [options] [FOLDER]",
+		Description: `Each line is a message. A pasted text is one message, however many lines it has, and so is what stands between two
+lines of """. Lines that begin with / are commands; /help lists them. Ctrl-C stops an answer, a second one leaves.
+When the input is a pipe, each line of it is answered on standard output.
+
+Examples:
+  glm4-metal chat
+  glm4-metal chat ./GLM-4-9B-0414-4bit --temp 0.7
+  GLM4_MODEL=./GLM-Z1-9B-0414-4bit glm4-metal chat --system-prompt "Answer in one sentence."
+  printf 'Hello\nWho are you?\n' | glm4-metal chat`,
+		Flags: slices.Concat([]cli.Flag{
+			modelFlag(), systemPromptFlag(), chatTemplateFlag(), toolsFlag(),
+			&cli.BoolFlag{Name: "no-history", Usage: "neither read nor write the file of earlier lines"},
+		}, samplingFlags(0), backendFlags()),
+		Action: chat,
+	}
+}
+
+func chat(c *cli.Context) error {
+	argument, err := onlyArgument(c)
+	if err != nil {
+		return err
+	}
+	name, err := modelName(c, argument)
+	if err != nil {
+		return err
+	}
+	options, err := sampling(c)
+	if err != nil {
+		return err
+	}
+	tools, err := readTools(c)
+	if err != nil {
+		return err
+	}
+	ctx, leave := context.WithCancel(c.Context)
+	defer leave()
+	r := &repl{leave: leave, backend: c.String("backend")}
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	go func() {
+		for s := range signals {
+			r.signal(s)
+		}
+	}()
+
+	if r.model, err = load(ctx, c, name); err != nil {
+		return err
+	}
+	defer r.model.Close()
+	r.chat = r.model.NewChat(model.System(c.String("system-prompt")), model.Tools(tools...), model.Generation(options))
+	defer r.chat.Close()
+	if r.in, err = openInput(ctx, c.Bool("no-history")); err != nil {
+		return err
+	}
+	defer r.in.Close()
+	_, r.interactive = r.in.(*editor)
+	r.interactive = r.interactive || isTerminal(os.Stdin)
+	if r.interactive {
+		r.banner(name == "")
+	}
+	return r.run(ctx)
+}
+
+// openInput takes the terminal's line editor where there is a terminal that can have one.
+func openInput(ctx context.Context, noHistory bool) (lineReader, error) {
+	if !isTerminal(os.Stdin) || !isTerminal(os.Stdout) || !liner.TerminalSupported() {
+		return newPlainReader(), nil
+	}
+	var h *history
+	if file, err := historyFile(); err == nil && !noHistory {
+		h = openHistory(file)
+	}
+	return newEditor(ctx, h)
+}
+
+// repl reads messages and commands, and answers them.
+type repl struct {
+	in          lineReader
+	interactive bool
+	model       *model.Model
+	chat        *model.Chat
+	backend     string // as it was asked for
+	armed       bool   // the next Ctrl-C leaves
+
+	leave  context.CancelFunc // ends the chat
+	mu     sync.Mutex
+	cancel context.CancelFunc // ends the answer that runs, nil when none does
+	asked  bool               // it has been asked to end
+}
+
+// The prompts of a message and of the further lines of one in """.
+const (
+	prompt     = ">>> "
+	nextPrompt = "... "
+)
+
+func (r *repl) banner(isDemo bool) {
+	i := r.model.Info()
+	fmt.Fprintf(os.Stderr, "%s on %s (%s), context %d tokens\n", i.Name, i.Backend, i.Device, i.Context)
+	if isDemo {
+		fmt.Fprintf(os.Stderr, "This is the small built-in demo. A real GLM-4: %s chat FOLDER\n", program)
+	}
+	fmt.Fprint(os.Stderr, "Type a message, or /help; Ctrl-D leaves.\n\n")
+}
+
+func (r *repl) run(ctx context.Context) error {
+	for {
+		text, isCommand, err := r.read(ctx)
+		switch {
+		case ctx.Err() != nil:
+			if r.interactive {
+				fmt.Fprintln(os.Stderr)
+			}
+			return errInterrupted
+		case errors.Is(err, io.EOF):
+			if r.interactive {
+				fmt.Fprintln(os.Stderr)
+			}
+			return nil
+		case errors.Is(err, errAborted):
+			if typed := r.in.Typed(); r.armed && !typed {
+				return errInterrupted
+			}
+			r.armed = true
+			fmt.Fprintln(os.Stderr, "press Ctrl-C again or type /exit to leave")
+			continue
+		case err != nil:
+			return err
+		}
+		r.armed = false
+		r.in.Typed() // from here on
+		switch {
+		case strings.TrimSpace(text) == "":
+			continue
+		case isCommand:
+			err = r.command(ctx, text)
+		default:
+			err = r.answer(ctx, func(ctx context.Context) iter.Seq2[model.Delta, error] { return r.chat.Send(ctx, text) })
+		}
+		switch {
+		case errors.Is(err, errLeave):
+			return nil
+		case ctx.Err() != nil:
+			return errInterrupted
+		case err != nil && !r.interactive:
+			return err
+		case err != nil:
+			fmt.Fprintln(os.Stderr, oneLine(err))
+		}
+	}
+}
+
+// read gives the next message, or the next command with its slash.
+func (r *repl) read(ctx context.Context) (text string, isCommand bool, err error) {
+	line, err := r.in.ReadLine(ctx, prompt)
+	if err != nil {
+		return "", false, err
+	}
+	block, isBlock := strings.CutPrefix(strings.TrimLeft(line, " \t"), `"""`)
+	if !isBlock {
+		if rest, ok := strings.CutPrefix(line, "//"); ok {
+			return "/" + rest, false, nil
+		}
+		return line, strings.HasPrefix(line, "/"), nil
+	}
+	for {
+		if text, ended := strings.CutSuffix(strings.TrimRight(block, " \t\n"), `"""`); ended {
+			return strings.Trim(text, "\n"), false, nil
+		}
+		line, err := r.in.ReadLine(ctx, nextPrompt)
+		if errors.Is(err, io.EOF) {
+			return strings.Trim(block, "\n"), false, nil
+		}
+		if err != nil {
+			return "", false, err
+		}
+		block += "\n" + line
+	}
+}
+
+// answer writes an answer as it comes. Ctrl-C ends it and keeps what has come.
+func (r *repl) answer(ctx context.Context, reply func(context.Context) iter.Seq2[model.Delta, error]) error {
+	answering, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r.setCancel(cancel)
+	w := newAnswerWriter()
+	var failed error
+	calls := false
+	for d, err := range reply(answering) {
+		if err != nil {
+			failed = err
+			break
+		}
+		calls = calls || d.Call != nil
+		if !w.write(d) {
+			break
+		}
+	}
+	r.setCancel(nil)
+	if err := w.end(); err != nil {
+		return err
+	}
+	var tooLong *model.ContextError
+	switch result := r.chat.Result(); {
+	case answering.Err() != nil:
+		r.armed = true
+		r.note("[stopped; press Ctrl-C again or type /exit to leave]")
+	case errors.As(failed, &tooLong):
+		return fmt.Errorf("the context is full: the conversation has %d tokens, the limit is %d; /clear starts a new one", tooLong.Tokens, tooLong.Limit)
+	case failed != nil:
+		return failed
+	case result.FinishReason == model.FinishLength && r.chat.Session().Len() >= r.model.Info().Context:
+		r.note("[the context of %d tokens is full; /clear starts a new conversation]", r.model.Info().Context)
+	case result.FinishReason == model.FinishLength:
+		r.note("[stopped after %d tokens (--max-tokens)]", result.CompletionTokens)
+	case calls:
+		r.note("[/tool RESULT answers the call]")
+	case r.interactive:
+		fmt.Fprintln(os.Stderr)
+	}
+	return nil
+}
+
+// note tells a person at the terminal what happened to an answer.
+func (r *repl) note(format string, args ...any) {
+	if r.interactive {
+		fmt.Fprintf(os.Stderr, format+"\n\n", args...)
+	}
+}
+
+func (r *repl) setCancel(cancel context.CancelFunc) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cancel, r.asked = cancel, false
+}
+
+// signal takes a signal from outside. At the prompt the editor takes Ctrl-C, not this.
+func (r *repl) signal(s os.Signal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.cancel != nil && s == os.Interrupt && !r.asked && r.interactive:
+		r.asked = true
+		r.cancel()
+	case r.cancel != nil && r.asked: // the answer does not end by itself
+		if r.in != nil {
+			r.in.Close()
+		}
+		os.Exit(statusInterrupted)
+	default:
+		r.asked = true
+		r.leave()
+	}
+}

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/glm4-metal/glm4-metal/internal/demo"
+	"github.com/glm4-metal/glm4-metal/loader"
+	"github.com/glm4-metal/glm4-metal/model"
+)
+
+func showCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "show",
+		Usage:     "describe a checkpoint",
+		UsageText: program + " show [options] [FOLDER]",
+		Description: `Reads the headers of a checkpoint, not its weights.
+
+Examples:
+  glm4-metal show
+  glm4-metal show ./GLM-4-9B-0414-4bit
+  glm4-metal show ./GLM-4-9B-0414-4bit --tensors
+  glm4-metal show ./GLM-4-9B-0414-4bit --json | jq .parameters`,
+		Flags: []cli.Flag{
+			modelFlag(),
+			&cli.BoolFlag{Name: "tensors", Usage: "list every tensor"},
+			jsonFlag(),
+		},
+		Action: show,
+	}
+}
+
+// deviceAlignment is where a tensor must begin for a GPU to read it in place, in bytes.
+const deviceAlignment = 256
+
+// description is what show prints.
+type description struct {
+	Model          string         `json:"model"`
+	ModelType      string         `json:"model_type"`
+	Layers         int            `json:"layers"`
+	Hidden         int            `json:"hidden_size"`
+	FFN            int            `json:"intermediate_size"`
+	Heads          int            `json:"attention_heads"`
+	KVHeads        int            `json:"kv_heads"`
+	HeadDim        int            `json:"head_dim"`
+	RotaryDims     int            `json:"rotary_dims"`
+	RopeTheta      float64        `json:"rope_theta"`
+	Vocab          int            `json:"vocab_size"`
+	Tokens         int            `json:"tokens"` // that the tokenizer has, 0 when it cannot be read
+	Context        int            `json:"context"`
+	TiedEmbeddings bool           `json:"tied_embeddings"`
+	EOS            []endToken     `json:"eos"`
+	ChatFormat     string         `json:"chat_format"` // "" when there is none
+	ChatProblem    string         `json:"chat_problem,omitempty"`
+	Quantization   quantization   `json:"quantization"`
+	Parameters     parameters     `json:"parameters"`
+	DTypes         map[string]int `json:"dtypes"` // how many tensors have each type
+	Tensors        int            `json:"tensors"`
+	Unused         int            `json:"unused_tensors"`
+	Files          []fileSize     `json:"files"`
+	Bytes          int64          `json:"bytes"`    // of all tensors
+	InPlace        bool           `json:"in_place"` // a GPU can use the mapped files as they are
+	KVBytes        int            `json:"kv_bytes_per_token"`
+	FullBytes      int64          `json:"full_context_bytes"` // weights, and the KV cache of a full context
+	List           []tensorJSON   `json:"tensor_list,omitempty"`
+}
+
+type endToken struct {
+	ID    int32  `json:"id"`
+	Token string `json:"token"`
+}
+
+type quantization struct {
+	Bits      int `json:"bits"` // 0: not quantised
+	GroupSize int `json:"group_size"`
+	Overrides int `json:"overrides"` // modules with settings of their own
+}
+
+// parameters counts weights as the model has them, however they are packed.
+type parameters struct {
+	Embedding int64 `json:"embedding"`
+	Attention int64 `json:"attention"`
+	MLP       int64 `json:"mlp"`
+	Norms     int64 `json:"norms"`
+	Head      int64 `json:"head"` // 0 when tied to the embedding
+	Total     int64 `json:"total"`
+}
+
+type fileSize struct {
+	Name  string `json:"name"`
+	Bytes int64  `json:"bytes"` // of its tensors
+}
+
+type tensorJSON struct {
+	Name   string `json:"name"`
+	DType  string `json:"dtype"`
+	Shape  []int  `json:"shape"`
+	Bytes  int    `json:"bytes"`
+	File   string `json:"file"`
+	Offset int64  `json:"offset"`
+}
+
+func show(c *cli.Context) error {
+	argument, err := onlyArgument(c)
+	if err != nil {
+		return err
+	}
+	name, err := modelName(c, argument)
+	if err != nil {
+		return err
+	}
+	checkpoint, err := openCheckpoint(name)
+	if err != nil {
+		return err
+	}
+	defer checkpoint.Close()
+	d := describe(name, checkpoint)
+	if c.Bool("tensors") {
+		for _, t := range checkpoint.Tensors() {
+			d.List = append(d.List, tensorJSON{t.Name, t.DType.String(), t.Shape, len(t.Data), t.File, t.Offset})
+		}
+	}
+	if c.Bool("json") {
+		return printJSON(d)
+	}
+	return d.print()
+}
+
+func describe(name string, checkpoint *loader.Checkpoint) description {
+	c := checkpoint.Config
+	d := description{
+		EOS: []endToken{}, Model: cmp.Or(name, demo.Name), ModelType: c.ModelType,
+		Layers: c.Layers, Hidden: c.Hidden, FFN: c.FFN, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim, RotaryDims: c.RotaryDims,
+		RopeTheta: c.RopeTheta, Vocab: c.Vocab, Context: c.MaxPositions, TiedEmbeddings: c.TieEmbeddings,
+		Quantization: quantization{c.Quantization.Bits, c.Quantization.GroupSize, len(c.Quantization.Modules)},
+		Parameters:   countParameters(c),
+		DTypes:       map[string]int{},
+		Unused:       len(checkpoint.Unused()),
+		Bytes:        checkpoint.Bytes(),
+		InPlace:      checkpoint.Aligned(deviceAlignment),
+		KVBytes:      c.Layers * 2 * c.KVHeads * c.HeadDim * 2,
+	}
+	d.FullBytes = d.Bytes + int64(d.KVBytes)*int64(d.Context)
+	files := map[string]int64{}
+	for _, t := range checkpoint.Tensors() {
+		d.Tensors++
+		d.DTypes[t.DType.String()]++
+		files[t.File] += int64(len(t.Data))
+	}
+	for _, file := range slices.Sorted(maps.Keys(files)) {
+		d.Files = append(d.Files, fileSize{file, files[file]})
+	}
+	d.describeText(name, c)
+	return d
+}
+
+// describeText reads the tokenizer and the chat template. What is wrong with them is part of the description.
+func (d *description) describeText(name string, c loader.Config) {
+	t, err := openTokenizer(name)
+	for _, id := range c.EOS {
+		end := endToken{ID: id}
+		if err == nil {
+			end.Token, _ = t.Token(id)
+		}
+		d.EOS = append(d.EOS, end)
+	}
+	if err != nil {
+		d.ChatProblem = oneLine(err)
+		return
+	}
+	d.Tokens = t.Size()
+	format, err := chatFormat(name, "", t.Specials())
+	if err != nil {
+		d.ChatProblem = oneLine(err)
+		return
+	}
+	d.ChatFormat = format.Name()
+}
+
+func countParameters(c loader.Config) parameters {
+	hidden, layers := int64(c.Hidden), int64(c.Layers)
+	q, kv := int64(c.Heads*c.HeadDim), int64(c.KVHeads*c.HeadDim)
+	p := parameters{
+		Embedding: int64(c.Vocab) * hidden,
+		Attention: layers * (2*q*hidden + 2*kv*hidden),
+		MLP:       layers * 3 * int64(c.FFN) * hidden,
+		Norms:     (2*layers + 1) * hidden,
+	}
+	if c.AttentionBias {
+		p.Attention += layers * (q + 2*kv)
+	}
+	if c.SandwichNorms {
+		p.Norms += 2 * layers * hidden
+	}
+	if !c.TieEmbeddings {
+		p.Head = p.Embedding
+	}
+	p.Total = p.Embedding + p.Attention + p.MLP + p.Norms + p.Head
+	return p
+}
+
+func (d description) print() error {
+	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) { fmt.Fprintf(out, name+"\t"+format+"\n", args...) }
+	row("model", "%s", d.Model)
+	row("family", "%s", d.ModelType)
+	row("shape", "%d layers, hidden %d, feed-forward %d, %d query and %d KV heads of %d, %d of them rotary (theta %g)", d.Layers, d.Hidden, d.FFN, d.Heads, d.KVHeads, d.HeadDim, d.RotaryDims, d.RopeTheta)
+	row("vocabulary", "%d rows%s", d.Vocab, map[bool]string{true: fmt.Sprintf(", %d tokens", d.Tokens)}[d.Tokens > 0])
+	row("context", "%d tokens", d.Context)
+	var ends []string
+	for _, end := range d.EOS {
+		ends = append(ends, strings.TrimSpace(fmt.Sprint(end.ID, " ", end.Token)))
+	}
+	row("end tokens", "%s", cmp.Or(strings.Join(ends, ", "), "none in the config"))
+	if d.ChatProblem != "" {
+		row("chat format", "none: %s", d.ChatProblem)
+	} else {
+		row("chat format", "%s", d.ChatFormat)
+	}
+	p := d.Parameters
+	row("parameters", "%s: embedding %s, attention %s, MLP %s, norms %s, head %s", count(p.Total), count(p.Embedding), count(p.Attention), count(p.MLP), count(p.Norms),
+		map[bool]string{true: "tied to the embedding", false: count(p.Head)}[d.TiedEmbeddings])
+	switch q := d.Quantization; {
+	case q.Bits == 0:
+		row("quantisation", "none")
+	case q.Overrides > 0:
+		row("quantisation", "%d bit in groups of %d, %d modules otherwise", q.Bits, q.GroupSize, q.Overrides)
+	default:
+		row("quantisation", "%d bit in groups of %d", q.Bits, q.GroupSize)
+	}
+	var types []string
+	for _, dtype := range slices.Sorted(maps.Keys(d.DTypes)) {
+		types = append(types, fmt.Sprintf("%d %s", d.DTypes[dtype], dtype))
+	}
+	row("tensors", "%d (%s), %d of them unused", d.Tensors, strings.Join(types, ", "), d.Unused)
+	for i, f := range d.Files {
+		row(map[bool]string{true: "files"}[i == 0], "%s %s", f.Name, model.Gigabytes(f.Bytes))
+	}
+	if d.InPlace {
+		row("on a GPU", "used in place: every tensor begins at a multiple of %d bytes", deviceAlignment)
+	} else {
+		row("on a GPU", "copied once at loading: not every tensor begins at a multiple of %d bytes, which rewriting the file would mend", deviceAlignment)
+	}
+	row("memory", "weights %s, KV cache %d bytes a token in 16 bit, %s together at full context", model.Gigabytes(d.Bytes), d.KVBytes, model.Gigabytes(d.FullBytes))
+	if d.List != nil {
+		fmt.Fprintln(out)
+		for _, t := range d.List {
+			fmt.Fprintf(out, "%s\t%s\t%v\t%d\t%s\n", t.Name, t.DType, t.Shape, t.Bytes, t.File)
+		}
+	}
+	return out.Flush()
+}
+
+// count writes a number of parameters for people.
+func count(n int64) string {
+	switch {
+	case n >= 1e9:
+		return fmt.Sprintf("%.2f B", float64(n)/1e9)
+	case n >= 1e6:
+		return fmt.Sprintf("%.2f M", float64(n)/1e6)
+	case n >= 1e3:
+		return fmt.Sprintf("%.1f k", float64(n)/1e3)
+	}
+	return fmt.Sprint(n)
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/glm4-metal/glm4-metal/internal/chatformat"
+	"github.com/glm4-metal/glm4-metal/internal/tokenizer"
+	"github.com/glm4-metal/glm4-metal/model"
+)
+
+func templateCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "template",
+		Usage:     "show the prompt that messages become",
+		UsageText: program + " template [options] [TEXT]",
+		Description: `The messages are those of --messages, a JSON array of {"role", "content"}, or one of the user from --prompt, the
+arguments or standard input. No weights are loaded; with --chat-template and without --ids no model is needed at all.
+
+Examples:
+  glm4-metal template "Why is the sky blue?"
+  glm4-metal template --chat-template glm-z1-0414 --system-prompt "Be brief." 你好
+  glm4-metal template --messages conversation.json --tools tools.json --ids`,
+		Flags: []cli.Flag{
+			modelFlag(),
+			&cli.StringFlag{Name: "prompt", Aliases: []string{"p"}, Usage: "the user's message is this `TEXT`; - reads it from standard input"},
+			systemPromptFlag(),
+			&cli.StringFlag{Name: "messages", Usage: "take the messages from this JSON `FILE`; - is standard input"},
+			toolsFlag(), chatTemplateFlag(),
+			&cli.BoolFlag{Name: "no-generation-prompt", Usage: "end behind the last message, not where the answer begins"},
+			&cli.BoolFlag{Name: "ids", Usage: "print the prompt's token ids"},
+			&cli.BoolFlag{Name: "json", Usage: "print {format, prompt, ids} on one line"},
+		},
+		Action: template,
+	}
+}
+
+// promptJSON is what template --json prints.
+type promptJSON struct {
+	Format string  `json:"format"`
+	Prompt string  `json:"prompt"`
+	IDs    []int32 `json:"ids"`
+}
+
+func template(c *cli.Context) error {
+	messages, err := templateMessages(c)
+	if err != nil {
+		return err
+	}
+	if system := c.String("system-prompt"); system != "" {
+		messages = slices.Insert(messages, 0, model.Message{Role: model.RoleSystem, Content: system})
+	}
+	tools, err := readTools(c)
+	if err != nil {
+		return err
+	}
+	name, override := c.String("model"), c.String("chat-template")
+	wantIDs := c.Bool("ids") || c.Bool("json")
+	var t *tokenizer.Tokenizer
+	var special []string
+	if wantIDs || !slices.Contains(chatformat.Names(), override) {
+		if t, err = openTokenizer(name); err != nil {
+			return err
+		}
+		special = t.Specials()
+	}
+	format, err := chatFormat(name, override, special)
+	if err != nil {
+		return err
+	}
+	prompt, err := format.Render(messages, chatformat.Options{AddGenerationPrompt: !c.Bool("no-generation-prompt"), Tools: tools})
+	if err != nil {
+		return err
+	}
+	if !wantIDs {
+		_, err = fmt.Println(prompt)
+		return err
+	}
+	ids := []int32{}
+	for _, s := range prompt {
+		if !s.Special {
+			ids = t.AppendEncode(ids, s.Text)
+			continue
+		}
+		id, ok := t.Special(s.Text)
+		if !ok {
+			return fmt.Errorf("the chat template writes %s, which the tokenizer does not have", s.Text)
+		}
+		ids = append(ids, id)
+	}
+	if c.Bool("json") {
+		return printJSON(promptJSON{format.Name(), prompt.String(), ids})
+	}
+	return printIDs(ids)
+}
+
+func templateMessages(c *cli.Context) ([]model.Message, error) {
+	file := c.String("messages")
+	if file == "" {
+		text, err := inputText(c, "prompt")
+		return []model.Message{{Role: model.RoleUser, Content: text}}, err
+	}
+	if c.IsSet("prompt") || c.NArg() > 0 {
+		return nil, usagef("--messages and a prompt do not go together; leave one out")
+	}
+	var data []byte
+	var err error
+	if file == "-" {
+		data, err = io.ReadAll(os.Stdin)
+	} else {
+		data, err = os.ReadFile(file)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--messages: %w", err)
+	}
+	messages, err := parseMessages(data, "messages")
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return messages, nil
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/glm4-metal/glm4-metal/loader"
+)
+
+func TestTokenizeThereAndBack(t *testing.T) {
+	const text = "Hello 你好\n  🙂 x=1"
+	ids, stderr, status := run(t, "", "tokenize", "--prompt", text)
+	require.Zero(t, status, stderr)
+	require.Empty(t, stderr)
+	require.Equal(t, 1, strings.Count(ids, "\n"), "one line")
+	back, _, _ := run(t, "", "tokenize", "--decode", ids)
+	require.Equal(t, text+"\n", back)
+	piped, _, _ := run(t, text+"\n", "tokenize")
+	require.Equal(t, ids, piped)
+	count, _, _ := run(t, text, "tokenize", "--count")
+	require.Equal(t, len(strings.Fields(ids)), atoi(t, count))
+
+	stdout, _, _ := run(t, text, "tokenize", "--json")
+	var tokens []tokenJSON
+	require.NoError(t, json.Unmarshal([]byte(stdout), &tokens))
+	var bytes []byte
+	for _, token := range tokens {
+		for _, b := range token.Bytes {
+			bytes = append(bytes, byte(b))
+		}
+		require.NotEmpty(t, token.Token)
+	}
+	require.Equal(t, text, string(bytes))
+}
+
+func atoi(t *testing.T, text string) (n int) {
+	require.NoError(t, json.Unmarshal([]byte(text), &n))
+	return n
+}
+
+func TestTokenizeTakesControlTokensOnlyWhenAsked(t *testing.T) {
+	plain, _, _ := run(t, "<|user|>", "tokenize", "--count")
+	require.Greater(t, atoi(t, plain), 1)
+	special, _, _ := run(t, "<|user|>", "tokenize", "--count", "--special")
+	require.Equal(t, 1, atoi(t, special))
+}
+
+func TestTemplate(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		file := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		return file
+	}
+	messages := write("messages.json", `[{"role": "user", "content": "u"}, {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": {"x": 1}}}]}, {"role": "tool", "content": "o"}]`)
+	tools := write("tools.json", `[{"type": "function", "function": {"name": "f", "description": "d", "parameters": {}}}]`)
+	for _, test := range []struct {
+		args []string
+		want string // part of it
+	}{
+		{[]string{"hi"}, "[gMASK]<sop><|user|>\nhi<|assistant|>\n"},
+		{[]string{"hi", "--no-generation-prompt"}, "[gMASK]<sop><|user|>\nhi\n"},
+		{[]string{"hi", "--system-prompt", "s"}, "[gMASK]<sop><|system|>\ns<|user|>\nhi<|assistant|>\n"},
+		{[]string{"hi", "--chat-template", "glm-z1-0414"}, "<|assistant|>\n<think>"},
+		{[]string{"hi", "--chat-template", write("t.jinja", "A {{ messages[0]['content'] }} B")}, "A hi B\n"},
+		{[]string{"--messages", messages}, "{\"x\": 1}<|observation|>\no<|assistant|>\n"},
+		{[]string{"hi", "--tools", tools}, "## f"},
+	} {
+		stdout, stderr, status := run(t, "", append([]string{"template"}, test.args...)...)
+		require.Zero(t, status, stderr)
+		require.Contains(t, stdout, test.want)
+	}
+
+	stdout, _, _ := run(t, "", "template", "a <|user|> b", "--json")
+	var p promptJSON
+	require.NoError(t, json.Unmarshal([]byte(stdout), &p))
+	require.Equal(t, "glm-4-0414", p.Format)
+	ids, _, _ := run(t, "", "template", "a <|user|> b", "--ids")
+	require.Len(t, strings.Fields(ids), len(p.IDs))
+	user, _, _ := run(t, "<|user|>", "tokenize", "--special")
+	require.Equal(t, 1, strings.Count(" "+strings.TrimSpace(ids)+" ", " "+strings.TrimSpace(user)+" "), "a typed control token is text")
+}
+
+func TestShow(t *testing.T) {
+	stdout, stderr, status := run(t, "", "show", "--json", "--tensors")
+	require.Zero(t, status, stderr)
+	require.Empty(t, stderr)
+	var d description
+	require.NoError(t, json.Unmarshal([]byte(stdout), &d))
+	require.Equal(t, "glm4", d.ModelType)
+	require.Equal(t, "glm-4-0414", d.ChatFormat)
+	require.Len(t, d.List, d.Tensors)
+	require.Greater(t, d.Tokens, 0)
+	require.LessOrEqual(t, d.Tokens, d.Vocab)
+	require.Len(t, d.EOS, 3)
+	require.Equal(t, "<|endoftext|>", d.EOS[0].Token)
+	require.Equal(t, d.Bytes+int64(d.Context)*int64(d.KVBytes), d.FullBytes)
+
+	text, _, status := run(t, "", "show")
+	require.Zero(t, status)
+	for _, want := range []string{"family", "quantisation", "in groups of 64", "end tokens", "parameters", "on a GPU"} {
+		require.Contains(t, text, want)
+	}
+}
+
+func TestParameterCountOfCheckpoints(t *testing.T) {
+	for _, name := range []string{"glm4-a", "glm4-b", "glm4-c", "glm-d", "glm-e", "chatglm-f"} {
+		checkpoint, err := loader.Open(filepath.Join("..", "..", "model", "testdata", name))
+		require.NoError(t, err)
+		var stored int64
+		for _, tensor := range checkpoint.Tensors() {
+			stored += int64(len(tensor.Data) / tensor.DType.Size())
+		}
+		for _, tensor := range checkpoint.Unused() {
+			stored -= int64(len(tensor.Data) / tensor.DType.Size())
+		}
+		require.Equal(t, stored, countParameters(checkpoint.Config).Total, name)
+		require.NoError(t, checkpoint.Close())
+	}
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+func versionCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "version",
+		Usage:     "print the version of the program",
+		UsageText: program + " version [--json]",
+		Description: `Examples:
+  glm4-metal version
+  glm4-metal version --json`,
+		Flags: []cli.Flag{jsonFlag()},
+		Action: func(c *cli.Context) error {
+			if err := noArgument(c); err != nil {
+				return err
+			}
+			b := readBuild()
+			if c.Bool("json") {
+				return printJSON(b)
+			}
+			_, err := fmt.Printf("%s %s\n%s, %s/%s\nbackends: %s\n", program, version(), b.Go, b.OS, b.Arch, strings.Join(b.Backends, ", "))
+			return err
+		},
+	}
+}
+
+// build is what the binary knows about itself.
+type build struct {
+	Version  string   `json:"version"`
+	Revision string   `json:"revision,omitempty"` // of the version control system
+	Modified bool     `json:"modified,omitempty"` // the sources differed from it
+	Go       string   `json:"go"`
+	OS       string   `json:"os"`
+	Arch     string   `json:"arch"`
+	Backends []string `json:"backends"`
+}
+
+func readBuild() build {
+	b := build{Version: "(devel)", Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, Backends: []string{"cpu"}}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return b
+	}
+	b.Version = cmp.Or(info.Main.Version, b.Version)
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			b.Revision = s.Value
+		case "vcs.modified":
+			b.Modified = s.Value == "true"
+		}
+	}
+	return b
+}
+
+// version is the module's version with the revision that it was built from, where that says more.
+func version() string {
+	b := readBuild()
+	short := b.Revision[:min(12, len(b.Revision))]
+	if short == "" || strings.Contains(b.Version, short) {
+		return b.Version
+	}
+	if b.Modified {
+		short += ", modified"
+	}
+	return b.Version + " (" + short + ")"
+}
