@@ -324,7 +324,8 @@ func TestChatTemplateOfTheCheckpoint(t *testing.T) {
 		{"damaged", files{"tokenizer_config.json": []byte("{")}, "", "DIR/tokenizer_config.json: not valid JSON at byte 1: unexpected end of JSON input"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := folder.with(tt.extra).open(t).ChatTemplate()
+			c := folder.with(tt.extra).open(t)
+			got, err := ChatTemplate(c.FS(), c.Dir)
 			if tt.err != "" {
 				require.EqualError(t, err, tt.err)
 				return

@@ -8,25 +8,25 @@ import (
 	"strings"
 )
 
-// ChatTemplate returns the checkpoint's Jinja chat template: chat_template.jinja, or else the chat_template of tokenizer_config.json,
-// of a list of named ones that called "default". It returns "" when there is none.
-func (c *Checkpoint) ChatTemplate() (string, error) {
+// ChatTemplate returns a checkpoint's Jinja chat template: chat_template.jinja, or else the chat_template of tokenizer_config.json,
+// of a list of named ones that called "default". It returns "" when there is none. name stands for the folder in errors.
+func ChatTemplate(fsys fs.FS, name string) (string, error) {
 	const jinja, config = "chat_template.jinja", "tokenizer_config.json"
-	text, err := readSmall(c.Dir, c.fsys, jinja)
+	text, err := readSmall(name, fsys, jinja)
 	if err == nil {
 		return string(text), nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	data, err := readSmall(c.Dir, c.fsys, config)
+	data, err := readSmall(name, fsys, config)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
 	if err != nil {
 		return "", err
 	}
-	f, err := parseFields(c.Dir+"/"+config, data)
+	f, err := parseFields(name+"/"+config, data)
 	if err != nil {
 		return "", err
 	}

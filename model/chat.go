@@ -3,13 +3,10 @@ package model
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
-	"os"
 	"slices"
 
 	"github.com/glm4-metal/glm4-metal/internal/chatformat"
-	"github.com/glm4-metal/glm4-metal/loader"
 )
 
 // The parts of a conversation.
@@ -45,6 +42,7 @@ type Chat struct {
 	system   string
 	tools    []Tool
 	options  Options
+	onToken  func(Token)
 	messages []Message
 	result   Result
 }
@@ -60,6 +58,9 @@ func Tools(tools ...Tool) ChatOption { return func(c *Chat) { c.tools = tools } 
 
 // Generation sets how answers are generated.
 func Generation(o Options) ChatOption { return func(c *Chat) { c.options = o } }
+
+// OnToken calls f for each token of an answer, before the deltas that it gives.
+func OnToken(f func(Token)) ChatOption { return func(c *Chat) { c.onToken = f } }
 
 // NewChat starts a conversation. Whether the checkpoint has a chat template shows at the first answer.
 func (m *Model) NewChat(options ...ChatOption) *Chat {
@@ -88,7 +89,7 @@ func (c *Chat) Send(ctx context.Context, text string) iter.Seq2[Delta, error] {
 func (c *Chat) Reply(ctx context.Context) iter.Seq2[Delta, error] {
 	return func(yield func(Delta, error) bool) {
 		c.result = Result{FinishReason: FinishError, StopToken: -1}
-		_, ids, err := c.m.Prompt(c.messages, c.tools)
+		_, ids, err := c.m.Prompt(c.messages, c.tools, true)
 		if err != nil {
 			yield(Delta{}, err)
 			return
@@ -107,6 +108,9 @@ func (c *Chat) Reply(ctx context.Context) iter.Seq2[Delta, error] {
 		for tok, failed := range c.session.GenerateTokens(ctx, ids, c.options) {
 			if err = failed; err != nil {
 				break
+			}
+			if c.onToken != nil && tok.ID >= 0 {
+				c.onToken(tok)
 			}
 			deltas := parser.Write(tok.Text)
 			if tok.ID == next {
@@ -130,7 +134,8 @@ func (c *Chat) Reply(ctx context.Context) iter.Seq2[Delta, error] {
 	}
 }
 
-// Regenerate takes the last answer back and streams another one. A seed in the options gives the same again.
+// Regenerate takes the last answer back and streams another one; where nothing comes of that, the old one stays. A
+// seed in the options gives the same again.
 func (c *Chat) Regenerate(ctx context.Context) iter.Seq2[Delta, error] {
 	return func(yield func(Delta, error) bool) {
 		n := len(c.messages)
@@ -141,8 +146,12 @@ func (c *Chat) Regenerate(ctx context.Context) iter.Seq2[Delta, error] {
 			yield(Delta{}, errors.New("there is no question to answer again"))
 			return
 		}
+		before := slices.Clone(c.messages)
 		c.messages = c.messages[:n]
 		c.Reply(ctx)(yield)
+		if len(c.messages) == n {
+			c.messages = before
+		}
 	}
 }
 
@@ -185,60 +194,3 @@ func (c *Chat) Result() Result { return c.result }
 
 // Close frees the session.
 func (c *Chat) Close() error { return c.session.Close() }
-
-// Prompt renders messages as the model's family wants them, up to where the assistant's answer begins: the text, and
-// its ids. What looks like a control token inside a message is encoded as ordinary text.
-func (m *Model) Prompt(messages []Message, tools []Tool) (string, []int32, error) {
-	if m.format == nil {
-		return "", nil, m.noFormat
-	}
-	prompt, err := m.format.Render(messages, chatformat.Options{AddGenerationPrompt: true, Tools: tools})
-	if err != nil {
-		return "", nil, err
-	}
-	var ids []int32
-	for _, s := range prompt {
-		if !s.Special {
-			ids = m.tokenizer.AppendEncode(ids, s.Text)
-			continue
-		}
-		id, ok := m.tokenizer.Special(s.Text)
-		if !ok {
-			return "", nil, fmt.Errorf("the chat template writes %s, which the tokenizer of %s does not have", s.Text, m.checkpoint.Dir)
-		}
-		ids = append(ids, id)
-	}
-	return prompt.String(), ids, nil
-}
-
-// Encode gives the ids of plain text behind the tokenizer's prefix ([gMASK]<sop>), as Session.Generate uses them.
-func (m *Model) Encode(text string) []int32 {
-	return m.tokenizer.AppendEncode(slices.Clone(m.tokenizer.Prefix()), text)
-}
-
-// Decode gives the text of ids, control tokens as their names.
-func (m *Model) Decode(ids []int32) string { return m.tokenizer.Decode(ids) }
-
-// chatFormat decides how to write prompts: as the override says, which is a family or a file, or else by the
-// checkpoint's own template.
-func chatFormat(c *loader.Checkpoint, override string, special []string) (chatformat.Format, error) {
-	tokens := chatformat.Tokens{Special: special}
-	if override != "" {
-		if slices.Contains(chatformat.Names(), override) {
-			return chatformat.ByName(override)
-		}
-		text, err := os.ReadFile(override)
-		if err != nil {
-			return nil, fmt.Errorf("--chat-template %s is neither a family (%v) nor a file: %w", override, chatformat.Names(), err)
-		}
-		return chatformat.FromTemplate(override, string(text), tokens)
-	}
-	text, err := c.ChatTemplate()
-	if err != nil {
-		return nil, err
-	}
-	if text == "" {
-		return nil, fmt.Errorf("%s has no chat template; name its family or a file with --chat-template, or generate from plain text (--raw)", c.Dir)
-	}
-	return chatformat.Detect(text, tokens)
-}

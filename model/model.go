@@ -5,21 +5,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/internal/backend/cpu"
-	"github.com/glm4-metal/glm4-metal/internal/chatformat"
 	"github.com/glm4-metal/glm4-metal/internal/demo"
-	"github.com/glm4-metal/glm4-metal/internal/tokenizer"
 	"github.com/glm4-metal/glm4-metal/loader"
 )
 
-// Model is a checkpoint on a device. Its methods may be called from several goroutines.
+// Model is a checkpoint on a device, with the [Text] that belongs to it. Its methods may be called from several
+// goroutines.
 type Model struct {
+	*Text
 	name       string
 	config     loader.Config
 	checkpoint *loader.Checkpoint
@@ -31,11 +29,8 @@ type Model struct {
 	memory     Memory
 	loadTime   time.Duration
 
-	tokenizer *tokenizer.Tokenizer
-	vocab     int // ids below are real tokens, the head's rows from here on are padding
-	stops     map[int32]bool
-	format    chatformat.Format // nil when the checkpoint has no chat template
-	noFormat  error             // why
+	vocab int // ids below are real tokens, the head's rows from here on are padding
+	stops map[int32]bool
 
 	mu      sync.Mutex // one step at a time: the scratch is shared
 	scratch scratch
@@ -91,7 +86,7 @@ func Load(ctx context.Context, name string, options ...LoadOption) (*Model, erro
 	}
 	m.name = cmp.Or(name, demo.Name)
 	if err = ctx.Err(); err == nil {
-		err = m.readText(o.chatTemplate)
+		err = m.attachText(o.chatTemplate)
 	}
 	if err != nil {
 		return nil, errors.Join(err, m.Close())
@@ -104,8 +99,8 @@ func openCheckpoint(name string) (*loader.Checkpoint, error) {
 	if name == "" {
 		return loader.OpenFS(demo.FS(), demo.Name)
 	}
-	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: there is no such folder; give the path of a checkpoint (config.json, *.safetensors, tokenizer.json), or none for the built-in demo", name)
+	if err := checkFolder(name); err != nil {
+		return nil, err
 	}
 	return loader.Open(name)
 }
@@ -113,6 +108,7 @@ func openCheckpoint(name string) (*loader.Checkpoint, error) {
 // newModel puts the checkpoint on a device. On success it owns the checkpoint.
 func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 	m := &Model{
+		Text:       &Text{}, // until it is read
 		config:     c.Config,
 		checkpoint: c,
 		vocab:      c.Config.Vocab,
@@ -198,25 +194,22 @@ func (m *Model) attention() backend.Attention {
 	return backend.Attention{Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim, RotaryDims: c.RotaryDims, RopeTheta: c.RopeTheta}
 }
 
-// readText loads the tokenizer and decides the chat format.
-func (m *Model) readText(chatTemplate string) error {
-	t, err := tokenizer.Load(m.checkpoint.FS())
+// attachText reads the tokenizer and the chat format, and what they say of the vocabulary.
+func (m *Model) attachText(chatTemplate string) error {
+	text, err := readText(m.checkpoint.FS(), m.checkpoint.Dir, chatTemplate)
 	if err != nil {
-		return fmt.Errorf("%s: %w", m.checkpoint.Dir, err)
+		return err
 	}
-	if t.Size() > m.vocab {
-		return fmt.Errorf("%s: the tokenizer has %d tokens, the model a vocabulary of %d; they do not belong together", m.checkpoint.Dir, t.Size(), m.vocab)
+	size := text.tokenizer.Size()
+	if size > m.vocab {
+		return fmt.Errorf("%s: the tokenizer has %d tokens, the model a vocabulary of %d; they do not belong together", m.checkpoint.Dir, size, m.vocab)
 	}
-	m.tokenizer, m.vocab = t, t.Size()
+	m.Text, m.vocab = text, size
 	// A config may list one end token only; GLM-4 also ends its turn by naming the next speaker.
 	for _, name := range []string{"<|endoftext|>", "<|user|>", "<|observation|>"} {
-		if id, ok := t.Special(name); ok {
+		if id, ok := text.tokenizer.Special(name); ok {
 			m.stops[id] = true
 		}
-	}
-	m.format, m.noFormat = chatFormat(m.checkpoint, chatTemplate, t.Specials())
-	if chatTemplate != "" {
-		return m.noFormat
 	}
 	return nil
 }
@@ -263,8 +256,6 @@ func (m *Model) Info() Info {
 		Name: m.name, Config: m.config, Backend: d.Backend, Device: d.Device, Context: m.context,
 		KVBits: m.kvFormat.Bits(), KVBytes: kvBytes(m.config, m.kvFormat), Memory: m.memory, LoadTime: m.loadTime,
 	}
-	if m.format != nil {
-		i.Chat = m.format.Name()
-	}
+	i.Chat, _ = m.ChatFormat()
 	return i
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"os"
 	"os/signal"
@@ -12,7 +13,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/glm4-metal/glm4-metal/internal/chatformat"
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
@@ -111,18 +111,19 @@ func generate(c *cli.Context) error {
 		return err
 	}
 	defer m.Close()
-	ids, parser, err := generationPrompt(c, m, prompt, tools)
-	if err != nil {
-		return err
-	}
-	session := m.NewSession()
-	defer session.Close()
 	g := generation{Tokens: []int32{}}
 	w := newAnswerWriter()
 	if c.Bool("json") {
 		w = nil
 	}
-	failed := g.run(ctx, m, session, ids, parser, options, w)
+	chat := m.NewChat(model.System(c.String("system-prompt")), model.Tools(tools...), model.Generation(options),
+		model.OnToken(func(token model.Token) { g.add(m, token, options.Logprobs) }))
+	defer chat.Close()
+	deltas, result := chat.Send(ctx, prompt), chat.Result
+	if c.Bool("raw") {
+		deltas, result = g.continued(ctx, m, chat.Session(), prompt, options), chat.Session().Result
+	}
+	failed := g.run(ctx, deltas, w)
 	stop() // from here on an interrupt ends the program
 	if w != nil {
 		failed = errors.Join(w.end(), failed)
@@ -130,7 +131,7 @@ func generate(c *cli.Context) error {
 	if failed != nil && !errors.Is(failed, errInterrupted) {
 		return failed
 	}
-	r := session.Result()
+	r := result()
 	if w == nil {
 		g.sum(m.Info(), r)
 		return errors.Join(printJSON(g), failed)
@@ -142,64 +143,39 @@ func generate(c *cli.Context) error {
 	return failed
 }
 
-// generationPrompt gives the ids to start from, and the parser of the reply, which is nil for plain text.
-func generationPrompt(c *cli.Context, m *model.Model, prompt string, tools []model.Tool) ([]int32, *chatformat.Parser, error) {
-	if c.Bool("raw") {
-		return m.Encode(prompt), nil, nil
+// add takes a token of the answer.
+func (g *generation) add(m *model.Model, token model.Token, withLogprobs bool) {
+	g.Tokens = append(g.Tokens, token.ID)
+	if withLogprobs {
+		g.Logprobs = append(g.Logprobs, logprobs(m, token))
 	}
-	messages := []model.Message{{Role: model.RoleUser, Content: prompt}}
-	if system := c.String("system-prompt"); system != "" {
-		messages = slices.Insert(messages, 0, model.Message{Role: model.RoleSystem, Content: system})
-	}
-	_, ids, err := m.Prompt(messages, tools)
-	if err != nil {
-		return nil, nil, err
-	}
-	format, err := chatformat.ByName(m.Info().Chat)
-	if err != nil { // a template of its own
-		format, err = chatFormat(c.String("model"), c.String("chat-template"), nil)
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	return ids, format.NewParser(tools, ""), nil
 }
 
-// run generates and collects the answer, and writes it to w unless that is nil.
-func (g *generation) run(ctx context.Context, m *model.Model, s *model.Session, ids []int32, parser *chatformat.Parser, o model.Options, w *answerWriter) (err error) {
-	var answer model.Message
-	say := func(deltas []model.Delta) bool {
-		for _, d := range deltas {
-			answer.Add(d)
-			if w != nil && !w.write(d) {
-				return false
+// continued streams the continuation of plain text.
+func (g *generation) continued(ctx context.Context, m *model.Model, s *model.Session, prompt string, o model.Options) iter.Seq2[model.Delta, error] {
+	return func(yield func(model.Delta, error) bool) {
+		for token, err := range s.Generate(ctx, prompt, o) {
+			if err == nil && token.ID >= 0 {
+				g.add(m, token, o.Logprobs)
+			}
+			if !yield(model.Delta{Text: token.Text}, err) {
+				return
 			}
 		}
-		return true
 	}
-	for token, failed := range s.GenerateTokens(ctx, ids, o) {
+}
+
+// run collects the answer, and writes it to w unless that is nil.
+func (g *generation) run(ctx context.Context, deltas iter.Seq2[model.Delta, error], w *answerWriter) (err error) {
+	var answer model.Message
+	for d, failed := range deltas {
 		if err = failed; err != nil {
 			break
 		}
-		if token.ID >= 0 {
-			g.Tokens = append(g.Tokens, token.ID)
-			if o.Logprobs {
-				g.Logprobs = append(g.Logprobs, logprobs(m, token))
-			}
-		}
-		deltas := []model.Delta{{Text: token.Text}}
-		if parser != nil {
-			deltas = parser.Write(token.Text)
-			if token.Text == "" && token.ID >= 0 && m.Decode([]int32{token.ID}) == "<|assistant|>" {
-				deltas = append(deltas, parser.Boundary()...)
-			}
-		}
-		if !say(deltas) {
+		answer.Add(d)
+		if w != nil && !w.write(d) {
 			break
 		}
-	}
-	if parser != nil {
-		say(parser.Close())
 	}
 	g.Text, g.Reasoning, g.ToolCalls = answer.Content, answer.Reasoning, toolCallsJSON(answer.ToolCalls)
 	if ctx.Err() != nil {
@@ -211,9 +187,6 @@ func (g *generation) run(ctx context.Context, m *model.Model, s *model.Session, 
 // sum fills in the figures.
 func (g *generation) sum(i model.Info, r model.Result) {
 	g.FinishReason = r.FinishReason
-	if r.FinishReason == model.FinishStop && len(g.ToolCalls) > 0 {
-		g.FinishReason = model.FinishToolCalls
-	}
 	g.PromptTokens, g.CompletionTokens = r.PromptTokens, r.CompletionTokens
 	g.PromptTPS, g.GenerationTPS = round(r.PromptTPS()), round(r.GenerationTPS())
 	g.TTFT, g.Load = milliseconds(r.TTFT), milliseconds(i.LoadTime)

@@ -133,6 +133,14 @@ func show(c *cli.Context) error {
 	return d.print()
 }
 
+// openCheckpoint maps a checkpoint's files; its weights are not touched.
+func openCheckpoint(name string) (*loader.Checkpoint, error) {
+	if name == "" {
+		return loader.OpenFS(demo.FS(), demo.Name)
+	}
+	return loader.Open(name)
+}
+
 func describe(name string, checkpoint *loader.Checkpoint) description {
 	c := checkpoint.Config
 	d := description{
@@ -163,11 +171,11 @@ func describe(name string, checkpoint *loader.Checkpoint) description {
 
 // describeText reads the tokenizer and the chat template. What is wrong with them is part of the description.
 func (d *description) describeText(name string, c loader.Config) {
-	t, err := openTokenizer(name)
+	text, err := model.OpenText(name, "")
 	for _, id := range c.EOS {
 		end := endToken{ID: id}
 		if err == nil {
-			end.Token, _ = t.Token(id)
+			end.Token, _ = text.Tokenizer().Token(id)
 		}
 		d.EOS = append(d.EOS, end)
 	}
@@ -175,13 +183,10 @@ func (d *description) describeText(name string, c loader.Config) {
 		d.ChatProblem = oneLine(err)
 		return
 	}
-	d.Tokens = t.Size()
-	format, err := chatFormat(name, "", t.Specials())
-	if err != nil {
+	d.Tokens = text.Tokenizer().Size()
+	if d.ChatFormat, err = text.ChatFormat(); err != nil {
 		d.ChatProblem = oneLine(err)
-		return
 	}
-	d.ChatFormat = format.Name()
 }
 
 func countParameters(c loader.Config) parameters {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -8,8 +9,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/glm4-metal/glm4-metal/internal/chatformat"
-	"github.com/glm4-metal/glm4-metal/internal/tokenizer"
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
@@ -19,7 +18,7 @@ func templateCommand() *cli.Command {
 		Usage:     "show the prompt that messages become",
 		UsageText: program + " template [options] [TEXT]",
 		Description: `The messages are those of --messages, a JSON array of {"role", "content"}, or one of the user from --prompt, the
-arguments or standard input. No weights are loaded; with --chat-template and without --ids no model is needed at all.
+arguments or standard input. No weights are loaded.
 
 Examples:
   glm4-metal template "Why is the sky blue?"
@@ -58,44 +57,22 @@ func template(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	name, override := c.String("model"), c.String("chat-template")
-	wantIDs := c.Bool("ids") || c.Bool("json")
-	var t *tokenizer.Tokenizer
-	var special []string
-	if wantIDs || !slices.Contains(chatformat.Names(), override) {
-		if t, err = openTokenizer(name); err != nil {
-			return err
-		}
-		special = t.Specials()
-	}
-	format, err := chatFormat(name, override, special)
+	text, err := model.OpenText(c.String("model"), c.String("chat-template"))
 	if err != nil {
 		return err
 	}
-	prompt, err := format.Render(messages, chatformat.Options{AddGenerationPrompt: !c.Bool("no-generation-prompt"), Tools: tools})
-	if err != nil {
+	prompt, ids, err := text.Prompt(messages, tools, !c.Bool("no-generation-prompt"))
+	switch {
+	case err != nil:
 		return err
+	case c.Bool("json"):
+		format, err := text.ChatFormat()
+		return errors.Join(err, printJSON(promptJSON{format, prompt, ids}))
+	case c.Bool("ids"):
+		return printIDs(ids)
 	}
-	if !wantIDs {
-		_, err = fmt.Println(prompt)
-		return err
-	}
-	ids := []int32{}
-	for _, s := range prompt {
-		if !s.Special {
-			ids = t.AppendEncode(ids, s.Text)
-			continue
-		}
-		id, ok := t.Special(s.Text)
-		if !ok {
-			return fmt.Errorf("the chat template writes %s, which the tokenizer does not have", s.Text)
-		}
-		ids = append(ids, id)
-	}
-	if c.Bool("json") {
-		return printJSON(promptJSON{format.Name(), prompt.String(), ids})
-	}
-	return printIDs(ids)
+	_, err = fmt.Println(prompt)
+	return err
 }
 
 func templateMessages(c *cli.Context) ([]model.Message, error) {

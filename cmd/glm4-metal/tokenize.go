@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/glm4-metal/glm4-metal/internal/tokenizer"
+	"github.com/glm4-metal/glm4-metal/model"
 )
 
 func tokenizeCommand() *cli.Command {
@@ -65,10 +66,11 @@ func tokenize(c *cli.Context) error {
 	} else if text, err = inputText(c, "prompt"); err != nil {
 		return err
 	}
-	t, err := openTokenizer(c.String("model"))
+	opened, err := model.OpenText(c.String("model"), "")
 	if err != nil {
 		return err
 	}
+	t := opened.Tokenizer()
 	switch {
 	case decode:
 		for _, id := range ids {

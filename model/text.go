@@ -1,0 +1,128 @@
+package model
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/glm4-metal/glm4-metal/internal/chatformat"
+	"github.com/glm4-metal/glm4-metal/internal/demo"
+	"github.com/glm4-metal/glm4-metal/internal/tokenizer"
+	"github.com/glm4-metal/glm4-metal/loader"
+)
+
+// Text is how a checkpoint reads and writes: its tokenizer and its chat format, without any weights. It is safe for
+// concurrent use.
+type Text struct {
+	name      string
+	tokenizer *tokenizer.Tokenizer
+	format    chatformat.Format // nil when there is none
+	noFormat  error             // why
+}
+
+// OpenText reads the tokenizer and the chat template of a checkpoint's folder, "" for the built-in demo.
+// chatTemplate is as in [ChatTemplate]; "" takes the checkpoint's own template, which may be missing.
+func OpenText(name, chatTemplate string) (*Text, error) {
+	fsys := demo.FS()
+	if name != "" {
+		if err := checkFolder(name); err != nil {
+			return nil, err
+		}
+		fsys = os.DirFS(name)
+	}
+	return readText(fsys, cmp.Or(name, demo.Name), chatTemplate)
+}
+
+func checkFolder(name string) error {
+	switch info, err := os.Stat(name); {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s: there is no such folder; give the path of a checkpoint (config.json, *.safetensors, tokenizer.json), or none for the built-in demo", name)
+	case err == nil && !info.IsDir():
+		return fmt.Errorf("%s: a file; give the folder that holds it", name)
+	}
+	return nil
+}
+
+func readText(fsys fs.FS, name, chatTemplate string) (*Text, error) {
+	t, err := tokenizer.Load(fsys)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	text := &Text{name: name, tokenizer: t}
+	if text.format, text.noFormat = chatFormat(fsys, name, chatTemplate, t.Specials()); chatTemplate != "" && text.noFormat != nil {
+		return nil, text.noFormat
+	}
+	return text, nil
+}
+
+// chatFormat decides how to write prompts: as the override says, which is a family or a file, or else by the
+// checkpoint's own template.
+func chatFormat(fsys fs.FS, name, override string, special []string) (chatformat.Format, error) {
+	tokens := chatformat.Tokens{Special: special}
+	if slices.Contains(chatformat.Names(), override) {
+		return chatformat.ByName(override)
+	}
+	if override != "" {
+		text, err := os.ReadFile(override)
+		if err != nil {
+			return nil, fmt.Errorf("--chat-template is neither one of %s nor a file: %w", strings.Join(chatformat.Names(), ", "), err)
+		}
+		return chatformat.FromTemplate(override, string(text), tokens)
+	}
+	text, err := loader.ChatTemplate(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	if text == "" {
+		return nil, fmt.Errorf("%s has no chat template; name a family or a file with --chat-template, or generate from plain text (--raw)", name)
+	}
+	return chatformat.Detect(text, tokens)
+}
+
+// Tokenizer is the checkpoint's.
+func (t *Text) Tokenizer() *tokenizer.Tokenizer { return t.tokenizer }
+
+// ChatFormat names the chat format, or says why there is none.
+func (t *Text) ChatFormat() (string, error) {
+	if t.format == nil {
+		return "", t.noFormat
+	}
+	return t.format.Name(), nil
+}
+
+// Prompt renders messages as the model's family wants them: the text, and its ids. With answer it ends where the
+// assistant's answer begins. What looks like a control token inside a message is encoded as ordinary text.
+func (t *Text) Prompt(messages []Message, tools []Tool, answer bool) (string, []int32, error) {
+	if t.format == nil {
+		return "", nil, t.noFormat
+	}
+	prompt, err := t.format.Render(messages, chatformat.Options{AddGenerationPrompt: answer, Tools: tools})
+	if err != nil {
+		return "", nil, err
+	}
+	ids := []int32{}
+	for _, s := range prompt {
+		if !s.Special {
+			ids = t.tokenizer.AppendEncode(ids, s.Text)
+			continue
+		}
+		id, ok := t.tokenizer.Special(s.Text)
+		if !ok {
+			return "", nil, fmt.Errorf("the chat template writes %s, which the tokenizer of %s does not have", s.Text, t.name)
+		}
+		ids = append(ids, id)
+	}
+	return prompt.String(), ids, nil
+}
+
+// Encode gives the ids of plain text behind the tokenizer's prefix ([gMASK]<sop>), as Session.Generate uses them.
+func (t *Text) Encode(text string) []int32 {
+	return t.tokenizer.AppendEncode(slices.Clone(t.tokenizer.Prefix()), text)
+}
+
+// Decode gives the text of ids, control tokens as their names.
+func (t *Text) Decode(ids []int32) string { return t.tokenizer.Decode(ids) }
