@@ -31,7 +31,7 @@ func TestLoaderOpensIt(t *testing.T) {
 		require.True(t, c.Aligned(256))
 		require.Empty(t, c.Unused())
 		require.Equal(t, []int32{498, 505, 507}, c.Config.EOS)
-		template, err := c.ChatTemplate()
+		template, err := loader.ChatTemplate(c.FS(), c.Dir)
 		require.NoError(t, err)
 		require.Equal(t, string(chatTemplate), template)
 		norm, err := c.Vector("model.layers.0.post_mlp_layernorm.weight")
