@@ -42,11 +42,7 @@ Examples:
 }
 
 func chat(c *cli.Context) error {
-	argument, err := onlyArgument(c)
-	if err != nil {
-		return err
-	}
-	name, err := modelName(c, argument)
+	name, err := modelName(c)
 	if err != nil {
 		return err
 	}

@@ -66,24 +66,18 @@ func samplingFlags(maxTokens int) []cli.Flag {
 	}
 }
 
-// modelName is the model that the command line or the environment names; "" stands for the demo.
-func modelName(c *cli.Context, argument string) (string, error) {
-	named := c.String("model")
-	if argument == "" {
+// modelName is the model that the one argument, the flag or the environment names; "" stands for the demo.
+func modelName(c *cli.Context) (string, error) {
+	named, argument := c.String("model"), c.Args().First()
+	switch {
+	case c.NArg() > 1:
+		return "", usagef("unexpected argument %q; see %s --help", c.Args().Get(1), c.Command.HelpName)
+	case argument == "":
 		return named, nil
-	}
-	if named != "" && named != os.Getenv(modelVariable) {
+	case named != "" && named != os.Getenv(modelVariable):
 		return "", usagef("two models are named, %q and --model %q; name one", argument, named)
 	}
 	return argument, nil
-}
-
-// onlyArgument gives the one argument that a verb takes at most.
-func onlyArgument(c *cli.Context) (string, error) {
-	if c.NArg() > 1 {
-		return "", usagef("unexpected argument %q; see %s --help", c.Args().Get(1), c.Command.HelpName)
-	}
-	return c.Args().First(), nil
 }
 
 // noArgument refuses what a verb without arguments was given.

@@ -108,11 +108,7 @@ type tensorJSON struct {
 }
 
 func show(c *cli.Context) error {
-	argument, err := onlyArgument(c)
-	if err != nil {
-		return err
-	}
-	name, err := modelName(c, argument)
+	name, err := modelName(c)
 	if err != nil {
 		return err
 	}
