@@ -13,7 +13,7 @@ import (
 func versionCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "version",
-		Usage:     "print the version of the program",
+		Usage:     "print the version of the program and what it can compute on",
 		UsageText: program + " version [--json]",
 		Description: `Examples:
   glm4-metal version
@@ -24,10 +24,12 @@ func versionCommand() *cli.Command {
 				return err
 			}
 			b := readBuild()
+			b.Metal, b.MetalProblem = metalDevice()
 			if c.Bool("json") {
 				return printJSON(b)
 			}
-			_, err := fmt.Printf("%s %s\n%s, %s/%s\nbackends: %s\n", program, version(), b.Go, b.OS, b.Arch, strings.Join(b.Backends, ", "))
+			_, err := fmt.Printf("%s %s\n%s, %s/%s\nbackends: %s\nMetal: %s\n", program, version(), b.Go, b.OS, b.Arch,
+				strings.Join(b.Backends, ", "), cmp.Or(b.Metal, b.MetalProblem))
 			return err
 		},
 	}
@@ -42,6 +44,23 @@ type build struct {
 	OS       string   `json:"os"`
 	Arch     string   `json:"arch"`
 	Backends []string `json:"backends"`
+
+	Metal        string `json:"metal,omitempty"` // the device that Metal offers
+	MetalProblem string `json:"metal_problem,omitempty"`
+}
+
+// metalDevice names the device that Metal offers, or says why there is none.
+func metalDevice() (name, problem string) {
+	m, err := openMetal()
+	if err != nil {
+		return "", oneLine(err)
+	}
+	d, err := m.DefaultDevice()
+	if err != nil {
+		return "", oneLine(err)
+	}
+	defer d.Release()
+	return d.Name(), ""
 }
 
 func readBuild() build {

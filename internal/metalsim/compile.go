@@ -1,0 +1,396 @@
+package metalsim
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/glm4-metal/glm4-metal/internal/metalsim/rewrite"
+)
+
+// Options of Compile; the JSON is what newLibraryWithSource:options:error: sends of its MTLCompileOptions.
+type Options struct {
+	Counted         bool              `json:"-"`                          // with the instrumentation that checks and counts
+	FastMath        bool              `json:"fast_math"`                  // unqualified functions are those of metal::fast
+	LanguageVersion string            `json:"language_version,omitempty"` // such as "3.1", or "" for the default
+	Macros          map[string]string `json:"macros,omitempty"`           // name to value
+}
+
+const defaultLanguageVersion = "3.1"
+
+//go:embed msl sim/sim.h
+var headers embed.FS
+
+// The parts of the standard library that a shader may include; each brings all macros.
+var libraryHeaders = []string{
+	"metal_stdlib", "metal_array", "metal_atomic", "metal_common", "metal_compute", "metal_config", "metal_extended_vector",
+	"metal_geometric", "metal_integer", "metal_limits", "metal_logging", "metal_math", "metal_matrix", "metal_pack",
+	"metal_packed_vector", "metal_quadgroup", "metal_relational", "metal_simdgroup", "metal_simdgroup_matrix",
+	"metal_type_traits", "metal_types", "metal_uniform", "metal_utility", "metal_visible_function_table", "simd/simd.h",
+}
+
+// Contraction is off so that results are the same on every machine; float to integer saturates as GPUs do.
+var execFlags = []string{
+	"-std=c++17", "-O2", "-fPIC", "-w", "-Werror=unknown-attributes", "-Wno-c++11-narrowing", "-fdeclspec", "-nostdinc++",
+	"-fsigned-char", "-fwrapv", "-fno-strict-aliasing", "-fno-strict-float-cast-overflow", "-ffp-contract=off", "-fno-math-errno",
+	"-Xclang", "-ffloat16-excess-precision=none", "-Xclang", "-fbfloat16-excess-precision=none",
+	"-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-fno-stack-protector", "-fno-asynchronous-unwind-tables",
+	"-fvisibility=hidden", "-fvisibility-inlines-hidden",
+}
+
+var strictFlags = []string{
+	"-x", "clcpp", "-cl-std=clc++2021", "-target", "spir64-unknown-unknown", "-fsyntax-only", "-w", "-nostdinc", "-cl-no-stdinc",
+}
+
+// The strict pass runs twice. With OpenCL's generic address space structs may be copied between address spaces, as in MSL;
+// without it an unqualified pointer is one to thread memory, as in MSL.
+var strictExtensions = []string{
+	"-cl-ext=+all",
+	"-cl-ext=+all,-__opencl_c_generic_address_space,-__opencl_c_device_enqueue,-__opencl_c_pipes",
+}
+
+var diagnosticFlags = []string{"-fno-caret-diagnostics", "-fno-color-diagnostics", "-ferror-limit=0", "-fno-elide-type"}
+
+// Address spaces disappear from what runs; constant data is const.
+const execKeywords = `#define device
+#define thread
+#define threadgroup
+#define constant const
+#define kernel
+#define is_function_constant_defined(name) (_sim_defined_##name)
+`
+
+const endOfKeywords = `#undef device
+#undef thread
+#undef threadgroup
+#undef constant
+#undef kernel
+`
+
+const strictKeywords = `#define device __global
+#define thread __private
+#define threadgroup __local
+#define constant __constant
+#define kernel
+#define is_function_constant_defined(name) (true)
+`
+
+// Compile compiles the text of a shader to a shared object that exports sim_module (see sim/sim.h) and returns its path,
+// in the user's cache under a hash of all that it depends on. A source that Metal would refuse gives an error of lines
+// like `program_source:12:5: error: use of undeclared identifier 'x'`. Several processes may compile at once.
+func Compile(source string, o Options) (path string, err error) {
+	t, err := shaderTools()
+	if err != nil {
+		return "", err
+	}
+	flags := execFlags
+	if o.FastMath {
+		flags = append(slices.Clone(flags), "-DMSL_FAST_MATH")
+	}
+	if o.Counted {
+		plugin, err := PassPlugin()
+		if err != nil {
+			return "", err
+		}
+		flags = append(slices.Clone(flags), "-g", "-fpass-plugin="+plugin)
+	}
+	path = filepath.Join(t.cache, fmt.Sprintf("shader-%s.so", t.key(source, o.LanguageVersion, fmt.Sprint(slices.Sorted(maps.Keys(o.Macros)), o.Macros, flags))))
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	work, err := os.MkdirTemp(t.cache, "compile-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(work)
+	c := compilation{tools: t, work: work, source: source, flags: flags, counted: o.Counted}
+	built, err := c.run(o)
+	if err != nil {
+		return "", err
+	}
+	if err := os.Rename(built, path); err != nil {
+		return "", err
+	}
+	return path, nil
+}
+
+// tools are what compilations share.
+type tools struct {
+	compiler string
+	cache    string // directory
+	include  string // directory with msl/ and sim/ below it
+	machine  string // what the compiler and this machine's instructions are
+
+	mutex       sync.Mutex
+	precompiled map[string]string
+}
+
+var shaderTools = sync.OnceValues(func() (*tools, error) {
+	compiler, err := lookCompiler()
+	if err != nil {
+		return nil, err
+	}
+	version, err := exec.Command(compiler, "--version").Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s --version: %w", compiler, err)
+	}
+	user, err := os.UserCacheDir()
+	if err != nil {
+		return nil, err
+	}
+	t := &tools{compiler: compiler, cache: filepath.Join(user, "glm4-metal", "metalsim"), precompiled: map[string]string{}}
+	t.machine = string(version) + runtime.GOARCH + processor()
+	t.include = filepath.Join(t.cache, "headers-"+t.key())
+	return t, t.writeHeaders()
+})
+
+// processor names the features of this machine, since code is compiled for it.
+func processor() string {
+	info, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return ""
+	}
+	for _, line := range strings.Split(string(info), "\n") {
+		if strings.HasPrefix(line, "flags") || strings.HasPrefix(line, "Features") {
+			return line
+		}
+	}
+	return ""
+}
+
+// key is a hash of the headers, the compiler, the machine and the parts.
+func (t *tools) key(parts ...string) string {
+	hash := sha256.New()
+	add := func(s []byte) {
+		fmt.Fprintf(hash, "%d:", len(s))
+		hash.Write(s)
+	}
+	add([]byte(t.machine))
+	fs.WalkDir(headers, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			data, _ := headers.ReadFile(name)
+			add([]byte(name))
+			add(data)
+		}
+		return err
+	})
+	add([]byte(rewrite.Fingerprint()))
+	add([]byte(execKeywords + endOfKeywords))
+	for _, p := range parts {
+		add([]byte(p))
+	}
+	return hex.EncodeToString(hash.Sum(nil)[:12])
+}
+
+func (t *tools) writeHeaders() error {
+	if _, err := os.Stat(t.include); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(t.cache, 0o755); err != nil {
+		return err
+	}
+	work, err := os.MkdirTemp(t.cache, "headers-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	if err := os.CopyFS(work, headers); err != nil {
+		return err
+	}
+	macros, err := headers.ReadFile("msl/macros.h")
+	if err != nil {
+		return err
+	}
+	for _, name := range libraryHeaders {
+		file := filepath.Join(work, "macros", name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, macros, 0o644); err != nil {
+			return err
+		}
+	}
+	if err := os.Chmod(work, 0o755); err != nil {
+		return err
+	}
+	if err := os.Rename(work, t.include); err != nil && !exists(t.include) {
+		return err
+	}
+	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// machineFlags ask for the instructions of this machine, such as those that convert half.
+func machineFlags() []string {
+	if runtime.GOARCH == "arm64" {
+		return []string{"-mcpu=native"}
+	}
+	return []string{"-march=native"}
+}
+
+// precompile returns the headers compiled under the flags, which saves most of a shader's time.
+func (t *tools) precompile(flags []string) (string, error) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	key := strings.Join(flags, " ")
+	if path, ok := t.precompiled[key]; ok {
+		return path, nil
+	}
+	path := filepath.Join(t.cache, "headers-"+t.key(key)+".pch")
+	if !exists(path) {
+		work, err := os.MkdirTemp(t.cache, "precompile-")
+		if err != nil {
+			return "", err
+		}
+		defer os.RemoveAll(work)
+		built := filepath.Join(work, "headers.pch")
+		args := append(slices.Clone(flags), "-x", "c++-header", filepath.Join(t.include, "msl/metal_stdlib.h"), "-o", built)
+		if out, err := exec.Command(t.compiler, args...).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("compiling the headers of the Metal stand-in: %w\n%s", err, out)
+		}
+		if err := os.Rename(built, path); err != nil {
+			return "", err
+		}
+	}
+	t.precompiled[key] = path
+	return path, nil
+}
+
+// A compilation is one shader on its way.
+type compilation struct {
+	*tools
+	work, source string
+	flags        []string
+	counted      bool
+}
+
+func (c *compilation) run(o Options) (string, error) {
+	preprocessed, err := c.preprocess(o)
+	if err != nil {
+		return "", err
+	}
+	r, err := rewrite.Rewrite(preprocessed)
+	places := places{source: c.source, preprocessed: rows(preprocessed)}
+	if err != nil {
+		return "", places.rewriteErrors(err)
+	}
+	var strict [2][]diagnostic
+	var passes sync.WaitGroup
+	for i, extensions := range strictExtensions {
+		passes.Go(func() { strict[i] = c.strict(r, places, extensions) })
+	}
+	built, found, err := c.build(r, places)
+	passes.Wait()
+	if all := merge(merge(strict[0], strict[1]), found); len(all) > 0 {
+		return "", places.report(all)
+	}
+	if err != nil {
+		return "", err
+	}
+	if r.MayRecurse {
+		found, err := c.recursion(r, places)
+		if err != nil {
+			return "", err
+		}
+		if len(found) > 0 {
+			return "", places.report(merge(nil, found))
+		}
+	}
+	return built, nil
+}
+
+// preprocess expands macros and conditions, with nothing defined but what Metal defines.
+func (c *compilation) preprocess(o Options) (string, error) {
+	version := o.LanguageVersion
+	if version == "" {
+		version = defaultLanguageVersion
+	}
+	major, minor, _ := strings.Cut(version, ".")
+	args := []string{"-x", "c++", "-std=c++17", "-E", "-undef", "-nostdinc", "-isystem", filepath.Join(c.include, "macros"),
+		"-D__METAL__=1", "-D__METAL_MACOS__=1", "-D__AIR64__=1", "-D__METAL_VERSION__=" + major + minor + "0"}
+	if o.FastMath {
+		args = append(args, "-D__FAST_MATH__=1")
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.Macros)) {
+		args = append(args, "-D"+name+"="+o.Macros[name])
+	}
+	args = append(append(args, diagnosticFlags...), "-")
+	out, messages, err := c.clang("#line 1 \"program_source\"\n"+c.source, args...)
+	places := places{source: c.source}
+	if err != nil {
+		if found := parseDiagnostics(messages, places.identity); len(found) > 0 {
+			return "", places.report(found)
+		}
+		return "", fmt.Errorf("preprocessing the shader: %w\n%s", err, messages)
+	}
+	return out, nil
+}
+
+// clang runs the compiler on a text and returns both of its outputs.
+func (c *compilation) clang(text string, args ...string) (out, messages string, err error) {
+	cmd := exec.Command(c.compiler, args...)
+	cmd.Dir = c.work
+	cmd.Stdin = strings.NewReader(text)
+	var o, m bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &o, &m
+	err = cmd.Run()
+	return o.String(), m.String(), err
+}
+
+// strict checks the address spaces.
+func (c *compilation) strict(r *rewrite.Result, p places, extensions string) []diagnostic {
+	text := strictKeywords + "#line 1 \"program_source\"\n" + r.Strict
+	args := append(slices.Clone(strictFlags), diagnosticFlags...)
+	args = append(args, "-Xclang", extensions, "-include", filepath.Join(c.include, "msl/strict.h"), "-")
+	_, messages, _ := c.clang(text, args...)
+	found := parseDiagnostics(messages, func(line, column int) (int, int) { return p.original(line, r.StrictPosition(line, column)) })
+	return slices.DeleteFunc(found, func(d diagnostic) bool { return !d.aboutAddressSpaces() })
+}
+
+// execText is what runs, and its registration.
+func (c *compilation) execText(r *rewrite.Result) string {
+	text := fmt.Sprintf("#define METAL_SIM_COUNTED %t\n%s#line 1 \"program_source\"\n%s", c.counted, execKeywords, r.Exec)
+	if r.Registration == "" {
+		return text // of a source with an open bracket
+	}
+	return text + endOfKeywords + r.Registration
+}
+
+// build compiles what runs.
+func (c *compilation) build(r *rewrite.Result, p places) (string, []diagnostic, error) {
+	flags := append(slices.Clone(c.flags), machineFlags()...)
+	flags = append(flags, "-isystem", filepath.Join(c.include, "msl/std"))
+	headers, err := c.precompile(flags)
+	if err != nil {
+		return "", nil, err
+	}
+	built := filepath.Join(c.work, "shader.so")
+	args := append(flags, diagnosticFlags...)
+	args = append(args, "-include-pch", headers, "-shared", "-nostdlib++", "-Wl,-Bsymbolic", "-x", "c++", "-", "-o", built, "-lm")
+	_, messages, err := c.clang(c.execText(r), args...)
+	if err == nil {
+		return built, nil, nil
+	}
+	found := parseDiagnostics(messages, func(line, column int) (int, int) { return p.original(line, r.ExecPosition(line, column)) })
+	if len(found) == 0 {
+		err = fmt.Errorf("compiling the shader: %w\n%s", err, messages)
+	} else {
+		err = nil
+	}
+	return built, found, err
+}

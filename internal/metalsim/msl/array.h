@@ -1,0 +1,32 @@
+// metal_array, and as_type.
+#pragma once
+#include "vector.h"
+
+namespace metal {
+template <class T, size_t N> struct array {
+  typedef T value_type;
+  T elements[N];
+  constexpr T &operator[](size_t i) { return elements[i]; }
+  constexpr const T &operator[](size_t i) const { return elements[i]; }
+  constexpr size_t size() const { return N; }
+  constexpr bool empty() const { return N == 0; }
+  constexpr T *data() { return elements; }
+  constexpr const T *data() const { return elements; }
+  constexpr T &front() { return elements[0]; }
+  constexpr T &back() { return elements[N - 1]; }
+  constexpr T *begin() { return elements; }
+  constexpr T *end() { return elements + N; }
+  constexpr const T *begin() const { return elements; }
+  constexpr const T *end() const { return elements + N; }
+};
+} // namespace metal
+
+template <class To, class From> MSL_INLINE To as_type(From v) {
+  static_assert(sizeof(To) == sizeof(From), "as_type needs types of the same size");
+  To r;
+  __builtin_memcpy(&r, &v, sizeof r);
+  return r;
+}
+namespace metal {
+using ::as_type;
+} // namespace metal

@@ -1,0 +1,154 @@
+// Executes the passes of one command buffer, on its queue's thread.
+#include "objc_metal.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+namespace sim::objc {
+
+namespace {
+
+enum ErrorCode : int64_t { internal = 1, invalid_resource = 9, device_removed = 11 }; // MTLCommandBufferError
+
+char *start_of(const BoundBuffer &b) {
+  return b.memory ? static_cast<char *>(b.memory->address) + b.offset : reinterpret_cast<char *>(b.bytes->data());
+}
+
+const char *end_of(const Memory &memory) { return static_cast<const char *>(memory.address) + memory.length; }
+
+// What a dispatch may touch, by its bindings: all that is known without instrumentation.
+std::vector<Access> bound_accesses(const Command &command) {
+  const Kernel &kernel = *command.pipeline->kernel;
+  std::vector<Access> accesses;
+  for (uint32_t i = 0; i < kernel.argument_count; ++i) {
+    const Argument &a = kernel.arguments[i];
+    if (a.kind != Argument::buffer) continue;
+    for (const BoundBuffer &b : command.buffers) {
+      if (b.index != a.index || !b.memory) continue;
+      const char *begin = start_of(b);
+      const char *end = std::min(begin + std::max<uint32_t>(a.size, 1), end_of(*b.memory));
+      accesses.push_back({b.memory.get(), begin, end, a.space == Space::device && !a.read_only, 0});
+    }
+  }
+  return accesses;
+}
+
+// What it has touched, by the executor's account. What belongs to no bound buffer is setBytes.
+std::vector<Access> seen_accesses(const Command &command, const Outcome &outcome) {
+  std::vector<Access> accesses;
+  for (size_t i = 0; i < outcome.range_count; ++i) {
+    const Range &r = outcome.ranges[i];
+    auto *begin = static_cast<const char *>(r.begin), *end = static_cast<const char *>(r.end);
+    for (const BoundBuffer &b : command.buffers) {
+      if (!b.memory || begin < static_cast<const char *>(b.memory->address) || begin >= end_of(*b.memory)) continue;
+      accesses.push_back({b.memory.get(), begin, std::min(end, end_of(*b.memory)), r.written, r.line});
+      break;
+    }
+  }
+  return accesses;
+}
+
+std::string run_dispatch(const Command &command, PassHazards *hazards) {
+  const Pipeline &pipeline = *command.pipeline.get();
+  const Kernel &kernel = *pipeline.kernel;
+  Binding bindings[buffer_slots] = {};
+  std::string labels[buffer_slots];
+  for (const BoundBuffer &b : command.buffers) {
+    labels[b.index] = b.bytes ? "setBytes" : b.memory->label;
+    bindings[b.index] = {start_of(b), b.bytes ? b.bytes->size() : b.memory->length - b.offset, labels[b.index].c_str(),
+                         b.bytes ? b.bytes->data() : b.memory->address, true};
+  }
+  uint64_t memory_lengths[memory_slots] = {};
+  for (auto [index, length] : command.memory) memory_lengths[index] = length;
+
+  Dispatch dispatch{};
+  dispatch.kernel = &kernel;
+  dispatch.counted = pipeline.module->module->counted;
+  dispatch.buffers = bindings;
+  dispatch.memory_lengths = memory_lengths;
+  dispatch.threads = command.threads;
+  dispatch.threads_per_threadgroup = command.threads_per_threadgroup;
+  dispatch.order = Order(settings.order.load());
+  dispatch.seed = settings.seed;
+  dispatch.workers = limits.workers;
+
+  Outcome outcome{};
+  execute(dispatch, &outcome);
+  log_dispatch(command, dispatch.counted ? &outcome.counters : nullptr);
+  std::string error = outcome.error ? outcome.error : "";
+  if (error.empty())
+    error = hazards->add(format("kernel %s", kernel.name),
+                         dispatch.counted ? seen_accesses(command, outcome) : bound_accesses(command));
+  free(outcome.error);
+  free(outcome.ranges);
+  return error;
+}
+
+Access blit_access(const BoundBuffer &b, uint64_t bytes, bool written) {
+  return {b.memory.get(), start_of(b), start_of(b) + bytes, written, 0};
+}
+
+std::string run_command(const Command &command, PassHazards *hazards) {
+  switch (command.kind) {
+  case Command::dispatch:
+    return run_dispatch(command, hazards);
+  case Command::copy: {
+    const BoundBuffer &from = command.buffers[0], &to = command.buffers[1];
+    memcpy(start_of(to), start_of(from), command.bytes);
+    return hazards->add("a blit copy", {blit_access(from, command.bytes, false), blit_access(to, command.bytes, true)});
+  }
+  case Command::fill:
+    memset(start_of(command.buffers[0]), command.value, command.bytes);
+    return hazards->add("a blit fill", {blit_access(command.buffers[0], command.bytes, true)});
+  case Command::barrier:
+    hazards->barrier();
+    return "";
+  case Command::resource_barrier:
+    hazards->barrier(command.buffers);
+    return "";
+  case Command::wait_fence:
+    hazards->wait(command.fence.get());
+    return "";
+  case Command::update_fence:
+    hazards->update(command.fence.get());
+    return "";
+  }
+  return "";
+}
+
+} // namespace
+
+std::string execute_command_buffer(CommandBuffer *cb, QueueState *state, int64_t *code) {
+  std::string error = cb->mistake;
+  *code = invalid_resource;
+  if (error.empty() && limits.deviceLost) {
+    error = "the device was lost";
+    *code = device_removed;
+  }
+  std::set<uint64_t> before, done; // passes: before the next one; this command buffer's own
+  for (const Pass &pass : cb->passes) {
+    if (pass.kind == Pass::signal) {
+      // After an error too: who waits should not be taken for the one at fault.
+      std::set<uint64_t> passes = before;
+      passes.insert(done.begin(), done.end());
+      hazards_signal(cb, passes, pass.event.get(), pass.value);
+      signal_event(pass.event.get(), pass.value);
+    }
+    if (!error.empty()) continue;
+    if (pass.kind == Pass::wait) {
+      *code = internal;
+      if (wait_for_event(state, pass.event.get(), pass.value, &error))
+        hazards_wait(pass.event.get(), pass.value, &before);
+    } else if (pass.kind == Pass::compute || pass.kind == Pass::blit) {
+      *code = internal;
+      PassHazards hazards(cb, pass, before);
+      for (const Command &command : pass.commands)
+        if (error = run_command(command, &hazards); !error.empty()) break;
+      done.insert(hazards.id());
+    }
+  }
+  return error;
+}
+
+} // namespace sim::objc

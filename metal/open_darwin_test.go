@@ -1,0 +1,21 @@
+package metal_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/glm4-metal/glm4-metal/metal"
+)
+
+// openMetal is where the tests and the example get Metal: on a Mac from the system.
+func openMetal() (*metal.Metal, error) { return metal.Open() }
+
+func open(t testing.TB) *metal.Metal {
+	m, err := openMetal()
+	require.NoError(t, err)
+	return m
+}
+
+// liveObjects is for the stand-in, which can count them.
+func liveObjects(testing.TB) int { return 0 }
