@@ -15,6 +15,9 @@ import (
 // in place of a Metal.
 const echoVariable = "METAL_TEST_ECHO"
 
+// The same with a stand-in that has every object and computes nothing.
+const objectsVariable = "METAL_TEST_OBJECTS"
+
 func TestMain(m *testing.M) {
 	if library := os.Getenv(echoVariable); library != "" {
 		if wrong := callPath(library); len(wrong) > 0 {
@@ -26,7 +29,85 @@ func TestMain(m *testing.M) {
 		fmt.Println("call path of", runtime.GOARCH, "holds")
 		os.Exit(0)
 	}
+	if library := os.Getenv(objectsVariable); library != "" {
+		if err := commandBuffer(library); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		fmt.Println("command buffer of", runtime.GOARCH, "completed")
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
+}
+
+// commandBuffer takes every object through a command buffer: a dispatch, which computes nothing, and a fill, which does.
+func commandBuffer(path string) error {
+	m, err := OpenLibraries(path)
+	if err != nil {
+		return err
+	}
+	device, err := m.DefaultDevice()
+	if err != nil {
+		return err
+	}
+	defer device.Release()
+	library, err := device.NewLibrary("kernel void nothing(device float *x [[buffer(0)]]) {}", CompileOptions{})
+	if err != nil {
+		return err
+	}
+	defer library.Release()
+	function, err := library.NewFunction("nothing", FunctionConstants{})
+	if err != nil {
+		return err
+	}
+	defer function.Release()
+	pipeline, err := device.NewComputePipeline(function)
+	if err != nil {
+		return err
+	}
+	defer pipeline.Release()
+	buffer, err := device.NewBuffer(4096, StorageShared)
+	if err != nil {
+		return err
+	}
+	defer buffer.Release()
+	queue, err := device.NewQueue()
+	if err != nil {
+		return err
+	}
+	defer queue.Release()
+	return m.Do(func() error {
+		commands, err := queue.NewCommandBuffer()
+		if err != nil {
+			return err
+		}
+		defer commands.Release()
+		encoder, err := commands.ComputeEncoder(Serial)
+		if err != nil {
+			return err
+		}
+		encoder.SetPipeline(pipeline)
+		encoder.SetBuffer(buffer, 0, 0)
+		encoder.DispatchThreadgroups(Size{2, 3, 4}, Size{32, 1, 1})
+		encoder.DispatchThreads(Size{100, 1, 1}, Size{32, 1, 1})
+		encoder.End()
+		blit, err := commands.BlitEncoder()
+		if err != nil {
+			return err
+		}
+		blit.Fill(buffer, 16, 4000, 0xAB)
+		blit.End()
+		commands.Commit()
+		if err := commands.Wait(); err != nil {
+			return err
+		}
+		for i, b := range buffer.Contents() {
+			if want := map[bool]byte{true: 0xAB}[i >= 16 && i < 4016]; b != want {
+				return fmt.Errorf("byte %d of the filled buffer is %#x, want %#x", i, b, want)
+			}
+		}
+		return nil
+	})
 }
 
 // callPath sends messages of every shape and returns what reached the other side wrongly.
