@@ -344,3 +344,16 @@ func readLines[T any](t *testing.T, file string, into *[]T) {
 		*into = append(*into, v)
 	}
 }
+
+func TestPaddedRowsAreOffered(t *testing.T) {
+	m := demoModel(t)
+	require.Greater(t, m.config.Vocab, m.tokenizer.Size(), "the demo's head is padded, as GLM-4's is")
+	seen := 0
+	s := m.NewSession()
+	defer s.Close()
+	look := func(_ []int32, logits []float32) { seen = len(logits) }
+	for _, err := range s.Generate(context.Background(), "x", Options{MaxTokens: 1, Processors: []LogitsProcessor{look}}) {
+		require.NoError(t, err)
+	}
+	require.Equal(t, m.tokenizer.Size(), seen)
+}
