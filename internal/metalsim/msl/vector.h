@@ -178,20 +178,49 @@ template <int I, class D, class U, int M, class... R> constexpr MSL_INLINE void 
   fill<I>(d, vec<U, M>(a), rest...);
 }
 
-// A packed vector has the alignment of its component.
+// A packed vector has the alignment of its component. Its swizzles go by component.
+#undef MSL_SWIZZLE2
+#undef MSL_SWIZZLE3
+#undef MSL_SWIZZLE4
+#define MSL_SWIZZLE2(y, g, j, x, r, i, ...)                                                          \
+  MSL_INLINE vec<T, 2> _g##i##j() const { return vec<T, 2>(e[i], e[j]); }                            \
+  MSL_INLINE void _s##i##j(vec<T, 2> v) {                                                            \
+    static_assert(distinct<T>(i, j), "vector is not assignable (contains duplicate components)");    \
+    e[i] = v.d[0], e[j] = v.d[1];                                                                    \
+  }                                                                                                  \
+  __declspec(property(get = _g##i##j, put = _s##i##j)) vec<T, 2> x##y;                               \
+  __declspec(property(get = _g##i##j, put = _s##i##j)) vec<T, 2> r##g;
+#define MSL_SWIZZLE3(z, b, k, y, g, j, x, r, i, ...)                                                 \
+  MSL_INLINE vec<T, 3> _g##i##j##k() const { return vec<T, 3>(e[i], e[j], e[k]); }                   \
+  MSL_INLINE void _s##i##j##k(vec<T, 3> v) {                                                         \
+    static_assert(distinct<T>(i, j, k), "vector is not assignable (contains duplicate components)"); \
+    e[i] = v.d[0], e[j] = v.d[1], e[k] = v.d[2];                                                     \
+  }                                                                                                  \
+  __declspec(property(get = _g##i##j##k, put = _s##i##j##k)) vec<T, 3> x##y##z;                      \
+  __declspec(property(get = _g##i##j##k, put = _s##i##j##k)) vec<T, 3> r##g##b;
+#define MSL_SWIZZLE4(w, a, l, z, b, k, y, g, j, x, r, i, ...)                                           \
+  MSL_INLINE vec<T, 4> _g##i##j##k##l() const { return vec<T, 4>(e[i], e[j], e[k], e[l]); }             \
+  MSL_INLINE void _s##i##j##k##l(vec<T, 4> v) {                                                         \
+    static_assert(distinct<T>(i, j, k, l), "vector is not assignable (contains duplicate components)"); \
+    e[i] = v.d[0], e[j] = v.d[1], e[k] = v.d[2], e[l] = v.d[3];                                         \
+  }                                                                                                     \
+  __declspec(property(get = _g##i##j##k##l, put = _s##i##j##k##l)) vec<T, 4> x##y##z##w;                \
+  __declspec(property(get = _g##i##j##k##l, put = _s##i##j##k##l)) vec<T, 4> r##g##b##a;
+
 template <class T, int N> struct packed_components;
-#define MSL_PROPERTY(x, r, i, ...)                         \
-  MSL_INLINE T _g##i() const { return e[i]; }              \
-  MSL_INLINE void _s##i(T s) { e[i] = s; }                 \
-  __declspec(property(get = _g##i, put = _s##i)) T x;      \
-  __declspec(property(get = _g##i, put = _s##i)) T r;
-#define MSL_PACKED(n) \
-  template <class T> struct packed_components<T, n> { T e[n]; MSL_EACH_##n(MSL_PROPERTY, ) };
+#define MSL_PACKED(n)                              \
+  template <class T> struct packed_components<T, n> { \
+    union {                                        \
+      T e[n];                                      \
+      struct { MSL_EACH_##n(MSL_COMPONENT, x) };   \
+      struct { MSL_EACH_##n(MSL_COMPONENT, r) };   \
+    };                                             \
+    MSL_SWIZZLES(n)                                \
+  };
 MSL_PACKED(2)
 MSL_PACKED(3)
 MSL_PACKED(4)
 #undef MSL_PACKED
-#undef MSL_PROPERTY
 
 template <class T, int N> struct packed_vec : operators<T, N>, packed_components<T, N> {
   using packed_components<T, N>::e;
