@@ -2,9 +2,11 @@ package metalsim
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -15,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/glm4-metal/glm4-metal/internal/metalsim/rewrite"
 )
@@ -29,8 +32,16 @@ type Options struct {
 
 const defaultLanguageVersion = "3.1"
 
+// One run of the compiler may take so long.
+const compileLimit = 5 * time.Minute
+
 //go:embed msl sim/sim.h
 var headers embed.FS
+
+// What compiles and what refuses: a source that an older version took may be refused now.
+//
+//go:embed compile.go diagnostic.go recursion.go
+var judges embed.FS
 
 // The parts of the standard library that a shader may include; each brings all macros.
 var libraryHeaders = []string{
@@ -169,7 +180,7 @@ func processor() string {
 	return ""
 }
 
-// key is a hash of the headers, the compiler, the machine and the parts.
+// key is a hash of the headers, the compiler, the machine, this code and the parts.
 func (t *tools) key(parts ...string) string {
 	hash := sha256.New()
 	add := func(s []byte) {
@@ -186,7 +197,10 @@ func (t *tools) key(parts ...string) string {
 		return err
 	})
 	add([]byte(rewrite.Fingerprint()))
-	add([]byte(execKeywords + endOfKeywords))
+	for _, name := range []string{"compile.go", "diagnostic.go", "recursion.go"} {
+		data, _ := judges.ReadFile(name)
+		add(data)
+	}
 	for _, p := range parts {
 		add([]byte(p))
 	}
@@ -343,12 +357,16 @@ func (c *compilation) preprocess(o Options) (string, error) {
 
 // clang runs the compiler on a text and returns both of its outputs.
 func (c *compilation) clang(text string, args ...string) (out, messages string, err error) {
-	cmd := exec.Command(c.compiler, args...)
+	limit, cancel := context.WithTimeoutCause(context.Background(), compileLimit, errors.New("the compiler takes longer than "+compileLimit.String()))
+	defer cancel()
+	cmd := exec.CommandContext(limit, c.compiler, args...)
 	cmd.Dir = c.work
 	cmd.Stdin = strings.NewReader(text)
 	var o, m bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &o, &m
-	err = cmd.Run()
+	if err = cmd.Run(); limit.Err() != nil {
+		err = context.Cause(limit)
+	}
 	return o.String(), m.String(), err
 }
 

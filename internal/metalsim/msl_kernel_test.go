@@ -29,7 +29,7 @@ typedef decltype(apply<half, 2, multiply>) apply_t;
 template [[host_name("multiply_f16")]] [[kernel]] apply_t apply<half, 2, multiply>;
 template [[host_name("multiply_u32")]] [[kernel]] decltype(apply<uint, 16, multiply>) apply<uint, 16, multiply>;
 namespace inner { kernel void k(device float *y [[buffer(0)]]) { y[0] = 5; } }
-[[host_name("renamed")]] kernel void original(device float *y [[buffer(0)]]) { y[0] = 6; }`
+[[host_name("re" "named")]] kernel void original(device float *y [[buffer(0)]]) { y[0] = 6; }`
 
 func TestTemplateHostNameWrong(t *testing.T) {
 	s := openStandIn(t)

@@ -12,8 +12,16 @@ type attribute struct {
 	own       [2]int // its tokens, with a comma after it
 }
 
-// text is the string literal that is the attribute's argument.
-func (a *attribute) text() string { return strings.Trim(a.arguments, `"`) }
+// text is the string literal that is the attribute's argument, or several, which are one.
+func (a *attribute) text() string {
+	var b strings.Builder
+	for i, part := range strings.Split(a.arguments, `"`) {
+		if i%2 == 1 {
+			b.WriteString(part)
+		}
+	}
+	return b.String()
+}
 
 // erase takes the attribute out of both texts, with its brackets when it is alone.
 func (a *attribute) erase(p *parser) {

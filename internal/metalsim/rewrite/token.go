@@ -155,10 +155,21 @@ func endOfNumber(row string, i int) int {
 	return i
 }
 
+// lower is for ASCII alone, so that offsets stay.
+func lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
 // rewriteNumber gives floating literals the types that they have in MSL: float without a suffix, half with h,
 // bfloat with bf.
 func rewriteNumber(t *token) {
-	s := strings.ToLower(t.text)
+	s := lower(t.text)
 	hex := strings.HasPrefix(s, "0x")
 	floating := strings.Contains(s, ".") || !hex && strings.Contains(s, "e") || hex && strings.Contains(s, "p")
 	if !floating {
