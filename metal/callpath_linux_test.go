@@ -126,7 +126,7 @@ func callPath(library string) (wrong []string) {
 			wrong = append(wrong, fmt.Sprintf("%s: got %q, want %q", what, got, want))
 		}
 	}
-	encoder, blit, buffer := ComputeEncoder{device.Object}, BlitEncoder{device.Object}, Buffer{device.Object}
+	encoder, blit, buffer := ComputeEncoder(device), BlitEncoder(device), Buffer(device)
 
 	encoder.DispatchThreads(Size{1 << 40, 2, 3}, Size{4, 5, 6})
 	check("two sizes by value", "1099511627776,2,3 by 4,5,6")
@@ -147,7 +147,7 @@ func callPath(library string) (wrong []string) {
 	}
 	check("ten arguments", "1 1 2 3 4 5 6 7 8")
 
-	if seconds := (CommandBuffer{device.Object}).GPUStartTime(); seconds != 1234.0625 {
+	if seconds := CommandBuffer(device).GPUStartTime(); seconds != 1234.0625 {
 		wrong = append(wrong, fmt.Sprintf("double returned: got %v", seconds))
 	}
 	if device.HasUnifiedMemory() {

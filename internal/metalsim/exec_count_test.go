@@ -97,12 +97,12 @@ type gemv struct {
 
 const gemvSize = 4096
 
-func newGEMV(t testing.TB, counted bool) gemv {
+func newGEMV(t testing.TB, counted bool, workers uint64) gemv {
 	source, err := os.ReadFile("testdata/gemv.metal")
 	require.NoError(t, err)
 	s := openStandIn(t)
 	require.NoError(t, metalsim.SetCounting(counted))
-	require.NoError(t, metalsim.SetLimit("workers", 1))
+	require.NoError(t, metalsim.SetLimit("workers", workers))
 	g := gemv{s: s, pipeline: s.pipeline(t, string(source), "gemv_float")}
 	const n, groups = gemvSize, gemvSize / 64
 	for _, length := range []int{n * n / 8, n * groups, n * groups, n, n, 1, 1} {
@@ -153,7 +153,7 @@ func (g gemv) run(t testing.TB) {
 // The figures of MLX's kernel of the same shape: 33.8 MB loaded, 7.36 lines of 128 bytes a load of a simdgroup, 2.70 float
 // operations a multiply-add.
 func TestGEMVCountsStrayed(t *testing.T) {
-	g := newGEMV(t, true)
+	g := newGEMV(t, true, 1)
 	g.run(t)
 	counted, err := metalsim.Counters()
 	require.NoError(t, err)
@@ -165,9 +165,13 @@ func TestGEMVCountsStrayed(t *testing.T) {
 }
 
 func BenchmarkGEMV(b *testing.B) {
-	for name, counted := range map[string]bool{"plain": false, "counted": true} {
-		b.Run(name, func(b *testing.B) {
-			g := newGEMV(b, counted)
+	for _, c := range []struct {
+		name    string
+		counted bool
+		workers uint64
+	}{{"plain", false, 1}, {"plain on two cores", false, 2}, {"counted", true, 1}} {
+		b.Run(c.name, func(b *testing.B) {
+			g := newGEMV(b, c.counted, c.workers)
 			g.run(b)
 			b.ResetTimer()
 			for range b.N {

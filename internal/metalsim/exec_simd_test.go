@@ -25,8 +25,7 @@ func fold(from, to int, start float64, f func(a, b float64) float64) float32 {
 	return float32(start)
 }
 
-func sum(a, b float64) float64     { return a + b }
-func product(a, b float64) float64 { return a * b }
+func sum(a, b float64) float64 { return a + b }
 
 func bits(from, to int, f func(a, b int) int) float32 {
 	r := int(value(from))

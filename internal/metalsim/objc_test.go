@@ -108,7 +108,6 @@ type fixture struct {
 	testing.TB
 	device, queue id
 	owned         []id
-	libraryOf     map[bool]id
 	counted       bool
 }
 
