@@ -14,6 +14,7 @@ func encode(e metal.ComputeEncoder, pipeline metal.ComputePipeline, out metal.Bu
 	e.SetPipeline(pipeline)
 	e.SetBuffer(out, 0, 0)
 	e.SetBufferOffset(0, 0)
+	e.SetBuffers([]metal.Buffer{out}, []int{0}, 0)
 	e.SetBytes(metal.Bytes(&x), 1)
 	e.DispatchThreads(line(32), line(32))
 	e.Barrier()

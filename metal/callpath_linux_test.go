@@ -134,6 +134,8 @@ func callPath(library string) (wrong []string) {
 	check("two other sizes by value", "7,8,9 by 10,11,12")
 	encoder.SetBuffer(buffer, 1<<33, 30)
 	check("object and integers", "1 8589934592 30")
+	encoder.SetBuffers([]Buffer{buffer, buffer}, []int{21, 1 << 33}, 29)
+	check("arrays and range by value", "1 21 1 8589934592 at 29+2")
 	encoder.SetBytes([]byte("four"), 2)
 	check("pointer to Go memory", "four 4 2")
 	encoder.BarrierOn(buffer, buffer, buffer)

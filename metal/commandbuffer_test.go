@@ -74,6 +74,24 @@ func TestOffsetsAndBytesMixedUp(t *testing.T) {
 	require.Equal(t, []float32{1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3}, data)
 }
 
+func TestBuffersBoundTogetherMixedUp(t *testing.T) {
+	g := newGPU(t)
+	next := g.pipeline(t, kernels, "next", metal.FunctionConstants{})
+	in, from := buffer[float32](t, g, 8, metal.StorageShared)
+	out, to := buffer[float32](t, g, 8, metal.StorageShared)
+	for i := range from {
+		from[i] = float32(i)
+	}
+	require.NoError(t, g.compute(metal.Serial, func(e metal.ComputeEncoder) {
+		e.SetPipeline(next)
+		e.SetBuffers([]metal.Buffer{in, out}, []int{4 * 4, 0}, 0)
+		e.DispatchThreads(line(2), line(2))
+		e.SetBuffers([]metal.Buffer{out}, []int{4 * 4}, 1)
+		e.DispatchThreads(line(4), line(4))
+	}))
+	require.Equal(t, []float32{5, 6, 0, 0, 5, 6, 7, 8}, to)
+}
+
 func TestGridOfThreeDimensionsTurned(t *testing.T) {
 	g := newGPU(t)
 	pipeline := g.pipeline(t, kernels, "grid", metal.FunctionConstants{})

@@ -40,6 +40,21 @@ func (e ComputeEncoder) SetBufferOffset(offset, index int) {
 	send(e.id, sel_setBufferOffset_atIndex, uintptr(offset), uintptr(index))
 }
 
+// SetBuffers binds buffers, each from its offset on, to [[buffer(first)]] and the indices after it, as SetBuffer does one.
+// It is one message for all of them, at most 31.
+//
+// Reference: https://developer.apple.com/documentation/metal/mtlcomputecommandencoder/setbuffers(_:offsets:range:)?language=objc
+func (e ComputeEncoder) SetBuffers(buffers []Buffer, offsets []int, first int) {
+	s := scratch.Get().(*[MaxBytes]byte)
+	words := Slice[uintptr](s[:])[:2*len(buffers)]
+	for i, b := range buffers {
+		words[i], words[len(buffers)+i] = b.id, uintptr(offsets[i])
+	}
+	ids := uintptr(unsafe.Pointer(s))
+	send(e.id, sel_setBuffers_offsets_withRange, ids, ids+uintptr(len(buffers))*unsafe.Sizeof(ids), uintptr(first), uintptr(len(buffers)))
+	scratch.Put(s)
+}
+
 // MaxBytes is the most that SetBytes takes.
 const MaxBytes = 4096
 

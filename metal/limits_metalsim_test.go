@@ -160,7 +160,7 @@ func TestCaptureNotAllowed(t *testing.T) {
 func TestStandInDeclaresOtherwise(t *testing.T) {
 	encodings := map[string]string{
 		"void": "v", "id": "@", "self": "@", "SEL": ":", "block": "^v", "BOOL": "B", "double": "d",
-		"id *": "^@", "const id *": "r^@", "void *": "^v", "const void *": "r^v", "const char *": "r*",
+		"id *": "^@", "const id *": "r^@", "const NSUInteger *": "r^Q", "void *": "^v", "const void *": "r^v", "const char *": "r*",
 		"NSInteger": "q", "NSUInteger": "Q", "uint64_t": "Q", "uint8_t": "C",
 		"NSRange": "{_NSRange=QQ}", "MTLSize": "{?=QQQ}",
 	}

@@ -83,6 +83,7 @@ var (
 	// MTLComputeCommandEncoder
 	sel_setComputePipelineState                    = newSelector("setComputePipelineState:")
 	sel_setBuffer_offset_atIndex                   = newSelector("setBuffer:offset:atIndex:")
+	sel_setBuffers_offsets_withRange               = newSelector("setBuffers:offsets:withRange:")
 	sel_setBufferOffset_atIndex                    = newSelector("setBufferOffset:atIndex:")
 	sel_setBytes_length_atIndex                    = newSelector("setBytes:length:atIndex:")
 	sel_setThreadgroupMemoryLength_atIndex         = newSelector("setThreadgroupMemoryLength:atIndex:")

@@ -91,6 +91,7 @@ var declarations = map[string]declaration{
 
 	"setComputePipelineState:":                    {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void", []string{"id"}},
 	"setBuffer:offset:atIndex:":                   {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void", []string{"id", "NSUInteger", "NSUInteger"}},
+	"setBuffers:offsets:withRange:":               {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void", []string{"const id *", "const NSUInteger *", "NSRange"}},
 	"setBufferOffset:atIndex:":                    {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void", []string{"NSUInteger", "NSUInteger"}},
 	"setBytes:length:atIndex:":                    {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void", []string{"const void *", "NSUInteger", "NSUInteger"}},
 	"setThreadgroupMemoryLength:atIndex:":         {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void", []string{"NSUInteger", "NSUInteger"}},
@@ -128,7 +129,7 @@ var declarations = map[string]declaration{
 // words is how many words a type takes in a message of the integer registers.
 var words = map[string]int{
 	"id": 1, "id *": 1, "const id *": 1, "SEL": 1, "block": 1,
-	"void *": 1, "const void *": 1, "const char *": 1,
+	"void *": 1, "const void *": 1, "const char *": 1, "const NSUInteger *": 1,
 	"NSInteger": 1, "NSUInteger": 1, "uint64_t": 1, "uint8_t": 1, "BOOL": 1,
 	"NSRange": 2, "MTLSize": 3,
 }

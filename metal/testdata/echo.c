@@ -48,6 +48,11 @@ static void barrier(void *self, void *selector, void *const *buffers, uint64_t c
   NOTE("%d %lu", good, N(count));
 }
 
+static void buffers(void *self, void *selector, void *const *buffers, const uint64_t *offsets, NSRange range) {
+  NOTE("%d %lu %d %lu at %lu+%lu", buffers[0] == &object, N(offsets[0]), buffers[1] == &object, N(offsets[1]),
+       N(range.location), N(range.length));
+}
+
 static uint64_t ten(void *self, void *selector, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f,
                     uint64_t g, uint64_t h) {
   NOTE("%d %lu %lu %lu %lu %lu %lu %lu %lu", self == &object, N(a), N(b), N(c), N(d), N(e), N(f), N(g), N(h));
@@ -67,6 +72,7 @@ static struct {
     {"dispatchThreadgroups:threadsPerThreadgroup:", sizes},
     {"dispatchThreads:threadsPerThreadgroup:", sizes},
     {"setBuffer:offset:atIndex:", three},
+    {"setBuffers:offsets:withRange:", buffers},
     {"setBytes:length:atIndex:", bytes},
     {"copyFromBuffer:sourceOffset:toBuffer:destinationOffset:size:", copy},
     {"fillBuffer:range:value:", fill},
