@@ -25,8 +25,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // Checkpoint is an opened checkpoint. Its methods may be called from several goroutines, except Close.
@@ -112,7 +110,7 @@ func open(dir string, fsys fs.FS, load func(name string) ([]byte, error)) (_ *Ch
 func (c *Checkpoint) Close() error {
 	var errs []error
 	for _, r := range c.regions {
-		errs = append(errs, unix.Munmap(r))
+		errs = append(errs, unmap(r))
 	}
 	c.regions, c.stored, c.matrices, c.vectors, c.unused = nil, nil, nil, nil, nil
 	return errors.Join(errs...)

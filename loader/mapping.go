@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,7 +32,7 @@ func mapFile(path string) ([]byte, error) {
 	if info.Size() > math.MaxInt {
 		return nil, fmt.Errorf("%s: the file is too large to map on this machine", path)
 	}
-	data, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
+	data, err := mapMemory(int(f.Fd()), int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("%s: cannot be mapped into memory: %w", path, err)
 	}
@@ -55,15 +56,48 @@ func readAligned(path string, fsys fs.FS, name string) ([]byte, error) {
 	if info.Size() <= 0 {
 		return nil, fmt.Errorf("%s: the file is empty; download it again", path)
 	}
-	data, err := unix.Mmap(-1, 0, int(info.Size()), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	data, err := mapMemory(-1, int(info.Size()), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
 		return nil, fmt.Errorf("%s: no memory for its %d bytes: %w", path, info.Size(), err)
 	}
 	if _, err := io.ReadFull(f, data); err != nil {
-		unix.Munmap(data)
+		unmap(data)
 		return nil, fmt.Errorf("%s: cannot be read: %w", path, err)
 	}
 	return data, nil
+}
+
+// regionPage is what a mapping begins on and has to itself to the end of: the page of Apple silicon, wherever we run, so
+// that a device may wrap whole pages.
+const regionPage = 16384
+
+// mapMemory maps a file, or memory of its own where fd is -1, into the middle of a reserved range, which aligns it.
+func mapMemory(fd, length, prot, flags int) ([]byte, error) {
+	whole := regionPages(length)
+	base, err := unix.MmapPtr(-1, 0, nil, whole+regionPage, unix.PROT_NONE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return nil, err
+	}
+	before := -uintptr(base) % regionPage
+	start := unsafe.Add(base, before)
+	_, err = unix.MmapPtr(fd, 0, start, uintptr(length), prot, flags|unix.MAP_FIXED)
+	if err != nil {
+		return nil, errors.Join(err, unix.MunmapPtr(base, whole+regionPage))
+	}
+	if before > 0 {
+		err = unix.MunmapPtr(base, before)
+	}
+	err = errors.Join(err, unix.MunmapPtr(unsafe.Add(start, whole), regionPage-before))
+	return unsafe.Slice((*byte)(start), length), err
+}
+
+// regionPages is the bytes of the pages that a mapping has.
+func regionPages(length int) uintptr {
+	return (uintptr(length) + regionPage - 1) / regionPage * regionPage
+}
+
+func unmap(data []byte) error {
+	return unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(data)), regionPages(len(data)))
 }
 
 // readError names the file once, says what to do where that is known, and keeps the cause for errors.Is.
