@@ -26,7 +26,7 @@ type layer struct {
 
 // scratch are the activations of one step, for up to chunk tokens.
 type scratch struct {
-	ids backend.Tokens
+	ids backend.Tokens // of a prefill's step
 	h   backend.Buffer // [chunk, hidden] residual stream
 	xn  backend.Buffer // [chunk, hidden] normed input of the next product
 	q   backend.Buffer // [chunk, heads·dim]
@@ -35,11 +35,11 @@ type scratch struct {
 	act backend.Buffer // [chunk, ffn]
 }
 
-// forward records one step: the span's tokens, whose ids stand in the scratch, through all layers; their keys and
-// values go into kv, and the logits of the last `rows` tokens into logits (none when rows is 0).
-func (m *Model) forward(s backend.Stream, kv backend.Cache, at backend.Span, logits backend.Buffer, rows int) {
+// forward records one step: the span's tokens through all layers; their keys and values go into kv, and the logits of
+// the last `rows` tokens into logits (none when rows is 0).
+func (m *Model) forward(s backend.Stream, kv backend.Cache, ids backend.Tokens, at backend.Span, logits backend.Buffer, rows int) {
 	w, x, n := &m.weights, &m.scratch, at.N
-	s.Embed(x.h, x.xn, x.ids, n, w.embed, w.layers[0].input)
+	s.Embed(x.h, x.xn, ids, n, w.embed, w.layers[0].input)
 	for i := range w.layers {
 		l := &w.layers[i]
 		s.QKV(x.q, kv, i, x.xn, &l.qkv, at)

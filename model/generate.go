@@ -118,18 +118,19 @@ func (s *Session) generate(ctx context.Context, ids []int32, o *Options, yield f
 	for seed == 0 {
 		seed = rand.Uint64()
 	}
-	pick := picker{session: s, sampler: sampler{o: o, seed: seed}, tokens: slices.Clone(ids)}
+	pick := newPicker(s, o, seed, ids)
 	text := newTextStream(m.tokenizer, o.Stop)
 
 	start := time.Now()
-	if r.CachedTokens, err = s.prefill(ctx, ids, pick.onDevice(0)); err != nil {
+	if r.CachedTokens, err = s.prefill(ctx, ids, pick.onDevice(0), pick.read()); err != nil {
 		return err
 	}
 	first := time.Now()
 	r.TTFT = first.Sub(start)
 	defer func() { r.GenerationTime = time.Since(first) }()
+	defer pick.settle()
 	for {
-		tok, err := pick.next(uint64(r.CompletionTokens))
+		tok, err := pick.next(r.CompletionTokens)
 		if err != nil {
 			return err
 		}
@@ -147,14 +148,14 @@ func (s *Session) generate(ctx context.Context, ids []int32, o *Options, yield f
 		if !yield(tok, nil) || stopped {
 			return nil
 		}
-		if r.CompletionTokens == o.MaxTokens || len(s.tokens) == m.context {
+		if !pick.more(r.CompletionTokens) {
 			r.FinishReason = FinishLength
 			break
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := s.step([]int32{tok.ID}, s.logits, 1, pick.onDevice(uint64(r.CompletionTokens))); err != nil {
+		if err := pick.step(r.CompletionTokens); err != nil {
 			return err
 		}
 	}
@@ -165,31 +166,85 @@ func (s *Session) generate(ctx context.Context, ids []int32, o *Options, yield f
 }
 
 // picker chooses the next id after a step: the device has, where the options allow it; otherwise the sampler does.
+//
+// Where the device picks and runs on its own, it is kept one step ahead: the next step starts, on an id that only the
+// device knows yet, before the last one is waited for. When that id ends the answer the step was for nothing; what it
+// wrote into the cache lies behind the session's tokens and counts for nothing.
 type picker struct {
 	session *Session
 	sampler sampler
+	prompt  int     // tokens of it
 	tokens  []int32 // prompt and answer
 	logits  []float32
 	device  backend.Sampling
+	async   bool
+	started int // id number of the last step that was started
 }
 
-// onDevice says how the device is to choose, nil when it is not.
-func (p *picker) onDevice(step uint64) *backend.Sampling {
+func newPicker(s *Session, o *Options, seed uint64, prompt []int32) *picker {
+	return &picker{
+		session: s, sampler: sampler{o: o, seed: seed}, prompt: len(prompt), tokens: slices.Clone(prompt),
+		async: o.onDevice() && s.m.device.Info().Async,
+	}
+}
+
+// onDevice says how the device is to choose id number n, nil when it is not.
+func (p *picker) onDevice(n int) *backend.Sampling {
 	o := p.sampler.o
 	if !o.onDevice() {
 		return nil
 	}
-	p.device = backend.Sampling{Temperature: float32(o.Temperature), Seed: p.sampler.seed, Step: step, Valid: p.session.m.vocab}
+	p.device = backend.Sampling{Temperature: float32(o.Temperature), Seed: p.sampler.seed, Step: uint64(n), Valid: p.session.m.vocab}
 	return &p.device
 }
 
-func (p *picker) next(step uint64) (tok Token, err error) {
+// read takes over the logits of a step, for the sampler.
+func (p *picker) read() func([]float32) {
 	if p.sampler.o.onDevice() {
-		return Token{ID: p.session.picked.IDs()[0]}, nil
+		return nil
 	}
-	p.logits = append(p.logits[:0], p.session.logits.Floats()[:p.session.m.vocab]...)
-	tok.ID, tok.Logprob, tok.Top, err = p.sampler.pick(p.tokens, p.logits, step)
+	return func(logits []float32) { p.logits = append(p.logits[:0], logits[:p.session.m.vocab]...) }
+}
+
+// more tells whether an answer of n tokens may go on: the last of them has to be computed on.
+func (p *picker) more(n int) bool {
+	return n != p.sampler.o.MaxTokens && p.prompt+n-1 < p.session.m.context
+}
+
+// step computes on the last token, for id number n.
+func (p *picker) step(n int) error {
+	if p.async {
+		return nil // next has started it
+	}
+	return p.session.step(p.tokens[len(p.tokens)-1:], p.session.logits, 1, p.onDevice(n), p.read())
+}
+
+// next gives id number n.
+func (p *picker) next(n int) (tok Token, err error) {
+	switch {
+	case p.async:
+		if p.more(n + 1) {
+			if err := p.session.ahead(uint64(n+1), p.prompt+n, p.onDevice(n+1)); err != nil {
+				return tok, err
+			}
+			p.started = n + 1
+		}
+		if tok.ID, err = p.session.await(uint64(n), p.started-n); err == nil && n > 0 {
+			p.session.tokens = append(p.session.tokens, p.tokens[len(p.tokens)-1])
+		}
+	case p.sampler.o.onDevice():
+		tok.ID, err = p.session.await(uint64(n), 0)
+	default:
+		tok.ID, tok.Logprob, tok.Top, err = p.sampler.pick(p.tokens, p.logits, uint64(n))
+	}
 	return tok, err
+}
+
+// settle waits for a step that was started for nothing.
+func (p *picker) settle() {
+	if p.async {
+		p.session.settle()
+	}
 }
 
 // textStream turns ids to the text that may go out.

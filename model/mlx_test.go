@@ -75,7 +75,7 @@ func deviceRows(t *testing.T, d backend.Device, data backend.MatrixData) []float
 	defer s.Close()
 	s.Embed(h, xn, ids, data.Rows, m, backend.Norm{Weight: ones, Eps: 1e-5})
 	require.NoError(t, s.Submit())
-	require.NoError(t, s.Wait())
+	require.NoError(t, s.Wait(0))
 	return h.Floats()
 }
 
@@ -92,26 +92,28 @@ func hashFloats(v []float32) string {
 // mlx-lm computes in bfloat16; the golden also has its logits with every parameter in float32, which the exact
 // arithmetic of the CPU must meet, and the distance between the two, which says what bfloat16 costs.
 func TestLogitsLeaveMLX(t *testing.T) {
-	for _, name := range mlxGoldens {
-		t.Run(name, func(t *testing.T) {
-			dir := filepath.Join("testdata", name)
-			g := readGolden(t, dir)
-			require.Greater(t, g.BF16Distance, 0.0)
-			exact := openTestdata(t, dir, loadOptions{kvBits: 32})
-			for _, p := range g.Prompts {
-				got := logits(t, exact, p.IDs, 100)
-				require.LessOrEqual(t, distance(got, g.floats(t, p.Name+".last.f32")), 1e-4, "%s, float32", p.Name)
-				require.LessOrEqual(t, distance(got, g.floats(t, p.Name+".last.bf16")), 1.5*g.BF16Distance, "%s, bfloat16", p.Name)
-			}
-			// The 16-bit KV cache, the default here, costs far less than bfloat16 does.
-			half := openTestdata(t, dir, loadOptions{})
-			require.Equal(t, backend.F16, half.kvFormat)
-			for _, p := range g.Prompts {
-				got := logits(t, half, p.IDs, 100)
-				require.LessOrEqual(t, distance(got, g.floats(t, p.Name+".last.f32")), g.BF16Distance/10, "%s, 16-bit KV", p.Name)
-			}
-		})
-	}
+	onDevices(t, func(t *testing.T, on loadOptions) {
+		for _, name := range mlxGoldens {
+			t.Run(name, func(t *testing.T) {
+				dir := filepath.Join("testdata", name)
+				g := readGolden(t, dir)
+				require.Greater(t, g.BF16Distance, 0.0)
+				exact := openTestdata(t, dir, on.with(func(o *loadOptions) { o.kvBits = 32 }))
+				for _, p := range g.Prompts {
+					got := logits(t, exact, p.IDs, 100)
+					require.LessOrEqual(t, distance(got, g.floats(t, p.Name+".last.f32")), 1e-4, "%s, float32", p.Name)
+					require.LessOrEqual(t, distance(got, g.floats(t, p.Name+".last.bf16")), 1.5*g.BF16Distance, "%s, bfloat16", p.Name)
+				}
+				// The 16-bit KV cache, the default here, costs far less than bfloat16 does.
+				half := openTestdata(t, dir, on)
+				require.Equal(t, backend.F16, half.kvFormat)
+				for _, p := range g.Prompts {
+					got := logits(t, half, p.IDs, 100)
+					require.LessOrEqual(t, distance(got, g.floats(t, p.Name+".last.f32")), g.BF16Distance/10, "%s, 16-bit KV", p.Name)
+				}
+			})
+		}
+	})
 }
 
 func TestFalseInQuantizationIsReadAsQuantised(t *testing.T) {

@@ -22,6 +22,7 @@ type Model struct {
 	config     loader.Config
 	checkpoint *loader.Checkpoint
 	device     backend.Device
+	why        string // this device
 	weights    weights
 	kvFormat   backend.Format
 	context    int // most tokens of a session
@@ -46,9 +47,11 @@ type loadOptions struct {
 	kvBits       int
 	chunk        int
 	chatTemplate string
+	open         func() (backend.Device, error) // instead of backend
 }
 
-// Backend chooses the device: "cpu", "metal", or "auto" (the default), which is the fastest that there is.
+// Backend chooses the device: "cpu", "metal", or "auto" (the default), which is Metal on a Mac whose GPU can run the
+// checkpoint, and the CPU elsewhere; [Info] says why.
 func Backend(name string) LoadOption { return func(o *loadOptions) { o.backend = name } }
 
 // MaxContext limits the tokens of a session, prompt and answer together, below the checkpoint's own limit; 0 leaves that.
@@ -147,15 +150,23 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 		return nil, fmt.Errorf("a KV cache of %d bits (--kv-bits) is not supported; 16 and 32 are", o.kvBits)
 	}
 
+	open := o.open
+	if open == nil {
+		open = func() (d backend.Device, err error) {
+			d, m.why, err = openDevice(o.backend)
+			return d, err
+		}
+	}
 	var err error
-	if m.device, err = openDevice(o.backend); err != nil {
+	if m.device, err = open(); err != nil {
 		return nil, err
 	}
 	m.memory = estimate(c, m.context, m.chunk, m.kvFormat)
-	if err = m.memory.check(m.device.Info()); err == nil {
-		if m.weights, err = bind(m.device, c); err == nil {
-			m.scratch, err = newScratch(m.device, c.Config, m.chunk)
-		}
+	err = m.fill()
+	if errors.Is(err, backend.ErrUnsupported) && o.open == nil && (o.backend == "" || o.backend == "auto") {
+		m.device.Close()
+		m.device, m.why = cpu.Open(), fmt.Sprintf("Metal cannot run this checkpoint: %v", err)
+		err = m.fill()
 	}
 	if err != nil {
 		return nil, errors.Join(err, m.device.Close())
@@ -163,14 +174,22 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 	return m, nil
 }
 
-func openDevice(name string) (backend.Device, error) {
-	switch name {
-	case "", "auto", "cpu":
-		return cpu.Open(), nil
-	case "metal":
-		return nil, errors.New("this build has no Metal backend; use --backend cpu or auto")
+// fill puts the weights and the scratch on the device.
+func (m *Model) fill() (err error) {
+	if err = m.memory.check(m.device.Info()); err != nil {
+		return err
 	}
-	return nil, fmt.Errorf("unknown backend %q; the backends are auto, metal and cpu", name)
+	if m.weights, err = bind(m.device, m.checkpoint); err != nil {
+		return err
+	}
+	if m.scratch, err = newScratch(m.device, m.config, m.chunk); err != nil {
+		return err
+	}
+	cache, err := m.device.NewCache(m.config.Layers, m.attention(), m.kvFormat) // takes no memory yet, but may be refused
+	if err != nil {
+		return err
+	}
+	return cache.Close()
 }
 
 func newScratch(d backend.Device, c loader.Config, chunk int) (x scratch, err error) {
@@ -241,6 +260,7 @@ type Info struct {
 	Config   loader.Config
 	Backend  string // "cpu" or "metal"
 	Device   string
+	Why      string // the backend was chosen: "asked for", or what "auto" found
 	Context  int    // most tokens of a session
 	KVBits   int    // width of a number in the KV cache
 	KVBytes  int    // KV cache of one token, in bytes
@@ -253,7 +273,7 @@ type Info struct {
 func (m *Model) Info() Info {
 	d := m.device.Info()
 	i := Info{
-		Name: m.name, Config: m.config, Backend: d.Backend, Device: d.Device, Context: m.context,
+		Name: m.name, Config: m.config, Backend: d.Backend, Device: d.Device, Why: m.why, Context: m.context,
 		KVBits: m.kvFormat.Bits(), KVBytes: kvBytes(m.config, m.kvFormat), Memory: m.memory, LoadTime: m.loadTime,
 	}
 	i.Chat, _ = m.ChatFormat()

@@ -29,8 +29,9 @@ type Session struct {
 
 	stream backend.Stream
 	cache  backend.Cache
-	logits backend.Buffer // of one token, [vocab]
-	picked backend.Tokens // the id that the device chose
+	logits backend.Buffer    // of one token, [vocab]
+	picked [2]backend.Tokens // the ids that the device chose in even and in odd steps
+	host   []float32         // the logits, for the sampler
 
 	tokens []int32 // what the cache holds
 	result Result
@@ -53,9 +54,11 @@ func (s *Session) open() (err error) {
 			return err
 		}
 	}
-	if s.picked == nil {
-		if s.picked, err = d.NewTokens(1); err != nil {
-			return err
+	for i := range s.picked {
+		if s.picked[i] == nil {
+			if s.picked[i], err = d.NewTokens(1); err != nil {
+				return err
+			}
 		}
 	}
 	if s.cache == nil {
@@ -103,44 +106,88 @@ func (s *Session) Close() error {
 	if s.logits != nil {
 		errs = append(errs, s.logits.Close())
 	}
-	if s.picked != nil {
-		errs = append(errs, s.picked.Close())
+	for i, t := range s.picked {
+		if t != nil {
+			errs = append(errs, t.Close())
+		}
+		s.picked[i] = nil
 	}
-	s.stream, s.cache, s.logits, s.picked, s.tokens = nil, nil, nil, nil, nil
+	s.stream, s.cache, s.logits, s.tokens = nil, nil, nil, nil
 	return errors.Join(errs...)
 }
 
-// step computes ids behind what the cache holds, writes the logits of the last `rows` of them and, if asked, picks
-// the next id from the last.
-func (s *Session) step(ids []int32, logits backend.Buffer, rows int, pick *backend.Sampling) error {
+// step computes ids behind what the cache holds and hands the logits of the last `rows` of them to read, if it is not
+// nil; the device picks the next id from the last, if asked.
+func (s *Session) step(ids []int32, logits backend.Buffer, rows int, pick *backend.Sampling, read func(logits []float32)) error {
 	m := s.m
 	m.mu.Lock() // the scratch is shared
 	defer m.mu.Unlock()
 	if m.closed {
 		return ErrClosed
 	}
-	at := backend.Span{Pos: len(s.tokens), N: len(ids)}
+	copy(m.scratch.ids.IDs(), ids)
+	err := s.submit(m.scratch.ids, backend.Span{Pos: len(s.tokens), N: len(ids)}, logits, rows, pick)
+	if waited := s.stream.Wait(0); err == nil {
+		err = waited
+	}
+	if err != nil {
+		return err
+	}
+	s.tokens = append(s.tokens, ids...)
+	if read != nil {
+		read(logits.Floats())
+	}
+	return nil
+}
+
+// submit starts a step. An id that the device picks goes to s.picked by the parity of its number.
+func (s *Session) submit(ids backend.Tokens, at backend.Span, logits backend.Buffer, rows int, pick *backend.Sampling) error {
 	if err := s.cache.Grow(at.Pos + at.N); err != nil {
 		return err
 	}
-	copy(m.scratch.ids.IDs(), ids)
-	m.forward(s.stream, s.cache, at, logits, rows)
+	s.m.forward(s.stream, s.cache, ids, at, logits, rows)
 	if pick != nil {
-		s.stream.Sample(s.picked, 0, logits, *pick)
+		s.stream.Sample(s.picked[pick.Step%2], 0, logits, *pick)
 	}
-	err := s.stream.Submit()
-	if waited := s.stream.Wait(); waited != nil { // also after a failed Submit, to leave no error behind
-		err = waited
-	}
-	if err == nil {
-		s.tokens = append(s.tokens, ids...)
-	}
-	return err
+	return s.stream.Submit()
 }
 
-// prefill makes the cache hold ids, reusing their longest prefix that it has, and leaves the logits of the last one
-// and, if asked, the id picked from them. It reports how many tokens were there already.
-func (s *Session) prefill(ctx context.Context, ids []int32, pick *backend.Sampling) (cached int, err error) {
+// ahead starts a step on the id that the device picks in the step before, which may still be running: the one that
+// gives the id number n of the answer, at a position of the context.
+func (s *Session) ahead(n uint64, pos int, pick *backend.Sampling) error {
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	if s.m.closed {
+		return ErrClosed
+	}
+	return s.submit(s.picked[(n-1)%2], backend.Span{Pos: pos, N: 1}, s.logits, 1, pick)
+}
+
+// await waits for all steps but the last `running` ones and gives the id number n of the answer.
+func (s *Session) await(n uint64, running int) (int32, error) {
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	if s.m.closed {
+		return 0, ErrClosed
+	}
+	if err := s.stream.Wait(running); err != nil {
+		return 0, err
+	}
+	return s.picked[n%2].IDs()[0], nil
+}
+
+// settle waits for all steps and forgets what they ended with.
+func (s *Session) settle() {
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	if !s.m.closed {
+		s.stream.Wait(0)
+	}
+}
+
+// prefill makes the cache hold ids, reusing their longest prefix that it has, and gives the logits of the last one to
+// read, or has the device pick an id from them. It reports how many tokens were there already.
+func (s *Session) prefill(ctx context.Context, ids []int32, pick *backend.Sampling, read func(logits []float32)) (cached int, err error) {
 	for cached < min(len(ids)-1, len(s.tokens)) && ids[cached] == s.tokens[cached] { // the last one is computed again, for its logits
 		cached++
 	}
@@ -151,9 +198,9 @@ func (s *Session) prefill(ctx context.Context, ids []int32, pick *backend.Sampli
 		}
 		end := min(begin+s.m.chunk, len(ids))
 		if end < len(ids) {
-			err = s.step(ids[begin:end], s.logits, 0, nil)
+			err = s.step(ids[begin:end], s.logits, 0, nil, nil)
 		} else {
-			err = s.step(ids[begin:end], s.logits, 1, pick)
+			err = s.step(ids[begin:end], s.logits, 1, pick, read)
 		}
 		if err != nil {
 			return cached, err
@@ -186,11 +233,13 @@ func (s *Session) Logits(ctx context.Context, ids []int32, rows int) ([][]float3
 		}
 		end := min(begin+s.m.chunk, len(ids))
 		n := min(end-begin, max(0, end-(len(ids)-rows)))
-		if err := s.step(ids[begin:end], buf, n, nil); err != nil {
+		err := s.step(ids[begin:end], buf, n, nil, func(logits []float32) {
+			for row := range slices.Chunk(logits[:n*vocab], vocab) {
+				out = append(out, slices.Clone(row))
+			}
+		})
+		if err != nil {
 			return nil, err
-		}
-		for i := range n {
-			out = append(out, slices.Clone(buf.Floats()[i*vocab:(i+1)*vocab]))
 		}
 	}
 	return out, nil

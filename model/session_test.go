@@ -40,111 +40,117 @@ func collect(t *testing.T, s *Session, ids []int32, o Options) []int32 {
 }
 
 func TestSessionsComputeTheirPrefixAgain(t *testing.T) {
-	m := tiny(t, loadOptions{})
-	o := Options{MaxTokens: 20, IgnoreEOS: true}
-	prompt := randomIDs(300)
-	s := m.NewSession()
-	defer s.Close()
-	answer := collect(t, s, prompt, o)
-	require.Equal(t, 0, s.Result().CachedTokens)
-	require.Equal(t, 319, s.Len(), "the last token has not been computed on")
+	onDevices(t, func(t *testing.T, on loadOptions) {
+		m := tiny(t, on)
+		o := Options{MaxTokens: 20, IgnoreEOS: true}
+		prompt := randomIDs(300)
+		s := m.NewSession()
+		defer s.Close()
+		answer := collect(t, s, prompt, o)
+		require.Equal(t, 0, s.Result().CachedTokens)
+		require.Equal(t, 319, s.Len(), "the last token has not been computed on")
 
-	longer := slices.Concat(prompt, answer, randomIDs(7))
-	second := collect(t, s, longer, o)
-	require.Equal(t, 319, s.Result().CachedTokens)
-	require.Equal(t, len(longer), s.Result().PromptTokens)
-	fresh := m.NewSession()
-	defer fresh.Close()
-	require.Equal(t, collect(t, fresh, longer, o), second, "the reused prefix changes the answer")
+		longer := slices.Concat(prompt, answer, randomIDs(7))
+		second := collect(t, s, longer, o)
+		require.Equal(t, 319, s.Result().CachedTokens)
+		require.Equal(t, len(longer), s.Result().PromptTokens)
+		fresh := m.NewSession()
+		defer fresh.Close()
+		require.Equal(t, collect(t, fresh, longer, o), second, "the reused prefix changes the answer")
 
-	other := slices.Concat(prompt[:100], randomIDs(30))
-	changed := collect(t, s, other, o)
-	require.Equal(t, 100, s.Result().CachedTokens)
-	another := m.NewSession()
-	defer another.Close()
-	require.Equal(t, collect(t, another, other, o), changed, "what was cut off still answers")
+		other := slices.Concat(prompt[:100], randomIDs(30))
+		changed := collect(t, s, other, o)
+		require.Equal(t, 100, s.Result().CachedTokens)
+		another := m.NewSession()
+		defer another.Close()
+		require.Equal(t, collect(t, another, other, o), changed, "what was cut off still answers")
 
-	collect(t, s, other, o)
-	require.Equal(t, len(other)-1, s.Result().CachedTokens, "the same prompt again needs one token for its logits")
+		collect(t, s, other, o)
+		require.Equal(t, len(other)-1, s.Result().CachedTokens, "the same prompt again needs one token for its logits")
 
-	s.Truncate(50)
-	require.Equal(t, other[:50], s.Tokens())
-	require.Equal(t, changed, collect(t, s, other, o), "after Truncate")
-	require.Equal(t, 50, s.Result().CachedTokens)
+		s.Truncate(50)
+		require.Equal(t, other[:50], s.Tokens())
+		require.Equal(t, changed, collect(t, s, other, o), "after Truncate")
+		require.Equal(t, 50, s.Result().CachedTokens)
+	})
 }
 
 func TestSessionsDisturbEachOther(t *testing.T) {
-	m := tiny(t, loadOptions{})
-	o := Options{MaxTokens: 30, IgnoreEOS: true}
-	prompts := [][]int32{randomIDs(40), randomIDs(90)[50:], randomIDs(5)}
-	var want [][]int32
-	for _, p := range prompts {
-		s := m.NewSession()
-		want = append(want, collect(t, s, p, o))
-		require.NoError(t, s.Close())
-	}
-	var wg sync.WaitGroup
-	got := make([][]int32, len(prompts))
-	for i, p := range prompts {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+	onDevices(t, func(t *testing.T, on loadOptions) {
+		m := tiny(t, on)
+		o := Options{MaxTokens: 30, IgnoreEOS: true}
+		prompts := [][]int32{randomIDs(40), randomIDs(90)[50:], randomIDs(5)}
+		var want [][]int32
+		for _, p := range prompts {
 			s := m.NewSession()
-			defer s.Close()
-			for tok, err := range s.GenerateTokens(context.Background(), p, o) {
-				if err != nil {
-					t.Error(err)
-					return
+			want = append(want, collect(t, s, p, o))
+			require.NoError(t, s.Close())
+		}
+		var wg sync.WaitGroup
+		got := make([][]int32, len(prompts))
+		for i, p := range prompts {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				s := m.NewSession()
+				defer s.Close()
+				for tok, err := range s.GenerateTokens(context.Background(), p, o) {
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					got[i] = append(got[i], tok.ID)
 				}
-				got[i] = append(got[i], tok.ID)
-			}
-		}()
-	}
-	wg.Wait()
-	require.Equal(t, want, got)
+			}()
+		}
+		wg.Wait()
+		require.Equal(t, want, got)
+	})
 }
 
 func TestCancelIsNotNoticed(t *testing.T) {
-	m := tiny(t, loadOptions{chunk: 16})
-	s := m.NewSession()
-	defer s.Close()
+	onDevices(t, func(t *testing.T, on loadOptions) {
+		m := tiny(t, on.with(func(o *loadOptions) { o.chunk = 16 }))
+		s := m.NewSession()
+		defer s.Close()
 
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	n := 0
-	var last error
-	for _, err := range s.GenerateTokens(ctx, randomIDs(20), Options{IgnoreEOS: true}) {
-		last = err
-		if n++; n == 3 {
-			cancel()
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		n := 0
+		var last error
+		for _, err := range s.GenerateTokens(ctx, randomIDs(20), Options{IgnoreEOS: true}) {
+			last = err
+			if n++; n == 3 {
+				cancel()
+			}
 		}
-	}
-	require.ErrorIs(t, last, context.Canceled)
-	require.Equal(t, 4, n, "three tokens and the error")
-	require.Equal(t, FinishCancelled, s.Result().FinishReason)
+		require.ErrorIs(t, last, context.Canceled)
+		require.Equal(t, 4, n, "three tokens and the error")
+		require.Equal(t, FinishCancelled, s.Result().FinishReason)
 
-	// Between the chunks of a prompt: a context that ends after two looks.
-	stops := &endsAfter{Context: context.Background(), looks: 2}
-	last = nil
-	s.Truncate(0)
-	for _, err := range s.GenerateTokens(stops, randomIDs(300), Options{MaxTokens: 1}) {
-		last = err
-	}
-	require.ErrorIs(t, last, context.DeadlineExceeded)
-	require.Equal(t, 32, s.Len(), "two chunks of 16 were computed")
+		// Between the chunks of a prompt: a context that ends after two looks.
+		stops := &endsAfter{Context: context.Background(), looks: 2}
+		last = nil
+		s.Truncate(0)
+		for _, err := range s.GenerateTokens(stops, randomIDs(300), Options{MaxTokens: 1}) {
+			last = err
+		}
+		require.ErrorIs(t, last, context.DeadlineExceeded)
+		require.Equal(t, 32, s.Len(), "two chunks of 16 were computed")
 
-	// What was computed before the end is still right.
-	fresh := m.NewSession()
-	defer fresh.Close()
-	o := Options{MaxTokens: 5, IgnoreEOS: true}
-	require.Equal(t, collect(t, fresh, randomIDs(300), o), collect(t, s, randomIDs(300), o))
-	require.Equal(t, 32, s.Result().CachedTokens)
+		// What was computed before the end is still right.
+		fresh := m.NewSession()
+		defer fresh.Close()
+		o := Options{MaxTokens: 5, IgnoreEOS: true}
+		require.Equal(t, collect(t, fresh, randomIDs(300), o), collect(t, s, randomIDs(300), o))
+		require.Equal(t, 32, s.Result().CachedTokens)
 
-	for range s.GenerateTokens(context.Background(), randomIDs(5), Options{IgnoreEOS: true}) {
-		break
-	}
-	require.Equal(t, FinishCancelled, s.Result().FinishReason, "the loop was left")
-	require.Equal(t, 1, s.Result().CompletionTokens)
+		for range s.GenerateTokens(context.Background(), randomIDs(5), Options{IgnoreEOS: true}) {
+			break
+		}
+		require.Equal(t, FinishCancelled, s.Result().FinishReason, "the loop was left")
+		require.Equal(t, 1, s.Result().CompletionTokens)
+	})
 }
 
 // endsAfter is a context that is over after some looks at it.
@@ -161,23 +167,25 @@ func (c *endsAfter) Err() error {
 }
 
 func TestCloseLeavesSomethingUsable(t *testing.T) {
-	m := tiny(t, loadOptions{})
-	s := m.NewSession()
-	collect(t, s, randomIDs(3), Options{MaxTokens: 1})
-	require.NoError(t, s.Close())
-	require.NoError(t, s.Close())
-	require.Zero(t, s.CacheBytes())
-	for _, err := range s.GenerateTokens(context.Background(), randomIDs(3), Options{}) {
-		require.ErrorIs(t, err, ErrClosed)
-	}
-	open := m.NewSession()
-	collect(t, open, randomIDs(3), Options{MaxTokens: 1})
-	require.NoError(t, m.Close())
-	require.NoError(t, m.Close())
-	for _, err := range open.GenerateTokens(context.Background(), randomIDs(30), Options{}) {
-		require.ErrorIs(t, err, ErrClosed)
-	}
-	require.NoError(t, open.Close())
+	onDevices(t, func(t *testing.T, on loadOptions) {
+		m := tiny(t, on)
+		s := m.NewSession()
+		collect(t, s, randomIDs(3), Options{MaxTokens: 1})
+		require.NoError(t, s.Close())
+		require.NoError(t, s.Close())
+		require.Zero(t, s.CacheBytes())
+		for _, err := range s.GenerateTokens(context.Background(), randomIDs(3), Options{}) {
+			require.ErrorIs(t, err, ErrClosed)
+		}
+		open := m.NewSession()
+		collect(t, open, randomIDs(3), Options{MaxTokens: 1})
+		require.NoError(t, m.Close())
+		require.NoError(t, m.Close())
+		for _, err := range open.GenerateTokens(context.Background(), randomIDs(30), Options{}) {
+			require.ErrorIs(t, err, ErrClosed)
+		}
+		require.NoError(t, open.Close())
+	})
 }
 
 func TestSessionIsSharedByTwoGenerations(t *testing.T) {
@@ -193,19 +201,21 @@ func TestSessionIsSharedByTwoGenerations(t *testing.T) {
 }
 
 func TestContextLimitIsOverrun(t *testing.T) {
-	m := tiny(t, loadOptions{maxContext: 50})
-	s := m.NewSession()
-	defer s.Close()
-	for _, err := range s.GenerateTokens(context.Background(), randomIDs(51), Options{}) {
-		var over *ContextError
-		require.ErrorAs(t, err, &over)
-		require.EqualError(t, err, "the prompt has 51 tokens, the context holds 50 with the answer; shorten it or raise the limit (--max-kv-size)")
-	}
-	got := collect(t, s, randomIDs(45), Options{IgnoreEOS: true})
-	require.Len(t, got, 6, "the context is full and the last token is not computed on")
-	require.Equal(t, FinishLength, s.Result().FinishReason)
-	require.Len(t, collect(t, s, randomIDs(50), Options{IgnoreEOS: true}), 1)
-	require.Equal(t, 50, s.Len())
+	onDevices(t, func(t *testing.T, on loadOptions) {
+		m := tiny(t, on.with(func(o *loadOptions) { o.maxContext = 50 }))
+		s := m.NewSession()
+		defer s.Close()
+		for _, err := range s.GenerateTokens(context.Background(), randomIDs(51), Options{}) {
+			var over *ContextError
+			require.ErrorAs(t, err, &over)
+			require.EqualError(t, err, "the prompt has 51 tokens, the context holds 50 with the answer; shorten it or raise the limit (--max-kv-size)")
+		}
+		got := collect(t, s, randomIDs(45), Options{IgnoreEOS: true})
+		require.Len(t, got, 6, "the context is full and the last token is not computed on")
+		require.Equal(t, FinishLength, s.Result().FinishReason)
+		require.Len(t, collect(t, s, randomIDs(50), Options{IgnoreEOS: true}), 1)
+		require.Equal(t, 50, s.Len())
+	})
 }
 
 func TestBadRequestIsNotRefused(t *testing.T) {
@@ -242,18 +252,20 @@ func TestBadRequestIsNotRefused(t *testing.T) {
 }
 
 func TestKVCacheGrowsByAnotherSize(t *testing.T) {
-	glm9b := loader.Config{Layers: 40, KVHeads: 2, HeadDim: 128}
-	require.Equal(t, 40960, kvBytes(glm9b, backend.F16), "GLM-4-9B, bytes a token")
+	onDevices(t, func(t *testing.T, on loadOptions) {
+		glm9b := loader.Config{Layers: 40, KVHeads: 2, HeadDim: 128}
+		require.Equal(t, 40960, kvBytes(glm9b, backend.F16), "GLM-4-9B, bytes a token")
 
-	m := tiny(t, loadOptions{kvBits: 16})
-	require.Equal(t, 2*2*2*16*2, m.Info().KVBytes)
-	s := m.NewSession()
-	defer s.Close()
-	for _, n := range []int{1, 256, 257, 700} {
-		_, err := s.Logits(context.Background(), randomIDs(700)[s.Len():n], 0)
-		require.NoError(t, err)
-		require.EqualValues(t, (n+255)/256*256*m.Info().KVBytes, s.CacheBytes(), "%d tokens", n)
-	}
+		m := tiny(t, on.with(func(o *loadOptions) { o.kvBits = 16 }))
+		require.Equal(t, 2*2*2*16*2, m.Info().KVBytes)
+		s := m.NewSession()
+		defer s.Close()
+		for _, n := range []int{1, 256, 257, 700} {
+			_, err := s.Logits(context.Background(), randomIDs(700)[s.Len():n], 0)
+			require.NoError(t, err)
+			require.EqualValues(t, (n+255)/256*256*m.Info().KVBytes, s.CacheBytes(), "%d tokens", n)
+		}
+	})
 }
 
 func TestMemoryGrowsFromSessionToSession(t *testing.T) {
@@ -287,12 +299,12 @@ func TestModelThatCannotFitIsLoaded(t *testing.T) {
 
 func TestBadLoadOptionIsTaken(t *testing.T) {
 	for want, option := range map[string]LoadOption{
-		"a context of -1 tokens (--max-kv-size) makes no sense; 0 takes the checkpoint's 1024":          MaxContext(-1),
-		"a context of 9999 tokens (--max-kv-size) is beyond the 1024 that testdata/glm4-a was made for": MaxContext(9999),
-		"a KV cache of 8 bits (--kv-bits) is not supported; 16 and 32 are":                              KVBits(8),
-		"a prefill chunk of -1 tokens makes no sense; 0 takes the default":                              PrefillChunk(-1),
-		`unknown backend "cuda"; the backends are auto, metal and cpu`:                                  Backend("cuda"),
-		"this build has no Metal backend; use --backend cpu or auto":                                    Backend("metal"),
+		"a context of -1 tokens (--max-kv-size) makes no sense; 0 takes the checkpoint's 1024":                                                                                 MaxContext(-1),
+		"a context of 9999 tokens (--max-kv-size) is beyond the 1024 that testdata/glm4-a was made for":                                                                        MaxContext(9999),
+		"a KV cache of 8 bits (--kv-bits) is not supported; 16 and 32 are":                                                                                                     KVBits(8),
+		"a prefill chunk of -1 tokens makes no sense; 0 takes the default":                                                                                                     PrefillChunk(-1),
+		`unknown backend "cuda"; the backends are auto, metal and cpu`:                                                                                                         Backend("cuda"),
+		"metal: no Metal here: Metal needs a Mac and this is " + runtime.GOOS + "/" + runtime.GOARCH + "; run on macOS 12 or later, or use the CPU; use --backend cpu or auto": Backend("metal"),
 	} {
 		_, err := Load(context.Background(), "testdata/glm4-a", option)
 		require.EqualError(t, err, want)

@@ -9,6 +9,11 @@ import (
 
 // bind places a checkpoint's matrices on the device, which may read them where they are mapped.
 func bind(d backend.Device, c *loader.Checkpoint) (weights, error) {
+	var tensors [][]byte
+	for _, t := range c.Tensors() {
+		tensors = append(tensors, t.Data)
+	}
+	d.Map(c.Mapped(), tensors)
 	b := binder{device: d, checkpoint: c}
 	w := weights{
 		embed:  b.matrix("model.embed_tokens"),

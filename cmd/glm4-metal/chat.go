@@ -56,7 +56,7 @@ func chat(c *cli.Context) error {
 	}
 	ctx, leave := context.WithCancel(c.Context)
 	defer leave()
-	r := &repl{leave: leave, backend: c.String("backend")}
+	r := &repl{leave: leave}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
@@ -102,8 +102,7 @@ type repl struct {
 	interactive bool
 	model       *model.Model
 	chat        *model.Chat
-	backend     string // as it was asked for
-	armed       bool   // the next Ctrl-C leaves
+	armed       bool // the next Ctrl-C leaves
 
 	leave  context.CancelFunc // ends the chat
 	mu     sync.Mutex

@@ -142,10 +142,6 @@ func (r *repl) toolResult(ctx context.Context, result string) error {
 
 func (r *repl) stats() {
 	i, session, last := r.model.Info(), r.chat.Session(), r.chat.Result()
-	why := "as --backend says"
-	if r.backend == "auto" {
-		why = "the fastest here"
-	}
 	fmt.Fprintf(os.Stderr, "messages     %d\n", len(r.chat.Messages()))
 	fmt.Fprintf(os.Stderr, "context      %d of %d tokens\n", session.Len(), i.Context)
 	fmt.Fprintf(os.Stderr, "KV cache     %s\n", model.Gigabytes(session.CacheBytes()))
@@ -153,7 +149,7 @@ func (r *repl) stats() {
 		fmt.Fprintf(os.Stderr, "last prompt  %d tokens, %d of them cached, %.1f tokens/s\n", last.PromptTokens, last.CachedTokens, last.PromptTPS())
 		fmt.Fprintf(os.Stderr, "last answer  %d tokens, %.1f tokens/s, first after %.0f ms\n", last.CompletionTokens, last.GenerationTPS(), milliseconds(last.TTFT))
 	}
-	fmt.Fprintf(os.Stderr, "backend      %s on %s; %s\n", i.Backend, i.Device, why)
+	fmt.Fprintf(os.Stderr, "backend      %s on %s; %s\n", i.Backend, i.Device, i.Why)
 }
 
 func plural(n int, noun string) string {

@@ -55,6 +55,7 @@ type generation struct {
 	Load             float64            `json:"load_ms"`
 	PeakMemory       int64              `json:"peak_memory_bytes"`
 	Backend          string             `json:"backend"`
+	Why              string             `json:"backend_reason"`
 	Device           string             `json:"device"`
 	Model            string             `json:"model"`
 	Logprobs         []tokenLogprobs    `json:"logprobs,omitempty"`
@@ -191,7 +192,7 @@ func (g *generation) sum(i model.Info, r model.Result) {
 	g.PromptTPS, g.GenerationTPS = round(r.PromptTPS()), round(r.GenerationTPS())
 	g.TTFT, g.Load = milliseconds(r.TTFT), milliseconds(i.LoadTime)
 	g.PeakMemory = peakMemory()
-	g.Backend, g.Device, g.Model = i.Backend, i.Device, i.Name
+	g.Backend, g.Why, g.Device, g.Model = i.Backend, i.Why, i.Device, i.Name
 }
 
 func logprobs(m *model.Model, t model.Token) tokenLogprobs {

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/glm4-metal/glm4-metal/internal/backend/gpu"
 )
 
 func versionCommand() *cli.Command {
@@ -51,7 +53,7 @@ type build struct {
 
 // metalDevice names the device that Metal offers, or says why there is none.
 func metalDevice() (name, problem string) {
-	m, err := openMetal()
+	m, err := gpu.System()
 	if err != nil {
 		return "", oneLine(err)
 	}
@@ -64,7 +66,7 @@ func metalDevice() (name, problem string) {
 }
 
 func readBuild() build {
-	b := build{Version: "(devel)", Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, Backends: []string{"cpu"}}
+	b := build{Version: "(devel)", Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, Backends: []string{"metal", "cpu"}}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return b

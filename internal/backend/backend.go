@@ -11,7 +11,10 @@
 // scale·q + bias in the checkpoint's own scale and bias values.
 package backend
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Format is how the numbers of a matrix or a KV cache are stored.
 type Format uint8
@@ -59,6 +62,9 @@ func (f Format) Bits() int {
 
 // Quantised tells whether the numbers need scales and biases.
 func (f Format) Quantised() bool { return f == Q4 || f == Q8 }
+
+// ErrUnsupported is wrapped by the errors of a device about a model that another device may take.
+var ErrUnsupported = errors.New("not supported")
 
 // MatrixData is a weight matrix of shape [Rows, Cols], row-major, in the bytes of the checkpoint. A device may read
 // the slices in place for as long as it is open, so their memory must outlive it.
@@ -120,12 +126,17 @@ type Info struct {
 	Device  string // the name that the system gives it
 	Memory  int64  // bytes that a model may use on it, 0 when unknown
 	Paged   bool   // mapped weights need not fit: the system pages them in and out
+	Async   bool   // Submit returns before the step has run, so the next one can be prepared meanwhile
 }
 
 // A Device owns memory and runs streams. Its methods may be called from several goroutines; a Stream, and what it
 // reads and writes, belongs to one at a time.
 type Device interface {
 	Info() Info
+	// Map announces the memory that matrices will be made from, such as mapped files, and their tensors, each in one of
+	// the regions. A region begins on a page of 16 KiB and has the rest of its last one to itself. Map is called once,
+	// before NewMatrix, if at all.
+	Map(regions, tensors [][]byte)
 	NewMatrix(MatrixData) (Matrix, error)
 	NewVector([]float32) (Vector, error) // copied
 	NewBuffer(n int) (Buffer, error)     // n float32s, zero
@@ -156,7 +167,7 @@ type Tokens interface {
 
 // A Cache holds the keys and values of one session, for all layers. Keys are stored after rotation.
 type Cache interface {
-	// Grow makes room for at least n tokens and keeps what is there.
+	// Grow makes room for at least n tokens and keeps what is there. It is called between a Submit and the next op.
 	Grow(n int) error
 	Cap() int     // tokens that fit
 	Bytes() int64 // memory in use
@@ -211,7 +222,8 @@ type Stream interface {
 	Sample(out Tokens, at int, logits Buffer, s Sampling)
 	// Submit starts what was taken since the last Submit. Streams of one device run in the order of their Submits.
 	Submit() error
-	// Wait returns when everything submitted has run.
-	Wait() error
+	// Wait returns when everything submitted has run, but for what the last `ahead` Submits started. After an error
+	// nothing runs any more.
+	Wait(ahead int) error
 	Close() error
 }

@@ -6,10 +6,13 @@ import "math"
 // depends only on seed, step and id, so every device and every sampler that shares a seed draws the same id.
 // u comes from 24 bits of SplitMix64's finaliser (Steele, Lea, Flood 2014).
 func Gumbel(seed, step uint64, id int32) float32 {
-	z := mix(seed+mix(step+0x9E3779B97F4A7C15)) + uint64(uint32(id))*0x9E3779B97F4A7C15
+	z := GumbelKey(seed, step) + uint64(uint32(id))*0x9E3779B97F4A7C15
 	u := (float64(mix(z)>>40) + 0.5) / (1 << 24)
 	return float32(-math.Log(-math.Log(u)))
 }
+
+// GumbelKey is what the noise of all ids of a step has in common.
+func GumbelKey(seed, step uint64) uint64 { return mix(seed + mix(step+0x9E3779B97F4A7C15)) }
 
 func mix(z uint64) uint64 {
 	z = (z ^ z>>30) * 0xBF58476D1CE4E5B9

@@ -36,6 +36,9 @@ func Open() *Device {
 // Info implements [backend.Device].
 func (d *Device) Info() backend.Info { return d.info }
 
+// Map implements [backend.Device]; the CPU reads everything where it is.
+func (d *Device) Map(regions, tensors [][]byte) {}
+
 // NewMatrix implements [backend.Device]; the data is read in place.
 func (d *Device) NewMatrix(m backend.MatrixData) (backend.Matrix, error) {
 	if err := m.Check(); err != nil {
@@ -88,7 +91,7 @@ type stream struct {
 
 func (s *stream) Submit() error { return s.err }
 
-func (s *stream) Wait() error {
+func (s *stream) Wait(int) error {
 	err := s.err
 	s.err = nil
 	return err

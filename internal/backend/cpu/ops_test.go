@@ -35,7 +35,7 @@ func newBench(t *testing.T) *bench {
 func (b *bench) run() {
 	b.Helper()
 	require.NoError(b, b.s.Submit())
-	require.NoError(b, b.s.Wait())
+	require.NoError(b, b.s.Wait(0))
 }
 
 func (b *bench) floats(n int) []float32 {
@@ -519,8 +519,8 @@ func TestBadArgumentsPanic(t *testing.T) {
 		require.NotPanics(t, op, name)
 		err := b.s.Submit()
 		require.Error(t, err, name)
-		require.Error(t, b.s.Wait(), name)
-		require.NoError(t, b.s.Wait(), "%s: the stream must recover", name)
+		require.Error(t, b.s.Wait(0), name)
+		require.NoError(t, b.s.Wait(0), "%s: the stream must recover", name)
 	}
 }
 

@@ -1,0 +1,136 @@
+// Package gpu is the backend on Apple's GPUs: the ops of package backend, each one dispatch of a kernel of package
+// shaders, encoded through package metal.
+//
+// A [Device] holds the weights, in place in the mapped file where they are aligned for the kernels' loads
+// (memory.go, matrix.go). A stream writes its ops down as they come (ops.go, attend.go, head.go) and encodes them at
+// Submit, into one command buffer a decoded token, or as many as keep each short in a prefill (stream.go, cost.go).
+//
+// Streams of a device share one queue, which runs command buffers in the order of their commits; within one, the
+// dispatches run one after the other. Every step of a layer needs what the one before wrote, so there is nothing to
+// overlap and no barrier to forget.
+package gpu
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/metal"
+	"github.com/glm4-metal/glm4-metal/shaders"
+)
+
+// Device is a GPU. It may be used by several goroutines, a stream by one at a time.
+type Device struct {
+	metal     *metal.Metal
+	device    metal.Device
+	queue     metal.Queue
+	residency metal.ResidencySet // zero where the system has none
+	info      backend.Info
+	maxBuffer int
+	kernels   kernels
+
+	mu      sync.Mutex
+	closed  bool
+	buffers map[metal.Buffer]struct{} // every one that lives
+	weights weights
+	none    metal.Buffer // bound where an op has nothing to bind
+}
+
+// Open takes the system's preferred GPU and compiles the kernels for it.
+func Open(m *metal.Metal) (*Device, error) {
+	device, err := m.DefaultDevice()
+	if err != nil {
+		return nil, fmt.Errorf("metal: no GPU: %w; use --backend cpu", err)
+	}
+	d := &Device{
+		metal: m, device: device, maxBuffer: device.MaxBufferLength(), buffers: map[metal.Buffer]struct{}{},
+		info: backend.Info{Backend: "metal", Device: device.Name(), Memory: int64(device.RecommendedMaxWorkingSetSize()), Async: true},
+	}
+	if err := d.open(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+func (d *Device) open() (err error) {
+	if !d.device.HasUnifiedMemory() || !d.device.SupportsFamily(metal.FamilyApple7) {
+		return fmt.Errorf("metal: %s is no Apple silicon GPU (M1 or later), which the kernels need; use --backend cpu", d.info.Device)
+	}
+	if d.queue, err = d.device.NewQueue(); err != nil {
+		return err
+	}
+	d.queue.SetLabel("glm4-metal")
+	if d.device.SupportsResidencySets() {
+		if d.residency, err = d.device.NewResidencySet("glm4-metal", 64); err != nil {
+			return err
+		}
+		d.queue.AddResidencySet(d.residency)
+	}
+	if d.none, err = d.allocate(256, metal.StorageShared); err != nil {
+		return err
+	}
+	return d.kernels.compile(d.metal, d.device, shaders.Source)
+}
+
+// Info implements [backend.Device].
+func (d *Device) Info() backend.Info { return d.info }
+
+// Close implements [backend.Device]. It waits for what runs; streams that are still open fail from then on.
+func (d *Device) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	d.drain()
+	if !d.residency.IsZero() {
+		d.residency.End()
+		if !d.queue.IsZero() {
+			d.queue.RemoveResidencySet(d.residency)
+		}
+		d.residency.Release()
+	}
+	for b := range d.buffers {
+		b.Release()
+	}
+	d.buffers = nil
+	d.kernels.release()
+	d.queue.Release()
+	d.device.Release()
+	return nil
+}
+
+// drain waits until the queue is empty, so that nothing reads memory that is about to go.
+func (d *Device) drain() {
+	if d.queue.IsZero() {
+		return
+	}
+	d.metal.Do(func() error {
+		last, err := d.queue.NewCommandBuffer()
+		if err != nil {
+			return err
+		}
+		defer last.Release()
+		last.Commit()
+		return last.Wait()
+	})
+}
+
+var errClosed = errors.New("metal: the device is closed")
+
+// problem tells what a person can do about an error of Metal.
+func problem(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, metal.ErrOutOfMemory):
+		return fmt.Errorf("%w: take a smaller context (--max-kv-size), close other programs, or use --backend cpu", err)
+	case errors.Is(err, metal.ErrTimeout):
+		return fmt.Errorf("%w: the system stopped a computation that took too long; try again, or with a smaller prefill chunk", err)
+	case errors.Is(err, metal.ErrDeviceLost):
+		return fmt.Errorf("%w: load the model again, or use --backend cpu", err)
+	}
+	return fmt.Errorf("%w: try again, or use --backend cpu", err)
+}

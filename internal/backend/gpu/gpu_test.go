@@ -1,0 +1,240 @@
+package gpu
+
+import (
+	"math"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/metal"
+)
+
+func TestBadArgumentsReachMetal(t *testing.T) {
+	p := newPair(t, false)
+	d, s := p.devices[1], p.streams[1]
+	m := p.matrix(8, 8, backend.F32, 0, 0)[1]
+	norm := backend.Norm{Weight: p.vector(p.floats(8, 1))[1], Eps: 1}
+	ids := p.tokens([]int32{0})[1]
+	kv, err := d.NewCache(1, backend.Attention{Heads: 1, KVHeads: 1, HeadDim: 8, RotaryDims: 4, RopeTheta: 1}, backend.F32)
+	require.NoError(t, err)
+	small, large, foreign := p.buffer(make([]float32, 3))[1], p.buffer(make([]float32, 640))[1], p.buffer(make([]float32, 640))[0]
+	qkv := backend.QKV{Q: m, K: m, V: m}
+	for want, op := range map[string]func(){
+		"metal: buffer of 3 floats, the op needs 8":                                    func() { s.Out(small, large, m, 1) },
+		"metal: buffer of 3 floats, the op needs 4":                                    func() { s.Sample(ids, 0, small, backend.Sampling{Valid: 4}) },
+		"metal: cannot embed 2 tokens of 1 ids":                                        func() { s.Embed(large, large, ids, 2, m, norm) },
+		"metal: vector of 8 numbers, the op needs 16":                                  func() { s.AddNorm(large, large, large, &norm, backend.Norm{Weight: p.vector(p.floats(16, 1))[1]}, 1) },
+		"metal: layer 0, positions 0 to 1 are outside the cache of 1 layers, 0 tokens": func() { s.QKV(large, kv, 0, large, &qkv, backend.Span{N: 1}) },
+		"metal: layer 1, positions 0 to 1 are outside the cache of 1 layers, 0 tokens": func() { s.Attend(large, large, kv, 1, backend.Span{N: 1}) },
+		"metal: this object belongs to another device":                                 func() { s.Out(large, foreign, m, 1) },
+		"metal: cannot sample from 8 logits into place 1 of 1 ids":                     func() { s.Sample(ids, 1, large, backend.Sampling{Valid: 8}) },
+		"metal: a norm of 12 numbers: not supported, the kernels need a multiple of 8; use --backend cpu": func() {
+			s.AddNorm(large, large, large, nil, backend.Norm{Weight: p.vector(p.floats(12, 1))[1]}, 1)
+		},
+		"metal: the logit of id 1 is not a number; the checkpoint is broken or its weights overflow": func() {
+			x := p.buffer([]float32{1, float32(math.NaN())})[1]
+			s.Sample(ids, 0, x, backend.Sampling{Valid: 2})
+		},
+	} {
+		require.NotPanics(t, op, want)
+		submitted := s.Submit()
+		require.EqualError(t, s.Wait(0), want)
+		if submitted != nil {
+			require.EqualError(t, submitted, want)
+		}
+		require.NoError(t, s.Wait(0), "%s: the stream must recover", want)
+	}
+	for want, a := range map[string]backend.Attention{
+		"metal: heads of 12 dimensions: not supported, the kernels need a multiple of 8 up to 128; use --backend cpu":  {Heads: 1, KVHeads: 1, HeadDim: 12},
+		"metal: heads of 256 dimensions: not supported, the kernels need a multiple of 8 up to 128; use --backend cpu": {Heads: 1, KVHeads: 1, HeadDim: 256},
+	} {
+		_, err := d.NewCache(1, a, backend.F16)
+		require.EqualError(t, err, want)
+		require.ErrorIs(t, err, backend.ErrUnsupported)
+	}
+	_, err = d.NewMatrix(p.matrixData(8, 12, backend.F32, 0, 0))
+	require.EqualError(t, err, "metal: matrix test has 12 columns: not supported, the kernels need a multiple of 8; use --backend cpu")
+	require.ErrorIs(t, err, backend.ErrUnsupported)
+}
+
+func TestShaderThatDoesNotCompileIsNotNamed(t *testing.T) {
+	m := openMetal(t, false)
+	device, err := m.DefaultDevice()
+	require.NoError(t, err)
+	defer device.Release()
+	var k kernels
+	err = k.compile(m, device, func(file string) (string, error) {
+		if file == "rows" {
+			return "kernel void embed_q4() { undeclared = 1; }", nil
+		}
+		return "#include <metal_stdlib>\n", nil
+	})
+	require.ErrorContains(t, err, "shaders/rows.metal does not compile here: ")
+	require.ErrorContains(t, err, "undeclared")
+	require.ErrorContains(t, err, "; use --backend cpu and report it")
+	_, err = k.get(variant{kernel: addNorm})
+	require.EqualError(t, err, "kernel add_norm of shaders/rows.metal is missing; use --backend cpu and report it")
+	_, err = k.get(variant{kernel: gemvOut, kind: q4})
+	require.ErrorContains(t, err, `kernel gemv_out_q4 of shaders/gemv.metal: metal: the library has no function "gemv_out_q4"`)
+	require.ErrorContains(t, err, "; use --backend cpu and report it")
+	k.release()
+}
+
+// step is what a token needs of the device: a head and a pick that depend on an id.
+type step struct {
+	*pair
+	w, table [2]backend.Matrix
+	norm     [2]backend.Vector
+	h, xn, y [2]backend.Buffer
+}
+
+func newStep(t testing.TB) *step {
+	p := newPair(t, false)
+	x := make([]float32, 4*64)
+	return &step{p, p.matrix(40, 64, backend.Q4, 64, backend.F16), p.matrix(40, 64, backend.F32, 0, 0), p.vector(p.floats(64, 1)), p.buffer(x), p.buffer(x), p.buffer(x)}
+}
+
+func (s *step) record(i int, from, to backend.Tokens, n int) {
+	s.streams[i].Embed(s.h[i], s.xn[i], from, 1, s.table[i], backend.Norm{Weight: s.norm[i], Eps: 1e-5})
+	s.streams[i].Head(s.y[i], s.xn[i], s.w[i], 0, 1)
+	s.streams[i].Sample(to, 0, s.y[i], backend.Sampling{Valid: 40, Temperature: 1, Seed: 7, Step: uint64(n)})
+}
+
+// The ids of a chain of steps, each submitted before the one before is waited for.
+func TestStepAheadReadsAnotherID(t *testing.T) {
+	s := newStep(t)
+	var ids [2][]int32
+	for i, stream := range s.streams {
+		even, odd := s.tokens([]int32{3}), s.tokens([]int32{0})
+		picked := [2]backend.Tokens{even[i], odd[i]}
+		for n := range 30 {
+			s.record(i, picked[n%2], picked[(n+1)%2], n)
+			require.NoError(t, stream.Submit())
+			require.NoError(t, stream.Wait(1))
+			if n > 0 {
+				ids[i] = append(ids[i], picked[n%2].IDs()[0])
+			}
+		}
+		require.NoError(t, stream.Wait(0))
+	}
+	require.Equal(t, ids[0], ids[1])
+	require.Greater(t, len(distinct(ids[0])), 5)
+}
+
+func distinct(ids []int32) map[int32]bool {
+	m := map[int32]bool{}
+	for _, id := range ids {
+		m[id] = true
+	}
+	return m
+}
+
+func TestDecodedTokenIsCut(t *testing.T) {
+	s := newStep(t)
+	stream := s.streams[1].(*stream)
+	wide := s.matrix(64, 64, backend.Q4, 64, backend.F16)[1]
+	for range 1000 {
+		stream.Out(s.y[1], s.xn[1], wide, 1)
+	}
+	require.NoError(t, stream.Submit())
+	require.Len(t, stream.running, 1)
+	require.NoError(t, stream.Wait(0))
+
+	// GLM-4-9B's layer with 512 tokens takes about 0.14 s of an M1: more than one command buffer, none too long.
+	var seconds, most float64
+	for _, shape := range [][2]int{{4608, 4096}, {4096, 4096}, {27392, 4096}, {4096, 13696}} {
+		for p := range stream.parts(512, productSeconds(shape[0], shape[1], 1)) {
+			seconds, most = seconds+p.seconds, max(most, p.seconds)
+		}
+	}
+	require.InDelta(t, 0.139, seconds, 0.001)
+	require.LessOrEqual(t, most, longest)
+	// Attention to 131,072 keys is cut by tokens.
+	a := backend.Attention{Heads: 32, KVHeads: 2, HeadDim: 128}
+	tokens, parts := 0, 0
+	for p := range stream.parts(512, attendSeconds(a, 131072)) {
+		require.Equal(t, tokens, p.first)
+		require.LessOrEqual(t, p.seconds, longest)
+		tokens += p.n
+		parts++
+	}
+	require.Equal(t, 512, tokens)
+	require.Greater(t, parts, 5)
+}
+
+// An op cut by tokens gives what the whole gives, in several command buffers.
+func TestCutOpLosesTokens(t *testing.T) {
+	p := newPair(t, false)
+	const n = 150
+	a := backend.Attention{Heads: 4, KVHeads: 2, HeadDim: 16, RotaryDims: 8, RopeTheta: 1e4}
+	w := p.matrix(96, 64, backend.Q8, 32, backend.BF16)
+	q, k := p.matrix(64, 64, backend.Q4, 64, backend.F16), p.matrix(32, 64, backend.Q4, 64, backend.F16)
+	x, y, act, queries, out := p.buffer(p.floats(n*64, 1)), p.empty(n*96), p.empty(n*48), p.empty(n*64), p.empty(n*64)
+	kv := p.cache(1, a, backend.F32, 300)
+	p.streams[1].(*stream).longest = 1e-9
+	p.run(func(s backend.Stream, i int) {
+		s.QKV(queries[i], kv[i], 0, x[i], &backend.QKV{Q: q[i], K: k[i], V: k[i]}, backend.Span{Pos: 0, N: n})
+		s.Attend(out[i], queries[i], kv[i], 0, backend.Span{Pos: 0, N: n})
+		s.Out(y[i], x[i], w[i], n)
+		s.GateUp(act[i], x[i], w[i], n)
+		if i == 1 {
+			require.NoError(t, s.Submit())
+			require.Len(t, s.(*stream).running, 12, "four ops of 150 tokens, 64 at a time")
+		}
+	})
+	p.close(queries, "queries")
+	p.close(out, "attention")
+	p.close(y, "product")
+	p.close(act, "SwiGLU")
+}
+
+// pages gives memory that begins on a page, as a mapped file does.
+func pages(t testing.TB, n int) []byte {
+	page := metal.PageSize()
+	b, err := unix.Mmap(-1, 0, n+page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, unix.Munmap(b)) })
+	start := int(-uintptr(unsafe.Pointer(&b[0])) % uintptr(page))
+	return b[start : start+n]
+}
+
+func TestAlignedWeightsAreCopied(t *testing.T) {
+	region := pages(t, 1<<20)
+	p := newPair(t, false)
+	d := p.devices[1].(*Device)
+	type part struct{ data, scales, biases []byte }
+	at := 0
+	take := func(b []byte, misalign int) []byte {
+		at = roundUp(at, 16) + misalign
+		copy(region[at:], b)
+		at += len(b)
+		return region[at-len(b) : at]
+	}
+	var data []backend.MatrixData
+	var tensors [][]byte
+	for _, misalign := range []int{0, 8, 2} {
+		m := p.matrixData(24, 64, backend.Q4, 32, backend.F16)
+		m.Data, m.Scales, m.Biases = take(m.Data, misalign), take(m.Scales, misalign), take(m.Biases, misalign)
+		data = append(data, m)
+		tensors = append(tensors, m.Data, m.Scales, m.Biases)
+	}
+	d.Map([][]byte{region}, tensors)
+	before := len(d.buffers)
+	x := p.buffer(p.floats(64, 1))
+	var matrices []*matrix
+	for _, m := range data {
+		w := p.place(m)
+		y := p.empty(24)
+		p.run(func(s backend.Stream, i int) { s.Out(y[i], x[i], w[i], 1) })
+		p.close(y, "product")
+		matrices = append(matrices, w[1].(*matrix))
+	}
+	require.Same(t, &region[0], &matrices[0].data.buffer.Contents()[0], "the first is used where it is")
+	require.Equal(t, matrices[1].data.buffer, matrices[2].biases.buffer, "the others share an arena")
+	require.NotEqual(t, matrices[0].data.buffer, matrices[1].data.buffer)
+	require.Equal(t, before+2+1+3, len(d.buffers), "one wraps the region, one is the arena; and x and three times y")
+	require.Equal(t, 2*(768+256+256), matrices[1].data.buffer.Length(), "no byte more than the copies need")
+}

@@ -1,0 +1,160 @@
+package gpu
+
+import (
+	"fmt"
+	"sync"
+	"unsafe"
+
+	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/metal"
+)
+
+// A binding is a place in a buffer.
+type binding struct {
+	buffer metal.Buffer
+	offset int
+}
+
+func (b binding) at(bytes int) binding { return binding{b.buffer, b.offset + bytes} }
+
+// allocate makes a buffer that the device frees at its Close, if nobody does before.
+func (d *Device) allocate(bytes int, options metal.ResourceOptions) (metal.Buffer, error) {
+	b, err := d.device.NewBuffer(bytes, options)
+	return d.keep(b, err)
+}
+
+// keep takes note of a buffer and makes it resident.
+func (d *Device) keep(b metal.Buffer, err error) (metal.Buffer, error) {
+	if err != nil {
+		return b, problem(err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		b.Release()
+		return metal.Buffer{}, errClosed
+	}
+	d.buffers[b] = struct{}{}
+	if !d.residency.IsZero() {
+		d.residency.Add(b)
+		d.residency.Commit()
+		d.residency.Request()
+	}
+	return b, nil
+}
+
+// free gives a buffer back. What runs and uses it keeps it until it is done.
+func (d *Device) free(b metal.Buffer) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, ok := d.buffers[b]; !ok {
+		return
+	}
+	delete(d.buffers, b)
+	if !d.residency.IsZero() {
+		d.residency.Remove(b)
+		d.residency.Commit()
+	}
+	b.Release()
+}
+
+// A buffer holds activations.
+type buffer struct {
+	d      *Device
+	metal  metal.Buffer
+	floats []float32
+}
+
+// NewBuffer implements [backend.Device].
+func (d *Device) NewBuffer(n int) (backend.Buffer, error) {
+	b, err := d.allocate(max(n, 1)*4, metal.StorageShared)
+	if err != nil {
+		return nil, fmt.Errorf("activations of %d numbers: %w", n, err)
+	}
+	return &buffer{d, b, metal.Slice[float32](b.Contents())[:n]}, nil
+}
+
+func (b *buffer) Floats() []float32 { return b.floats }
+
+func (b *buffer) Close() error {
+	b.d.free(b.metal)
+	b.floats = nil
+	return nil
+}
+
+// tokens are ids.
+type tokens struct {
+	d     *Device
+	metal metal.Buffer
+	ids   []int32
+}
+
+// NewTokens implements [backend.Device].
+func (d *Device) NewTokens(n int) (backend.Tokens, error) {
+	b, err := d.allocate(max(n, 1)*4, metal.StorageShared)
+	if err != nil {
+		return nil, fmt.Errorf("%d ids: %w", n, err)
+	}
+	return &tokens{d, b, metal.Slice[int32](b.Contents())[:n]}, nil
+}
+
+func (t *tokens) IDs() []int32 { return t.ids }
+
+func (t *tokens) Close() error {
+	t.d.free(t.metal)
+	t.ids = nil
+	return nil
+}
+
+// vector is a norm weight or a bias.
+type vector struct {
+	binding
+	n int
+}
+
+func (v *vector) Len() int { return v.n }
+
+// NewVector implements [backend.Device].
+func (d *Device) NewVector(v []float32) (backend.Vector, error) {
+	at, to, err := d.weights.vectors.take(d, 4*len(v))
+	if err != nil {
+		return nil, fmt.Errorf("a vector of %d numbers: %w", len(v), err)
+	}
+	copy(metal.Slice[float32](to), v)
+	return &vector{at, len(v)}, nil
+}
+
+// alignment of what lies in an arena: more than any load needs, and the one of buffer offsets on every GPU.
+const alignment = 256
+
+// An arena hands out pieces of untracked buffers that live as long as the device: of one that takes all that was
+// announced, or as much of it as a buffer can hold, and of others of at least a step.
+type arena struct {
+	mu        sync.Mutex
+	announced int // bytes that will still be taken
+	step      int
+	buffer    metal.Buffer
+	memory    []byte
+	used      int
+}
+
+// take gives aligned memory, zero if the caller keeps to its length.
+func (a *arena) take(d *Device, bytes int) (binding, []byte, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	start := roundUp(a.used, alignment)
+	if start+bytes > len(a.memory) {
+		b, err := d.allocate(max(bytes, a.step, min(a.announced, d.maxBuffer), 1), metal.HazardTrackingUntracked)
+		if err != nil {
+			return binding{}, nil, err
+		}
+		a.buffer, a.memory, start = b, b.Contents(), 0
+	}
+	a.used = start + bytes
+	a.announced -= roundUp(bytes, alignment)
+	return binding{a.buffer, start}, a.memory[start:a.used:a.used], nil
+}
+
+func roundUp(n, to int) int { return (n + to - 1) / to * to }
+
+func address(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }

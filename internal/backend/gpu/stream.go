@@ -1,0 +1,294 @@
+package gpu
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/metal"
+	"github.com/glm4-metal/glm4-metal/shaders"
+)
+
+// Bounds of what one dispatch binds.
+const (
+	maxBuffers = 18 // with the arguments
+	maxArgs    = 48 // bytes
+)
+
+// dispatch is one written down, to be encoded at Submit.
+type dispatch struct {
+	pipeline *pipeline
+	groups   metal.Size
+	threads  int     // a threadgroup
+	seconds  float64 // as cost.go thinks
+	buffers  [maxBuffers]binding
+	args     [maxArgs]byte
+	argBytes uint8
+	bound    uint8 // buffers bound, from [[buffer(1)]] on
+}
+
+// stream implements [backend.Stream].
+type stream struct {
+	d       *Device
+	list    []dispatch // since the last Submit
+	encode  func() error
+	err     error
+	longest float64 // seconds of a command buffer
+
+	head     pendingHead
+	pairs    scratch // best logits of the threadgroups
+	partial  scratch // of a split attention
+	stats    scratch
+	outgrown []metal.Buffer // scratch that only what is written down still uses
+
+	running   []running
+	submitted int
+}
+
+// running is a command buffer that was committed.
+type running struct {
+	commands metal.CommandBuffer
+	number   int     // of its Submit
+	picked   *tokens // where its step writes an id, at place at
+	at       int
+}
+
+// NewStream implements [backend.Device].
+func (d *Device) NewStream() (backend.Stream, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, errClosed
+	}
+	s := &stream{d: d, longest: longest}
+	s.encode = s.encodeList // once, so that a step allocates nothing
+	return s, nil
+}
+
+// add writes a dispatch down. work counts what the kernel's tile counts.
+func add[Args any](s *stream, v variant, args Args, work [3]int, seconds float64, buffers ...binding) {
+	if s.err != nil {
+		return
+	}
+	p, err := s.d.kernels.get(v)
+	if err != nil {
+		s.err = err
+		return
+	}
+	s.list = append(s.list, dispatch{pipeline: p, seconds: seconds, argBytes: uint8(unsafe.Sizeof(args)), bound: uint8(len(buffers))})
+	d := &s.list[len(s.list)-1]
+	copy(d.args[:], metal.Bytes(&args))
+	copy(d.buffers[1:], buffers)
+	g := p.table.Groups(work)
+	d.groups = metal.Size{Width: g[0], Height: g[1], Depth: g[2]}
+	d.threads = p.table.Threads
+}
+
+// narrow leaves the last dispatch no more threads than it has work for, in whole simdgroups.
+func (s *stream) narrow(work int) {
+	if s.err == nil {
+		d := &s.list[len(s.list)-1]
+		d.threads = min(d.threads, roundUp(work, 32))
+	}
+}
+
+// Submit implements [backend.Stream].
+func (s *stream) Submit() error {
+	s.flushHead()
+	if s.err == nil {
+		s.submitted++
+		s.err = problem(s.d.metal.Do(s.encode))
+	}
+	s.head.picked = nil
+	s.forget()
+	return s.err
+}
+
+// forget drops what was written down. What was encoded keeps its buffers itself.
+func (s *stream) forget() {
+	s.list = s.list[:0]
+	for _, b := range s.outgrown {
+		s.d.free(b)
+	}
+	s.outgrown = s.outgrown[:0]
+}
+
+// encodeList encodes and commits what was written down.
+func (s *stream) encodeList() error {
+	for begin := 0; begin < len(s.list); {
+		end, seconds := begin+1, s.list[begin].seconds
+		for end < len(s.list) && seconds+s.list[end].seconds <= s.longest {
+			seconds += s.list[end].seconds
+			end++
+		}
+		if err := s.encodeOne(s.list[begin:end]); err != nil {
+			return err
+		}
+		begin = end
+	}
+	if n := len(s.running); n > 0 && s.running[n-1].number == s.submitted {
+		s.running[n-1].picked, s.running[n-1].at = s.head.picked, s.head.at
+	}
+	return nil
+}
+
+// encodeOne makes one command buffer. What is bound already is not bound again.
+func (s *stream) encodeOne(list []dispatch) error {
+	commands, err := s.d.queue.NewCommandBuffer()
+	if err != nil {
+		return err
+	}
+	encoder, err := commands.ComputeEncoder(metal.Serial)
+	if err != nil {
+		commands.Release()
+		return err
+	}
+	var pipeline *pipeline
+	var buffers [maxBuffers]metal.Buffer
+	var offsets [maxBuffers]int
+	for i := range list {
+		d := &list[i]
+		if pipeline != d.pipeline {
+			pipeline = d.pipeline
+			encoder.SetPipeline(pipeline.ComputePipeline)
+		}
+		encoder.SetBytes(d.args[:d.argBytes], 0)
+		first, end := 0, 0 // of the indices that change
+		for j := 1; j <= int(d.bound); j++ {
+			if b := d.buffers[j]; b.buffer != buffers[j] || b.offset != offsets[j] {
+				buffers[j], offsets[j] = b.buffer, b.offset
+				if end == 0 {
+					first = j
+				}
+				end = j + 1
+			}
+		}
+		if end > 0 {
+			encoder.SetBuffers(buffers[first:end], offsets[first:end], first)
+		}
+		encoder.DispatchThreadgroups(d.groups, metal.Size{Width: d.threads, Height: 1, Depth: 1})
+	}
+	encoder.End()
+	commands.Commit()
+	s.running = append(s.running, running{commands: commands, number: s.submitted})
+	return nil
+}
+
+// Wait implements [backend.Stream]. After an error everything is waited for, so that nothing uses memory any more.
+func (s *stream) Wait(ahead int) error {
+	err := s.err
+	s.err, s.head = nil, pendingHead{}
+	if err != nil {
+		s.forget()
+	}
+	done := 0
+	for ; done < len(s.running) && (err != nil || s.running[done].number <= s.submitted-ahead); done++ {
+		r := &s.running[done]
+		if e := problem(r.commands.Wait()); err == nil && e != nil {
+			err = e
+		}
+		r.commands.Release()
+		if err == nil {
+			err = s.checkPick(r)
+		}
+	}
+	s.running = append(s.running[:0], s.running[done:]...)
+	return err
+}
+
+// checkPick looks at the id that a step has written: a negative one tells of a logit that is not a number.
+func (s *stream) checkPick(r *running) error {
+	s.d.mu.Lock()
+	defer s.d.mu.Unlock()
+	switch {
+	case s.d.closed:
+		return errClosed
+	case r.picked == nil || r.picked.ids == nil || r.picked.ids[r.at] >= 0:
+		return nil
+	}
+	return fmt.Errorf("metal: the logit of id %d is not a number; the checkpoint is broken or its weights overflow", -1-r.picked.ids[r.at])
+}
+
+// Close implements [backend.Stream]; it waits for what runs.
+func (s *stream) Close() error {
+	err := s.Wait(0)
+	for _, m := range []*scratch{&s.pairs, &s.partial, &s.stats} {
+		s.d.free(m.buffer)
+		*m = scratch{}
+	}
+	return err
+}
+
+// scratch is memory that grows with the ops that need it.
+type scratch struct {
+	buffer metal.Buffer
+	bytes  int
+}
+
+// take gives at least some bytes, not zeroed.
+func (m *scratch) take(s *stream, bytes int) binding {
+	if bytes > m.bytes && s.err == nil {
+		b, err := s.d.allocate(roundUp(bytes, 1<<16), metal.StorageShared)
+		if err != nil {
+			s.err = err
+			return binding{}
+		}
+		if m.bytes > 0 {
+			s.outgrown = append(s.outgrown, m.buffer)
+		}
+		m.buffer, m.bytes = b, roundUp(bytes, 1<<16)
+	}
+	return binding{m.buffer, 0}
+}
+
+var errForeign = errors.New("metal: this object belongs to another device")
+
+// floats binds a buffer from its row `first` of some width on, in which the op needs rows.
+func (s *stream) floats(b backend.Buffer, first, rows, width int) binding {
+	v, ok := b.(*buffer)
+	switch {
+	case s.err != nil:
+		return binding{}
+	case !ok || v.d != s.d:
+		s.err = errForeign
+		return binding{}
+	case len(v.floats) < (first+rows)*width:
+		s.err = fmt.Errorf("metal: buffer of %d floats, the op needs %d", len(v.floats), (first+rows)*width)
+		return binding{}
+	}
+	return binding{v.metal, 4 * first * width}
+}
+
+// weights gives a matrix, which must have some columns.
+func (s *stream) weights(m backend.Matrix, cols int) *matrix {
+	w, ok := m.(*matrix)
+	switch {
+	case s.err != nil:
+	case !ok:
+		s.err = errForeign
+	case cols > 0 && w.cols != cols:
+		s.err = fmt.Errorf("metal: matrix %s has %d columns, the op needs %d", w.name, w.cols, cols)
+	}
+	return w
+}
+
+// vector binds a norm weight or a bias, which must have n numbers.
+func (s *stream) vector(v backend.Vector, n int) binding {
+	w, ok := v.(*vector)
+	switch {
+	case s.err != nil:
+	case !ok:
+		s.err = errForeign
+	case w.n != n:
+		s.err = fmt.Errorf("metal: vector of %d numbers, the op needs %d", w.n, n)
+	default:
+		return w.binding
+	}
+	return binding{}
+}
+
+// variant of a kernel for a matrix.
+func (m *matrix) variant(k kernel) variant {
+	return variant{k, m.kind, shaders.Constants{GroupSize: max(m.group, 32), ScaleFormat: m.scale, WeightFormat: m.format}}
+}

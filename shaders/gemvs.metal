@@ -1,0 +1,196 @@
+// Products of a matrix with a few tokens: y[n][rows] = x[n][cols] · wᵀ. Each weight is read and decoded once for all of
+// them.
+//
+// As in gemv.metal a simdgroup computes eight rows, here four in each half of its lanes. Of each of its four rows a lane
+// takes eight columns in every 128, decodes them, and multiplies them with all tokens. Each lane of a quad, whose columns
+// are of one group, loads scale and bias of one of the four rows.
+
+// The products of eight rows with T tokens, spread over a simdgroup. Tokens from n on stand for the last one; their
+// results are not written.
+template <typename W, uint T> struct Products {
+  Matrix<W> w;
+  device const float *x;
+  uint n, lane;
+  device const uchar *from[4];
+  ulong groups; // the first group of the row whose scales the lane loads for its quad
+  float4 sums[T]; // of the four rows
+
+  Products(Matrix<W> matrix, EightRows rows, device const float *tokens, uint count, uint lane_index) {
+    w = matrix;
+    x = tokens;
+    n = count;
+    lane = lane_index;
+    uint first = lane / 16 * 4;
+#pragma unroll
+    for (uint i = 0; i < 4; i++) {
+      from[i] = w.data + ulong(rows[first + i]) * w.cols * W::Bits / 8;
+    }
+    groups = W::Quantised ? ulong(rows[first + lane % 4]) * (w.cols / group_size) : 0;
+#pragma unroll
+    for (uint t = 0; t < T; t++) {
+      sums[t] = 0;
+    }
+  }
+
+  // Adds the eight columns from col on.
+  void add(uint col) {
+    float weights[4][8];
+#pragma unroll
+    for (uint i = 0; i < 4; i++) {
+      W::load(from[i] + col * W::Bits / 8, weights[i]);
+    }
+    if (W::Quantised) {
+      ulong group = groups + col / group_size;
+      float2 own = {scale_at(w.scales, group), scale_at(w.biases, group)};
+#pragma unroll
+      for (uint i = 0; i < 4; i++) {
+        float2 affine = quad_broadcast(own, i); // scale and bias
+#pragma unroll
+        for (uint j = 0; j < 8; j++) {
+          weights[i][j] = weights[i][j] * affine.x + affine.y;
+        }
+      }
+    }
+#pragma unroll
+    for (uint t = 0; t < T; t++) {
+      device const float4 *from_x = (device const float4 *)(x + min(t, n - 1) * w.cols + col);
+#pragma unroll
+      for (uint h = 0; h < 2; h++) {
+        float4 four = from_x[h];
+#pragma unroll
+        for (uint i = 0; i < 4; i++) {
+#pragma unroll
+          for (uint j = 0; j < 4; j++) {
+            sums[t][i] += four[j] * weights[i][4 * h + j];
+          }
+        }
+      }
+    }
+  }
+
+  // Computes everything.
+  void multiply() {
+    for (uint col = lane % 16 * 8; col < w.cols; col += 128) { // a quad whole or not at all where there are scales
+      add(col);
+    }
+  }
+
+  // The product of token 4i + lane / 4 % 4 and the row at place_of(lane).
+  float product(uint i) {
+    thread const float4 *v = sums + 4 * i;
+    float4 a = share_sums<8>(v[0], v[2], lane), b = share_sums<8>(v[1], v[3], lane);
+    a = share_sums<4>(a, b, lane);
+    float2 two = share_sums<2>(a.xy, a.zw, lane);
+    return share_sums<1>(two.x, two.y, lane);
+  }
+};
+
+// The place among the eight rows of the one whose products a lane has: lanes l and l ^ 1 have neighbours, l and l ^ 16
+// rows of the first and the second four.
+inline uint place_of(uint lane) { return lane / 16 * 4 + lane % 4; }
+
+template <typename W, uint T>
+[[kernel]] void gemvs_qkv(constant QKVArgs &args [[buffer(0)]],
+                          device const float *x [[buffer(1)]],
+                          device float *q [[buffer(2)]],
+                          device uchar *keys [[buffer(3)]],
+                          device uchar *values [[buffer(4)]],
+                          device const float2 *rope [[buffer(5)]],
+                          device const uchar *wq [[buffer(6)]],
+                          device const uchar *wq_scales [[buffer(7)]],
+                          device const uchar *wq_biases [[buffer(8)]],
+                          device const uchar *wk [[buffer(9)]],
+                          device const uchar *wk_scales [[buffer(10)]],
+                          device const uchar *wk_biases [[buffer(11)]],
+                          device const uchar *wv [[buffer(12)]],
+                          device const uchar *wv_scales [[buffer(13)]],
+                          device const uchar *wv_biases [[buffer(14)]],
+                          device const float *q_bias [[buffer(15)]],
+                          device const float *k_bias [[buffer(16)]],
+                          device const float *v_bias [[buffer(17)]],
+                          uint group [[threadgroup_position_in_grid]],
+                          uint simdgroup [[simdgroup_index_in_threadgroup]],
+                          uint lane [[thread_index_in_simdgroup]]) {
+  uint first = args.first + (group * simdgroups + simdgroup) * 8;
+  if (first >= args.end) {
+    return;
+  }
+  uint row = first; // all eight are of one matrix: the rows of each are a multiple of 8
+  Matrix<W> w = matrix_of(row, Matrix<W>{wq, wq_scales, wq_biases, args.cols}, args.q_rows,
+                          Matrix<W>{wk, wk_scales, wk_biases, args.cols}, args.kv_rows,
+                          Matrix<W>{wv, wv_scales, wv_biases, args.cols});
+  Products<W, T> products(w, {row, row + 8, row + 4, row + 8}, x, args.n, lane);
+  products.multiply();
+  QKVResult result = {q, keys, values, rope, q_bias, k_bias, v_bias};
+#pragma unroll
+  for (uint i = 0; i < T / 4; i++) {
+    float mine = products.product(i), other = simd_shuffle_xor(mine, 1);
+    uint t = 4 * i + lane / 4 % 4;
+    if (lane % 2 == 0 && t < args.n) {
+      result.write(args, first + place_of(lane), t, float2(mine, other));
+    }
+  }
+}
+
+template <typename W, uint T>
+[[kernel]] void gemvs_out(constant MatmulArgs &args [[buffer(0)]],
+                          device const float *x [[buffer(1)]],
+                          device float *y [[buffer(2)]],
+                          device const uchar *w [[buffer(3)]],
+                          device const uchar *scales [[buffer(4)]],
+                          device const uchar *biases [[buffer(5)]],
+                          uint group [[threadgroup_position_in_grid]],
+                          uint simdgroup [[simdgroup_index_in_threadgroup]],
+                          uint lane [[thread_index_in_simdgroup]]) {
+  uint first = (group * simdgroups + simdgroup) * 8;
+  if (first >= args.rows) {
+    return;
+  }
+  Products<W, T> products(Matrix<W>{w, scales, biases, args.cols}, {first, args.rows, first + 4, args.rows}, x, args.n, lane);
+  products.multiply();
+  uint row = first + place_of(lane);
+#pragma unroll
+  for (uint i = 0; i < T / 4; i++) {
+    float product = products.product(i);
+    uint t = 4 * i + lane / 4 % 4;
+    if (row < args.rows && t < args.n) {
+      y[t * args.rows + row] = product;
+    }
+  }
+}
+
+template <typename W, uint T>
+[[kernel]] void gemvs_gate_up(constant GateUpArgs &args [[buffer(0)]],
+                              device const float *x [[buffer(1)]],
+                              device float *act [[buffer(2)]],
+                              device const uchar *w [[buffer(3)]],
+                              device const uchar *scales [[buffer(4)]],
+                              device const uchar *biases [[buffer(5)]],
+                              uint group [[threadgroup_position_in_grid]],
+                              uint simdgroup [[simdgroup_index_in_threadgroup]],
+                              uint lane [[thread_index_in_simdgroup]]) {
+  uint first = (group * simdgroups + simdgroup) * 4;
+  if (first >= args.ffn) {
+    return;
+  }
+  Products<W, T> products(Matrix<W>{w, scales, biases, args.cols}, {first, args.ffn, args.ffn + first, 2 * args.ffn}, x, args.n, lane);
+  products.multiply();
+  uint row = first + place_of(lane);
+#pragma unroll
+  for (uint i = 0; i < T / 4; i++) {
+    float mine = products.product(i), other = simd_shuffle_xor(mine, 16);
+    uint t = 4 * i + lane / 4 % 4;
+    if (lane < 16 && row < args.ffn && t < args.n) {
+      act[t * args.ffn + row] = silu(mine) * other;
+    }
+  }
+}
+
+#define KERNELS(name, W, T) \
+  template [[host_name("gemv" #T "_qkv_" name)]] [[kernel]] decltype(gemvs_qkv<W, T>) gemvs_qkv<W, T>; \
+  template [[host_name("gemv" #T "_out_" name)]] [[kernel]] decltype(gemvs_out<W, T>) gemvs_out<W, T>; \
+  template [[host_name("gemv" #T "_gate_up_" name)]] [[kernel]] decltype(gemvs_gate_up<W, T>) gemvs_gate_up<W, T>;
+#define TOKENS(T) KERNELS("q4", Q4, T) KERNELS("q8", Q8, T) KERNELS("w16", W16, T) KERNELS("w32", W32, T)
+TOKENS(4)
+TOKENS(8)
+TOKENS(12)

@@ -1,0 +1,204 @@
+package shaders
+
+import (
+	"io/fs"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// sources are the files without their comments and with their macros expanded, by name.
+func sources(t *testing.T) map[string]string {
+	names, err := fs.Glob(files, "*.metal")
+	require.NoError(t, err)
+	comment := regexp.MustCompile(`//[^\n]*|(?s:/\*.*?\*/)`)
+	all := map[string]string{}
+	for _, name := range names {
+		b, err := files.ReadFile(name)
+		require.NoError(t, err)
+		all[strings.TrimSuffix(name, ".metal")] = expand(comment.ReplaceAllString(string(b), " "))
+	}
+	return all
+}
+
+// expand does what the preprocessor would with macros that have parameters, and joins adjacent strings.
+func expand(source string) string {
+	definition := regexp.MustCompile(`(?m)^#define (\w+)\(([^)]*)\)((?:.*\\\n)*.*)$`)
+	macros := definition.FindAllStringSubmatch(source, -1)
+	source = definition.ReplaceAllString(source, "")
+	for range macros { // each may call the others
+		for _, m := range macros {
+			source = regexp.MustCompile(`\b`+m[1]+`\(([^)]*)\)`).ReplaceAllStringFunc(source, func(call string) string {
+				values := strings.Split(call[len(m[1])+1:len(call)-1], ",")
+				body := strings.ReplaceAll(m[3], "\\\n", "\n")
+				for i, parameter := range strings.Split(m[2], ",") {
+					value := strings.TrimSpace(values[i])
+					name := `\b` + strings.TrimSpace(parameter) + `\b`
+					body = regexp.MustCompile(`#`+name).ReplaceAllLiteralString(body, strconv.Quote(value))
+					body = regexp.MustCompile(name).ReplaceAllLiteralString(body, value)
+				}
+				return body
+			})
+		}
+	}
+	return regexp.MustCompile(`"\s*"|\s*##\s*`).ReplaceAllString(source, "")
+}
+
+// field is one of a struct that host and shader share.
+type field struct {
+	name   string // lower case, without underscores: kv_heads here and KVHeads there are the same
+	kind   string
+	offset int
+}
+
+func plain(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
+
+// shaderStructs lays out the structs of a source as Metal does.
+func shaderStructs(t *testing.T, source string) (fields map[string][]field, sizes map[string]int) {
+	width := map[string]int{"uint": 4, "int": 4, "float": 4, "ulong": 8}
+	fields, sizes = map[string][]field{}, map[string]int{}
+	for _, s := range regexp.MustCompile(`struct\s+(\w+)\s*\{([^}]*)\}`).FindAllStringSubmatch(source, -1) {
+		offset, align := 0, 1
+		for declaration := range strings.SplitSeq(s[2], ";") {
+			kind, names, found := strings.Cut(strings.TrimSpace(declaration), " ")
+			if !found {
+				require.Empty(t, kind, "in struct %s", s[1])
+				continue
+			}
+			w, ok := width[kind]
+			require.True(t, ok, "struct %s has a field of type %q", s[1], kind)
+			align = max(align, w)
+			for name := range strings.SplitSeq(names, ",") {
+				offset = (offset + w - 1) / w * w
+				fields[s[1]] = append(fields[s[1]], field{plain(strings.TrimSpace(name)), kind, offset})
+				offset += w
+			}
+		}
+		sizes[s[1]] = (offset + align - 1) / align * align
+	}
+	return fields, sizes
+}
+
+func goFields(t *testing.T, s reflect.Type) (fields []field) {
+	kinds := map[reflect.Kind]string{reflect.Uint32: "uint", reflect.Int32: "int", reflect.Float32: "float", reflect.Uint64: "ulong"}
+	for i := range s.NumField() {
+		f := s.Field(i)
+		if f.Name == "_" {
+			continue
+		}
+		kind, ok := kinds[f.Type.Kind()]
+		require.True(t, ok, "%v.%s is of type %v", s, f.Name, f.Type)
+		fields = append(fields, field{plain(f.Name), kind, int(f.Offset)})
+	}
+	return fields
+}
+
+func TestArgumentsLieElsewhereInTheShader(t *testing.T) {
+	fields, sizes := shaderStructs(t, sources(t)["args"])
+	used := map[string]bool{}
+	for _, k := range Table {
+		s := reflect.TypeOf(k.Args)
+		used[s.Name()] = true
+		require.Equal(t, goFields(t, s), fields[s.Name()], "%s: the fields in args.go and in args.metal", s.Name())
+		require.Equal(t, int(s.Size()), sizes[s.Name()], "%s: the size in args.go and in args.metal", s.Name())
+	}
+	for name := range fields {
+		require.Contains(t, used, name, "args.metal has a struct that no kernel takes")
+	}
+}
+
+// sourceKernel is a kernel as the source declares it.
+type sourceKernel struct {
+	file    string
+	args    string // the type of buffer 0
+	buffers []string
+}
+
+var (
+	kernelText    = regexp.MustCompile(`(template\s*<[^>]*>\s*)?(?:\[\[[^\]]*\]\]\s*)*(?:\[\[kernel\]\]|\bkernel)\s+void\s+(\w+)\s*\(`)
+	hostNameText  = regexp.MustCompile(`template\s*\[\[host_name\("(\w+)"\)\]\]\s*(?:\[\[kernel\]\]|kernel\b)([^;]*);`)
+	bufferText    = regexp.MustCompile(`(\w+)\s*\[\[buffer\((\d+)\)\]\]`)
+	argumentsText = regexp.MustCompile(`constant\s+(\w+)\s*&\s*args\s*\[\[buffer\(0\)\]\]`)
+)
+
+// sourceKernels finds the kernels that Metal would, by the names that it would give them.
+func sourceKernels(t *testing.T) map[string]sourceKernel {
+	kernels := map[string]sourceKernel{}
+	add := func(name string, k sourceKernel) {
+		require.NotContains(t, kernels, name, "two kernels have one name")
+		kernels[name] = k
+	}
+	for file, source := range sources(t) {
+		templates := map[string]sourceKernel{}
+		for _, m := range kernelText.FindAllStringSubmatchIndex(source, -1) {
+			name, parameters := source[m[4]:m[5]], source[m[1]:]
+			parameters = parameters[:strings.Index(parameters, "{")]
+			k := sourceKernel{file: file}
+			if a := argumentsText.FindStringSubmatch(parameters); a != nil {
+				k.args = a[1]
+			}
+			for i, b := range bufferText.FindAllStringSubmatch(parameters, -1) {
+				require.Equal(t, strconv.Itoa(i), b[2], "%s.metal: the index of buffer %s of kernel %s", file, b[1], name)
+				if i > 0 {
+					k.buffers = append(k.buffers, b[1])
+				}
+			}
+			if m[2] >= 0 {
+				templates[name] = k
+			} else {
+				add(name, k)
+			}
+		}
+		instantiated := map[string]bool{}
+		for _, m := range hostNameText.FindAllStringSubmatch(source, -1) {
+			of := ""
+			for name := range templates {
+				if regexp.MustCompile(`\b` + name + `\s*<`).MatchString(m[2]) {
+					of = name
+				}
+			}
+			require.NotEmpty(t, of, "%s.metal: %s is an instance of no kernel", file, m[1])
+			instantiated[of] = true
+			add(m[1], templates[of])
+		}
+		for name := range templates {
+			require.Contains(t, instantiated, name, "%s.metal: a kernel without instances", file)
+		}
+	}
+	return kernels
+}
+
+func TestKernelsDifferFromTheTable(t *testing.T) {
+	kernels := sourceKernels(t)
+	for _, k := range Table {
+		want := sourceKernel{k.File, reflect.TypeOf(k.Args).Name(), k.Buffers}
+		got, ok := kernels[k.Name]
+		require.True(t, ok, "%s.metal lacks the kernel %s", k.File, k.Name)
+		require.Equal(t, want, got, "%s in the table and in the source", k.Name)
+		delete(kernels, k.Name)
+	}
+	require.Empty(t, slices.Collect(maps.Keys(kernels)), "kernels that the table lacks")
+}
+
+func TestFunctionConstantsInAnotherOrder(t *testing.T) {
+	declaration := regexp.MustCompile(`constant\s+(\w+)\s+(\w+)\s*\[\[function_constant\((\d+)\)\]\]`)
+	all := sources(t)
+	var got []field
+	for _, m := range declaration.FindAllStringSubmatch(all["weights"], -1) {
+		index, err := strconv.Atoi(m[3])
+		require.NoError(t, err)
+		got = append(got, field{plain(strings.TrimSuffix(m[2], "_given")), m[1], 4 * index})
+	}
+	require.Equal(t, goFields(t, reflect.TypeFor[Constants]()), got, "Constants and weights.metal: names, types, indices times 4")
+	for file, source := range all {
+		if file != "weights" {
+			require.NotRegexp(t, declaration, source, "%s.metal has a function constant that the host does not set", file)
+		}
+	}
+}

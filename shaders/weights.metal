@@ -1,0 +1,136 @@
+#include <metal_stdlib>
+using namespace metal;
+
+// What is fixed when a pipeline is made.
+constant uint group_size [[function_constant(0)]];    // columns that share a scale and a bias: 32, 64 or 128
+constant uint scale_format [[function_constant(1)]];  // of scales and biases: f32, f16 or bf16
+constant uint weight_format [[function_constant(2)]]; // of W16: f16 or bf16
+constant uint kv_format [[function_constant(3)]];     // of the KV cache: f32 or f16
+constant uint head_dim [[function_constant(4)]];
+constant uint simdgroups_given [[function_constant(5)]]; // simdgroups a threadgroup of the GEMV kernels
+constant uint simdgroups = is_function_constant_defined(simdgroups_given) ? simdgroups_given : 2;
+
+// The formats, numbered as in package backend.
+constant constexpr uint f32 = 0;
+constant constexpr uint f16 = 1;
+constant constexpr uint bf16 = 2;
+
+// bfloat needs macOS 14; as the upper half of a float it works everywhere.
+inline float widen(ushort bits) { return as_type<float>(uint(bits) << 16); }
+inline float2 widen(ushort2 bits) { return as_type<float2>(uint2(bits) << 16); }
+inline float4 widen(ushort4 bits) { return as_type<float4>(uint4(bits) << 16); }
+
+// Number i of a row of scales or biases.
+inline float scale_at(device const uchar *scales, ulong i) {
+  if (scale_format == f32) {
+    return ((device const float *)scales)[i];
+  }
+  ushort bits = ((device const ushort *)scales)[i];
+  return scale_format == f16 ? float(as_type<half>(bits)) : widen(bits);
+}
+
+// A kind of weights is a struct with the width of a number (Bits), whether groups of columns have scales (Quantised), and
+// load, which gives eight numbers of a row as they are stored, without scale and bias. They start at a column that is a
+// multiple of 8.
+
+// Q4 are 4-bit codes, eight in a uint32, lowest bits first.
+struct Q4 {
+  static constexpr constant uint Bits = 4;
+  static constexpr constant bool Quantised = true;
+  static void load(device const uchar *from, thread float *w) {
+    uint codes = *(device const uint *)from;
+    for (uint i = 0; i < 8; i++) {
+      w[i] = float(codes >> (4 * i) & 15);
+    }
+  }
+};
+
+// Q8 are 8-bit codes.
+struct Q8 {
+  static constexpr constant uint Bits = 8;
+  static constexpr constant bool Quantised = true;
+  static void load(device const uchar *from, thread float *w) {
+    uint2 codes = *(device const uint2 *)from;
+    for (uint i = 0; i < 8; i++) {
+      w[i] = float(codes[i / 4] >> (8 * (i % 4)) & 255);
+    }
+  }
+};
+
+// W16 are f16 or bf16 numbers, as weight_format says.
+struct W16 {
+  static constexpr constant uint Bits = 16;
+  static constexpr constant bool Quantised = false;
+  static void load(device const uchar *from, thread float *w) {
+    uint4 bits = *(device const uint4 *)from;
+    for (uint i = 0; i < 4; i++) {
+      ushort2 two = as_type<ushort2>(bits[i]);
+      float2 v = weight_format == f16 ? float2(as_type<half2>(two)) : widen(two);
+      w[2 * i] = v.x;
+      w[2 * i + 1] = v.y;
+    }
+  }
+};
+
+// W32 are floats.
+struct W32 {
+  static constexpr constant uint Bits = 32;
+  static constexpr constant bool Quantised = false;
+  static void load(device const uchar *from, thread float *w) {
+    for (uint i = 0; i < 2; i++) {
+      float4 v = ((device const float4 *)from)[i];
+      for (uint j = 0; j < 4; j++) {
+        w[4 * i + j] = v[j];
+      }
+    }
+  }
+};
+
+// A matrix [rows][cols] of a kind W: row-major numbers and, when quantised, scales and biases [rows][cols / group_size].
+template <typename W> struct Matrix {
+  device const uchar *data;
+  device const uchar *scales;
+  device const uchar *biases;
+  uint cols;
+
+  // Eight weights from column col on, col a multiple of 8; a group holds all of them or none.
+  void dequantise(ulong row, uint col, thread float *w) const {
+    W::load(data + (row * cols + col) * W::Bits / 8, w);
+    if (W::Quantised) {
+      ulong group = row * (cols / group_size) + col / group_size;
+      float scale = scale_at(scales, group), bias = scale_at(biases, group);
+      for (uint i = 0; i < 8; i++) {
+        w[i] = w[i] * scale + bias;
+      }
+    }
+  }
+};
+
+// Of three matrices one below the other, the one that a row belongs to; row becomes the row in it.
+template <typename W> Matrix<W> matrix_of(thread uint &row, Matrix<W> a, uint a_rows, Matrix<W> b, uint b_rows, Matrix<W> c) {
+  if (row < a_rows) {
+    return a;
+  }
+  row -= a_rows;
+  if (row < b_rows) {
+    return b;
+  }
+  row -= b_rows;
+  return c;
+}
+
+// The eight rows of which a simdgroup of gemv or gemvs computes the products: four from `first` up to `end`, and four from
+// `second` up to `second_end`. Rows beyond stand for the last one; their results are not written.
+struct EightRows {
+  uint first, end;
+  uint second, second_end;
+  uint operator[](uint i) const { return i < 4 ? min(first + i, end - 1) : min(second + i - 4, second_end - 1); }
+};
+
+// Adds up numbers over two lanes that differ in the bit Mask of their index: where it is 0 a lane gets the sums of low,
+// where it is 1 those of high.
+template <uint Mask, typename T> inline T share_sums(T low, T high, uint lane) {
+  bool upper = lane & Mask;
+  T keep = upper ? high : low, give = upper ? low : high;
+  return keep + (Mask < 4 ? quad_shuffle_xor(give, Mask) : simd_shuffle_xor(give, Mask));
+}
