@@ -50,7 +50,7 @@ func newApp() *cli.App {
 			program + " COMMAND --help tells more about a command.",
 		Version: version(),
 		Commands: []*cli.Command{
-			chatCommand(), generateCommand(), showCommand(), tokenizeCommand(), templateCommand(), versionCommand(),
+			chatCommand(), generateCommand(), showCommand(), benchCommand(), tokenizeCommand(), templateCommand(), versionCommand(),
 		},
 		HideHelpCommand:           true,
 		DisableSliceFlagSeparator: true, // a stop text may hold a comma

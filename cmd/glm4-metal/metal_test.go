@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -33,4 +34,33 @@ func TestVersionHidesMetal(t *testing.T) {
 	out, err := exec.Command("go", "run", "-tags", "metalsim", ".", "version").Output()
 	require.NoError(t, err)
 	require.True(t, strings.HasSuffix(string(out), "\nMetal: metalsim\n"), "%s", out)
+}
+
+func TestStandInAnswersOtherwise(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		return
+	}
+	standIn := filepath.Join(t.TempDir(), program)
+	out, err := exec.Command("go", "build", "-tags", "metalsim", "-o", standIn, ".").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	want, _, status := run(t, "", "generate", "--prompt", "你好", "--temp", "0")
+	require.Zero(t, status)
+	require.NotEmpty(t, want)
+	got, err := exec.Command(standIn, "generate", "--backend", "metal", "--prompt", "你好", "--temp", "0").Output()
+	require.NoError(t, err)
+	require.Equal(t, want, string(got))
+
+	for backend, reason := range map[string]string{"metal": "asked for", "cpu": "asked for", "auto": "no Metal on this system"} {
+		out, err := exec.Command(standIn, "generate", "--backend", backend, "--prompt", "Hello", "--max-tokens", "1", "--json").Output()
+		require.NoError(t, err)
+		var g generation
+		require.NoError(t, json.Unmarshal(out, &g))
+		require.Equal(t, reason, g.Why)
+	}
+	stdout, stderr, status := run(t, "", "generate", "--backend", "metal", "--prompt", "Hello")
+	require.Equal(t, 1, status)
+	require.Empty(t, stdout)
+	require.Contains(t, stderr, "Metal needs a Mac and this is linux/")
+	require.Contains(t, stderr, "use --backend cpu or auto")
+	require.Equal(t, 1, strings.Count(stderr, "\n"), "one line")
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/glm4-metal/glm4-metal/internal/backend/gpu"
 	"github.com/glm4-metal/glm4-metal/internal/demo"
 	"github.com/glm4-metal/glm4-metal/loader"
 	"github.com/glm4-metal/glm4-metal/model"
@@ -36,9 +37,6 @@ Examples:
 		Action: show,
 	}
 }
-
-// deviceAlignment is where a tensor must begin for a GPU to read it in place, in bytes.
-const deviceAlignment = 256
 
 // description is what show prints.
 type description struct {
@@ -148,7 +146,7 @@ func describe(name string, checkpoint *loader.Checkpoint) description {
 		DTypes:       map[string]int{},
 		Unused:       len(checkpoint.Unused()),
 		Bytes:        checkpoint.Bytes(),
-		InPlace:      checkpoint.Aligned(deviceAlignment),
+		InPlace:      checkpoint.Aligned(gpu.Alignment),
 		KVBytes:      c.Layers * 2 * c.KVHeads * c.HeadDim * 2,
 	}
 	d.FullBytes = d.Bytes + int64(d.KVBytes)*int64(d.Context)
@@ -245,9 +243,9 @@ func (d description) print() error {
 		row(map[bool]string{true: "files"}[i == 0], "%s %s", f.Name, model.Gigabytes(f.Bytes))
 	}
 	if d.InPlace {
-		row("on a GPU", "used in place: every tensor begins at a multiple of %d bytes", deviceAlignment)
+		row("on a GPU", "used in place: every tensor begins at a multiple of %d bytes", gpu.Alignment)
 	} else {
-		row("on a GPU", "copied once at loading: not every tensor begins at a multiple of %d bytes, which rewriting the file would mend", deviceAlignment)
+		row("on a GPU", "copied once at loading: not every tensor begins at a multiple of %d bytes, which rewriting the file would mend", gpu.Alignment)
 	}
 	row("memory", "weights %s, KV cache %d bytes a token in 16 bit, %s together at full context", model.Gigabytes(d.Bytes), d.KVBytes, model.Gigabytes(d.FullBytes))
 	if d.List != nil {

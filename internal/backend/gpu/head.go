@@ -52,12 +52,9 @@ func (s *stream) addHead(args shaders.HeadArgs) (pairs int) {
 
 // Sample implements [backend.Stream].
 func (s *stream) Sample(out backend.Tokens, at int, logits backend.Buffer, how backend.Sampling) {
-	t, ok := out.(*tokens)
+	t := s.tokens(out)
 	switch {
 	case s.err != nil:
-		return
-	case !ok || t.d != s.d:
-		s.err = errForeign
 		return
 	case at < 0 || at >= len(t.ids) || how.Valid <= 0:
 		s.err = fmt.Errorf("metal: cannot sample from %d logits into place %d of %d ids", how.Valid, at, len(t.ids))

@@ -24,8 +24,8 @@ type mapping struct {
 	windows map[int]metal.Buffer
 }
 
-// loadAlign is what the kernels' widest loads need.
-const loadAlign = 16
+// Alignment is where a tensor must begin in a mapped region for the kernels' loads to reach it in place, in bytes.
+const Alignment = 16
 
 // Map implements [backend.Device].
 func (d *Device) Map(regions, tensors [][]byte) {
@@ -33,8 +33,8 @@ func (d *Device) Map(regions, tensors [][]byte) {
 		d.weights.mapped = append(d.weights.mapped, mapping{r, map[int]metal.Buffer{}})
 	}
 	for _, t := range tensors {
-		if address(t)%loadAlign != 0 {
-			d.weights.copies.announced += roundUp(len(t), alignment)
+		if address(t)%Alignment != 0 {
+			d.weights.copies.announced += roundUp(len(t), arenaAlignment)
 		}
 	}
 }
@@ -113,7 +113,7 @@ func (d *Device) NewMatrix(m backend.MatrixData) (backend.Matrix, error) {
 
 // place gives the GPU a tensor.
 func (d *Device) place(data []byte) (binding, error) {
-	if address(data)%loadAlign == 0 {
+	if address(data)%Alignment == 0 {
 		for i := range d.weights.mapped {
 			m := &d.weights.mapped[i]
 			if start := address(data) - address(m.region); address(data) >= address(m.region) && int(start)+len(data) <= len(m.region) {

@@ -124,8 +124,8 @@ func (d *Device) NewVector(v []float32) (backend.Vector, error) {
 	return &vector{at, len(v)}, nil
 }
 
-// alignment of what lies in an arena: more than any load needs, and the one of buffer offsets on every GPU.
-const alignment = 256
+// arenaAlignment is more than any load needs, and that of buffer offsets on every GPU.
+const arenaAlignment = 256
 
 // An arena hands out pieces of untracked buffers that live as long as the device: of one that takes all that was
 // announced, or as much of it as a buffer can hold, and of others of at least a step.
@@ -142,7 +142,7 @@ type arena struct {
 func (a *arena) take(d *Device, bytes int) (binding, []byte, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	start := roundUp(a.used, alignment)
+	start := roundUp(a.used, arenaAlignment)
 	if start+bytes > len(a.memory) {
 		b, err := d.allocate(max(bytes, a.step, min(a.announced, d.maxBuffer), 1), metal.HazardTrackingUntracked)
 		if err != nil {
@@ -151,7 +151,7 @@ func (a *arena) take(d *Device, bytes int) (binding, []byte, error) {
 		a.buffer, a.memory, start = b, b.Contents(), 0
 	}
 	a.used = start + bytes
-	a.announced -= roundUp(bytes, alignment)
+	a.announced -= roundUp(bytes, arenaAlignment)
 	return binding{a.buffer, start}, a.memory[start:a.used:a.used], nil
 }
 

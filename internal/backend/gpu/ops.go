@@ -36,13 +36,9 @@ func (p *product) of(n int) kernel {
 // Embed implements [backend.Stream].
 func (s *stream) Embed(h, xn backend.Buffer, ids backend.Tokens, n int, table backend.Matrix, norm backend.Norm) {
 	s.flushHead()
-	w := s.weights(table, 0)
-	t, ok := ids.(*tokens)
+	w, t := s.weights(table, 0), s.tokens(ids)
 	switch {
 	case s.err != nil:
-		return
-	case !ok || t.d != s.d:
-		s.err = errForeign
 		return
 	case n <= 0 || n > len(t.ids):
 		s.err = fmt.Errorf("metal: cannot embed %d tokens of %d ids", n, len(t.ids))

@@ -260,6 +260,15 @@ func (s *stream) floats(b backend.Buffer, first, rows, width int) binding {
 	return binding{v.metal, 4 * first * width}
 }
 
+// tokens gives ids of this device.
+func (s *stream) tokens(b backend.Tokens) *tokens {
+	t, ok := b.(*tokens)
+	if s.err == nil && (!ok || t.d != s.d) {
+		s.err = errForeign
+	}
+	return t
+}
+
 // weights gives a matrix, which must have some columns.
 func (s *stream) weights(m backend.Matrix, cols int) *matrix {
 	w, ok := m.(*matrix)
