@@ -3,8 +3,6 @@ package main
 import (
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/urfave/cli/v2"
 )
@@ -51,9 +49,7 @@ func bench(c *cli.Context) error {
 	if n := c.Int("context"); n < 0 || n > maxCached {
 		return usagef("--context is %d; it must lie between 0 and %d", n, maxCached)
 	}
-	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	report, err := countSteps(ctx, c.Int("context"))
+	report, err := countSteps(c.Context, c.Int("context"))
 	if err != nil {
 		return err
 	}

@@ -79,10 +79,67 @@ func TestCounterWrong(t *testing.T) {
 				require.NoError(t, err)
 				require.Len(t, counted, 1)
 				got := counted[0]
-				got.Kernel, got.Threads, got.ThreadsPerThreadgroup, got.Buffers = "", [3]uint64{}, [3]uint64{}, nil
+				got.Kernel, got.Threads, got.ThreadsPerThreadgroup, got.CommandBuffer, got.ThreadgroupMemory, got.Buffers = "", [3]uint64{}, [3]uint64{}, 0, 0, nil
 				require.Equal(t, c.want, got, "order %d", order)
 			}
 		})
+	}
+}
+
+const doubleSource = header + `kernel void k(device const float *x [[buffer(0)]], device float *y [[buffer(1)]], uint i [[thread_position_in_grid]]) {
+  y[i] = x[i] * 2;
+}`
+
+// The pieces of one buffer have counters of their own, also within a word of the bits that tell of touched bytes, and
+// across pages.
+func TestBytesCountedForAnotherBinding(t *testing.T) {
+	for _, c := range []struct{ x, y int }{{0, 132}, {132, 0}, {4, 4092}, {8188, 40}} {
+		s := openStandIn(t)
+		require.NoError(t, metalsim.SetCounting(true))
+		p := s.pipeline(t, doubleSource, "k")
+		b, _ := s.buffer(t, 4096)
+		require.NoError(t, s.compute(t, func(e metal.ComputeEncoder) {
+			e.SetPipeline(p)
+			e.SetBuffer(b, c.x, 0)
+			e.SetBuffer(b, c.y, 1)
+			e.DispatchThreads(line(32), line(32))
+		}))
+		counted, err := metalsim.Counters()
+		require.NoError(t, err)
+		require.Equal(t, []metalsim.Binding{
+			{Index: 0, Offset: uint64(c.x), Length: 1 << 14, LoadedBytes: 128, DistinctBytes: 128},
+			{Index: 1, Offset: uint64(c.y), Length: 1 << 14, StoredBytes: 128, DistinctBytes: 128},
+		}, counted[0].Buffers, "%+v", c)
+	}
+}
+
+func TestDispatchIsComputedAgainstTheLimit(t *testing.T) {
+	s := openStandIn(t)
+	require.NoError(t, metalsim.SetCounting(true))
+	p := s.pipeline(t, doubleSource, "k")
+	x, _ := s.buffer(t, 32)
+	y, _ := s.buffer(t, 32)
+	numbers := metal.Slice[float32](y.Contents())
+	metal.Slice[float32](x.Contents())[5] = 21
+	for i, want := range []float32{7, 42} {
+		numbers[5] = 7
+		require.NoError(t, metalsim.SetLimit("compute", uint64(i)))
+		for range 2 { // in a command buffer each
+			require.NoError(t, s.compute(t, func(e metal.ComputeEncoder) {
+				e.SetPipeline(p)
+				e.SetBuffer(x, 0, 0)
+				e.SetBuffer(y, 0, 1)
+				e.DispatchThreads(line(32), line(32))
+			}))
+		}
+		require.Equal(t, want, numbers[5])
+		counted, err := metalsim.Counters()
+		require.NoError(t, err)
+		require.Len(t, counted, 2*i+2)
+		last := counted[2*i+1]
+		require.Equal(t, [3]uint64{32, 1, 1}, last.Threads)
+		require.EqualValues(t, 128*i, last.StoredBytes)
+		require.Equal(t, counted[2*i].CommandBuffer+1, last.CommandBuffer)
 	}
 }
 

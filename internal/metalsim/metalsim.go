@@ -54,9 +54,11 @@ const (
 
 // A Dispatch is one that has run.
 type Dispatch struct {
+	CommandBuffer         uint64    `json:"command_buffer"` // a number that the dispatches of one command buffer share
 	Kernel                string    `json:"kernel"`
 	Threads               [3]uint64 `json:"threads"` // of the whole grid
 	ThreadsPerThreadgroup [3]uint64 `json:"threads_per_threadgroup"`
+	ThreadgroupMemory     uint64    `json:"threadgroup_memory"` // bytes of a threadgroup
 	Buffers               []Binding `json:"buffers"`
 
 	// What follows is counted by instrumented libraries only.
@@ -81,6 +83,12 @@ type Binding struct {
 	Label  string `json:"label"` // the buffer's, or setBytes
 	Offset uint64 `json:"offset"`
 	Length uint64 `json:"length"` // of the whole buffer
+
+	// Counted by instrumented libraries only. Where bindings overlap, as parts of one buffer do, a byte belongs to the one
+	// that begins last before it.
+	LoadedBytes   uint64 `json:"loaded_bytes"`
+	StoredBytes   uint64 `json:"stored_bytes"`
+	DistinctBytes uint64 `json:"distinct_bytes"` // loaded or stored at least once
 }
 
 // A Leak is a number of live objects of a class with the same label.

@@ -27,6 +27,11 @@ Region *region_at(Checker &c, uintptr_t a) {
   return nullptr;
 }
 
+Part *part_at(Region &r, uintptr_t a) {
+  auto after = std::upper_bound(r.parts.begin(), r.parts.end(), a, [](uintptr_t a, const Part &p) { return a < p.begin; });
+  return &after[-1];
+}
+
 Page &page_at(Region &r, uint64_t offset) {
   Page *&p = r.pages[offset / page_bytes];
   if (!p) p = (Page *)calloc(1, sizeof(Page));
@@ -119,14 +124,14 @@ void access_memory(Worker &w, uint32_t piece, uintptr_t a, const char *value, ui
   judge_order(w, access, readers, writers, bytes);
 }
 
-void access_region(Worker &w, Region &r, uintptr_t a, const char *value, uint64_t bytes, uint32_t flags, Site site) {
+void access_region(Worker &w, Region &r, Part &part, uintptr_t a, const char *value, uint64_t bytes, uint32_t flags, Site site) {
   Checker &c = *w.job->checker;
   bool store = flags & store_flag, load = !store || (flags & load_flag);
   if (a + bytes > r.end) outside(w, a, bytes, flags, site);
   if (store && !r.writable) fail_thread(w, site, "write through constant or const: " + describe_address(w, (const void *)a));
   check_alignment(w, a, bytes, flags, site);
-  if (store) c.counters.stores++, c.counters.stored_bytes += bytes;
-  if (load) c.counters.loads++, c.counters.loaded_bytes += bytes;
+  if (store) c.counters.stores++, c.counters.stored_bytes += bytes, part.counters.stored_bytes += bytes;
+  if (load) c.counters.loads++, c.counters.loaded_bytes += bytes, part.counters.loaded_bytes += bytes;
   for (uint64_t offset = a - r.begin, done = 0; done < bytes;) {
     uint32_t at = offset % page_bytes, n = std::min<uint64_t>(page_bytes - at, bytes - done);
     Page &p = page_at(r, offset);
@@ -163,14 +168,32 @@ void access(const void *address, const char *value, uint64_t bytes, uint32_t fla
   SiteState &s = site_state(c, id);
   if (!s.region || a - s.region->begin >= s.region->end - s.region->begin) {
     s.region = region_at(c, a);
+    s.part = nullptr;
     if (!s.region) outside(*w, a, bytes, flags, site);
   }
   if (s.region->kind == Kind::image) {
     if (flags & store_flag) outside(*w, a, bytes, flags, site);
     return;
   }
-  access_region(*w, *s.region, a, value, bytes, flags, site);
+  if (!s.part || a < s.part->begin || a >= s.part->end) s.part = part_at(*s.region, a);
+  access_region(*w, *s.region, *s.part, a, value, bytes, flags, site);
   if (!(flags & (store_flag | atomic_flag))) count_lines(*w, s, id, a, bytes);
+}
+
+// How many bytes of a part were loaded or stored.
+uint64_t distinct_bytes(const Region &r, const Part &part) {
+  uint64_t n = 0, end = part.end - r.begin;
+  for (uint64_t at = part.begin - r.begin; at < end;) {
+    const Page *p = r.pages[at / page_bytes];
+    uint64_t next = std::min(end, p ? at / 64 * 64 + 64 : at / page_bytes * page_bytes + page_bytes);
+    if (p) {
+      uint64_t word = at % page_bytes / 64, bits = (p->read[word] | p->written[word]) >> at % 64;
+      if (next - at < 64) bits &= (uint64_t(1) << (next - at)) - 1;
+      n += __builtin_popcountll(bits);
+    }
+    at = next;
+  }
+  return n;
 }
 
 // The runs of marked bytes of a region.
@@ -229,6 +252,7 @@ Checker *new_checker(Job &job) {
   struct Piece {
     uintptr_t begin, end;
     bool writable;
+    uint32_t index;
   };
   std::vector<Piece> pieces;
   for (uint32_t i = 0; i < d.kernel->argument_count; i++) {
@@ -236,21 +260,27 @@ Checker *new_checker(Job &job) {
     if (a.kind != Argument::buffer || a.index >= argument_slots || !present(a)) continue;
     const Binding &b = d.buffers[a.index];
     if (!b.bound || !b.length) continue;
-    pieces.push_back({(uintptr_t)b.address, (uintptr_t)b.address + b.length, !a.read_only && a.space == Space::device});
+    pieces.push_back({(uintptr_t)b.address, (uintptr_t)b.address + b.length, !a.read_only && a.space == Space::device, a.index});
   }
-  std::sort(pieces.begin(), pieces.end(), [](const Piece &a, const Piece &b) { return a.begin < b.begin; });
+  std::stable_sort(pieces.begin(), pieces.end(), [](const Piece &a, const Piece &b) { return a.begin < b.begin; });
   for (const Piece &p : pieces) {
     Region *last = c->regions.empty() ? nullptr : c->regions.back().get();
     if (last && p.begin < last->end) {
       last->end = std::max(last->end, p.end);
       last->writable |= p.writable;
-      continue;
+      if (last->parts.back().begin == p.begin) continue;
+      last->parts.back().end = p.begin;
+    } else {
+      last = c->regions.emplace_back(new Region{p.begin, p.end, Kind::buffer, p.writable, {}, {}}).get();
     }
-    c->regions.emplace_back(new Region{p.begin, p.end, Kind::buffer, p.writable, {}});
+    last->parts.push_back({p.begin, 0, p.index, {}});
   }
-  for (auto &r : c->regions) r->pages.resize((r->end - r->begin + page_bytes - 1) / page_bytes);
+  for (auto &r : c->regions) {
+    r->pages.resize((r->end - r->begin + page_bytes - 1) / page_bytes);
+    r->parts.back().end = r->end;
+  }
   for (const Span &s : job.images)
-    if (s.end) c->regions.emplace_back(new Region{s.begin, s.end, Kind::image, false, {}});
+    if (s.end) c->regions.emplace_back(new Region{s.begin, s.end, Kind::image, false, {}, {}});
   return c;
 }
 
@@ -271,9 +301,13 @@ void finish_checker(Checker *c, Outcome *out) {
     if (r->kind != Kind::buffer) continue;
     collect(*r, false, ranges);
     collect(*r, true, ranges);
+    for (Part &part : r->parts) {
+      part.counters.distinct_bytes = distinct_bytes(*r, part);
+      n.distinct_bytes += part.counters.distinct_bytes;
+      out->buffers[part.index] = part.counters;
+    }
     for (Page *p : r->pages) {
       if (!p) continue;
-      for (uint32_t i = 0; i < page_bytes / 64; i++) n.distinct_bytes += __builtin_popcountll(p->read[i] | p->written[i]);
       free(p->readers);
       free(p->writers);
       free(p);

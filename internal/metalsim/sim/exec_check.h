@@ -24,16 +24,25 @@ struct Page {
 
 enum class Kind : uint8_t { buffer, image };
 
+// The part of a region that belongs to one binding.
+struct Part {
+  uintptr_t begin, end;
+  uint32_t index; // of the binding
+  BindingCounters counters;
+};
+
 struct Region {
   uintptr_t begin, end;
   Kind kind;
   bool writable; // some argument may write it
   std::vector<Page *> pages;
+  std::vector<Part> parts; // all of a buffer's region, by address
 };
 
 // One instruction of the module that accesses memory.
 struct SiteState {
   Region *region;              // where it went last
+  Part *part;                  // of that
   uint32_t interval;           // to which the counts belong
   uint32_t groups;             // most times that a lane came here
   uint32_t times[simd_width];  // that each lane came here

@@ -36,18 +36,26 @@ uint64_t write_text(const std::string &text, char *out, uint64_t size) {
 
 } // namespace
 
-std::string dispatch_json(const Command &c, const Counters *n) {
-  std::string out = format("{\"kernel\":%s,\"threads\":%s,\"threads_per_threadgroup\":%s,\"buffers\":[",
+std::string dispatch_json(const Command &c, const Outcome *counted) {
+  uint64_t memory = c.pipeline->kernel->static_threadgroup_bytes;
+  for (auto [index, length] : c.memory) memory += length;
+  std::string out = format("{\"kernel\":%s,\"threads\":%s,\"threads_per_threadgroup\":%s,\"threadgroup_memory\":%lu,\"buffers\":[",
                            quoted(c.pipeline->kernel->name).c_str(), dim(c.threads).c_str(),
-                           dim(c.threads_per_threadgroup).c_str());
+                           dim(c.threads_per_threadgroup).c_str(), (unsigned long)memory);
   for (size_t i = 0; i < c.buffers.size(); ++i) {
     const BoundBuffer &b = c.buffers[i];
-    out += format("%s{\"index\":%u,\"label\":%s,\"offset\":%lu,\"length\":%lu}", i ? "," : "", b.index,
+    out += format("%s{\"index\":%u,\"label\":%s,\"offset\":%lu,\"length\":%lu", i ? "," : "", b.index,
                   quoted(b.memory ? b.memory->label : "setBytes").c_str(), (unsigned long)b.offset,
                   (unsigned long)(b.memory ? b.memory->length : b.bytes->size()));
+    if (counted) {
+      const BindingCounters &n = counted->buffers[b.index];
+      out += format(",\"loaded_bytes\":%lu,\"stored_bytes\":%lu,\"distinct_bytes\":%lu", (unsigned long)n.loaded_bytes,
+                    (unsigned long)n.stored_bytes, (unsigned long)n.distinct_bytes);
+    }
+    out += "}";
   }
   out += "]";
-  if (n)
+  if (const Counters *n = counted ? &counted->counters : nullptr)
     for (auto [name, value] : std::initializer_list<std::pair<const char *, uint64_t>>{
              {"loads", n->loads},
              {"stores", n->stores},
@@ -66,8 +74,9 @@ std::string dispatch_json(const Command &c, const Counters *n) {
   return out + "}";
 }
 
-void log_dispatch(const Command &command, const Counters *counters) {
-  std::string line = dispatch_json(command, counters);
+void log_dispatch(const CommandBuffer *cb, const Command &command, const Outcome *counted) {
+  std::string line = dispatch_json(command, counted);
+  line.insert(1, format("\"command_buffer\":%lu,", (unsigned long)cb->commit_number));
   std::lock_guard lock(dispatch_log().mutex);
   auto &dispatches = dispatch_log().dispatches;
   dispatches.push_back(std::move(line));
@@ -128,7 +137,8 @@ int sim_set_limit(const char *name, uint64_t value) {
              {"failAllocation", &Limits::failAllocation},
              {"deviceLost", &Limits::deviceLost},
              {"eventGrace", &Limits::eventGrace},
-             {"workers", &Limits::workers}};
+             {"workers", &Limits::workers},
+             {"compute", &Limits::compute}};
   for (auto &limit : all)
     if (strcmp(limit.name, name) == 0) {
       limits.*limit.field = value;

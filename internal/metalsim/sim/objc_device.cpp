@@ -24,6 +24,7 @@ void Limits::reset() {
   deviceLost = 0;
   eventGrace = 1000;
   workers = 0;
+  compute = 1;
 }
 
 // Memory

@@ -49,7 +49,7 @@ std::vector<Access> seen_accesses(const Command &command, const Outcome &outcome
   return accesses;
 }
 
-std::string run_dispatch(const Command &command, PassHazards *hazards) {
+std::string run_dispatch(const CommandBuffer *cb, const Command &command, PassHazards *hazards) {
   const Pipeline &pipeline = *command.pipeline.get();
   const Kernel &kernel = *pipeline.kernel;
   Binding bindings[buffer_slots] = {};
@@ -74,8 +74,8 @@ std::string run_dispatch(const Command &command, PassHazards *hazards) {
   dispatch.workers = limits.workers;
 
   Outcome outcome{};
-  execute(dispatch, &outcome);
-  log_dispatch(command, dispatch.counted ? &outcome.counters : nullptr);
+  if (limits.compute) execute(dispatch, &outcome);
+  log_dispatch(cb, command, dispatch.counted ? &outcome : nullptr);
   std::string error = outcome.error ? outcome.error : "";
   if (error.empty())
     error = hazards->add(format("kernel %s", kernel.name),
@@ -89,10 +89,10 @@ Access blit_access(const BoundBuffer &b, uint64_t bytes, bool written) {
   return {b.memory.get(), start_of(b), start_of(b) + bytes, written, 0};
 }
 
-std::string run_command(const Command &command, PassHazards *hazards) {
+std::string run_command(const CommandBuffer *cb, const Command &command, PassHazards *hazards) {
   switch (command.kind) {
   case Command::dispatch:
-    return run_dispatch(command, hazards);
+    return run_dispatch(cb, command, hazards);
   case Command::copy: {
     const BoundBuffer &from = command.buffers[0], &to = command.buffers[1];
     memcpy(start_of(to), start_of(from), command.bytes);
@@ -144,7 +144,7 @@ std::string execute_command_buffer(CommandBuffer *cb, QueueState *state, int64_t
       *code = internal;
       PassHazards hazards(cb, pass, before);
       for (const Command &command : pass.commands)
-        if (error = run_command(command, &hazards); !error.empty()) break;
+        if (error = run_command(cb, command, &hazards); !error.empty()) break;
       done.insert(hazards.id());
     }
   }

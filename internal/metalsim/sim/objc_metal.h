@@ -29,6 +29,7 @@ struct Limits {
   std::atomic<uint64_t> deviceLost;            // 1: every command buffer fails
   std::atomic<uint64_t> eventGrace;            // milliseconds without progress until a wait counts as a deadlock
   std::atomic<uint64_t> workers;               // OS threads of a dispatch; 0: one a core
+  std::atomic<uint64_t> compute;               // 0: dispatches are judged and put on record, but not run
   Limits() { reset(); }
   void reset();
 };
@@ -326,9 +327,9 @@ void hazards_wait(const Event *, uint64_t value, std::set<uint64_t> *passes);
 void hazards_committed(const CommandBuffer *);
 void hazards_completed(const CommandBuffer *);
 
-// For sim_counters and captures. Counters may be null.
-std::string dispatch_json(const Command &, const Counters *);
-void log_dispatch(const Command &, const Counters *);
+// For sim_counters and captures. The outcome is null when nothing was counted.
+std::string dispatch_json(const Command &, const Outcome *);
+void log_dispatch(const CommandBuffer *, const Command &, const Outcome *);
 void trace_command_buffer(const CommandBuffer *); // into the capture, if one is open
 
 } // namespace sim::objc

@@ -147,6 +147,12 @@ struct Counters {
   uint64_t simd_ops, barriers, simdgroup_barriers, float_ops;
 };
 
+// What of that belongs to one buffer argument. Where bindings overlap, as parts of one buffer do, a byte belongs to the
+// one that begins last before it.
+struct BindingCounters {
+  uint64_t loaded_bytes, stored_bytes, distinct_bytes;
+};
+
 struct Range {
   const void *begin, *end;
   bool written;
@@ -168,6 +174,7 @@ struct Dispatch {
 struct Outcome {
   char *error;        // 0 when all was well; malloc'd: kernel, line, threadgroup and thread, and what was wrong
   Counters counters;
+  BindingCounters buffers[31]; // by index
   Range *ranges;      // what was read and written in device memory, merged; malloc'd; only when counted
   size_t range_count;
 };
