@@ -45,6 +45,15 @@ func (m Memory) check(d backend.Info) error {
 		Gigabytes(m.Total()), Gigabytes(m.Weights), Gigabytes(m.KV), Gigabytes(m.Scratch), d.Device, Gigabytes(d.Memory))
 }
 
+// warning tells of weights that exceed the memory of a device that pages them: they run, but from the disk.
+func (m Memory) warning(d backend.Info) string {
+	if !d.Paged || d.Memory == 0 || m.Total() <= d.Memory {
+		return ""
+	}
+	return fmt.Sprintf("the model needs %s, %s has %s: every token will wait for the disk; a checkpoint with fewer bits or a smaller context (--max-kv-size) would fit better",
+		Gigabytes(m.Total()), d.Device, Gigabytes(d.Memory))
+}
+
 // Gigabytes writes a size for people, in GB or MB of 1000.
 func Gigabytes(n int64) string {
 	if n < 1e9 {

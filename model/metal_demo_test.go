@@ -9,6 +9,7 @@ import (
 
 // The demo answers on Metal what it answers on the CPU: greedily, drawn on the device, and through the sampler.
 func TestDemoAnswersOtherwiseOnMetal(t *testing.T) {
+	t.Setenv("GLM4_CPU", "plain")
 	reference := demoModel(t, Backend("cpu"))
 	on := onMetal(t)
 	m := demoModel(t, func(o *loadOptions) { *o = on })

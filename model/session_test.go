@@ -291,6 +291,9 @@ func TestModelThatCannotFitIsLoaded(t *testing.T) {
 	require.EqualError(t, m.check(device), "the model needs 20.20 GB (weights 18.80 GB, KV cache 1.34 GB, scratch 60.0 MB), Apple M1, 16 cores has 16.00 GB: take a smaller context (--max-kv-size), a checkpoint with fewer bits, or a machine with more memory")
 	device.Paged = true
 	require.NoError(t, m.check(device), "mapped weights are paged")
+	require.Equal(t, "the model needs 20.20 GB, Apple M1, 16 cores has 16.00 GB: every token will wait for the disk; a checkpoint with fewer bits or a smaller context (--max-kv-size) would fit better", m.warning(device))
+	require.Empty(t, m.warning(backend.Info{Memory: 64e9, Paged: true}))
+	require.Empty(t, m.warning(backend.Info{Paged: true}), "unknown")
 	m.KV = 17e9
 	require.Error(t, m.check(device))
 	device.Memory = 0

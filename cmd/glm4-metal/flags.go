@@ -187,9 +187,13 @@ func load(ctx context.Context, c *cli.Context, name string) (*model.Model, error
 	if err != nil {
 		return nil, err
 	}
-	if i := m.Info(); c.Bool("verbose") {
+	i := m.Info()
+	if i.Warning != "" {
+		fmt.Fprintf(os.Stderr, "%s: %s\n", program, i.Warning)
+	}
+	if c.Bool("verbose") {
 		fmt.Fprintf(os.Stderr, "model    %s (%s, %d layers), loaded in %.0f ms\n", i.Name, i.Config.ModelType, i.Config.Layers, milliseconds(i.LoadTime))
-		fmt.Fprintf(os.Stderr, "device   %s, %s\n", i.Backend, i.Device)
+		fmt.Fprintf(os.Stderr, "device   %s, %s; %s\n", i.Backend, i.Device, i.Why)
 		fmt.Fprintf(os.Stderr, "context  %d tokens, %d KV bytes a token (%d bit)\n", i.Context, i.KVBytes, i.KVBits)
 		fmt.Fprintf(os.Stderr, "memory   %s: weights %s, KV cache %s at full context, scratch %s\n", model.Gigabytes(i.Memory.Total()),
 			model.Gigabytes(i.Memory.Weights), model.Gigabytes(i.Memory.KV), model.Gigabytes(i.Memory.Scratch))

@@ -10,6 +10,7 @@ import (
 const tileTokens = 8
 
 type attnScratch struct {
+	queries      []float32 // of the SIMD form
 	keys, values []float32
 	scores       []float32
 	sums         []float32 // [queries][dim], weighted values so far
@@ -35,14 +36,32 @@ func (s *stream) Attend(a, q backend.Buffer, kv backend.Cache, layer int, at bac
 	splits := min(group, max(1, len(s.pool.workers)/(tiles*g.KVHeads)))
 	share := (group + splits - 1) / splits
 	splits = (group + share - 1) / share
-	s.pool.run(tiles*g.KVHeads*splits, func(w *worker, task int) {
-		tile, head, split := task/(g.KVHeads*splits), task/splits%g.KVHeads, task%splits
-		span := backend.Span{Pos: at.Pos + tile*tileTokens, N: min(tileTokens, at.N-tile*tileTokens)}
-		from := tile * tileTokens * width
-		first := head*group + split*share
-		heads := min(share, group-split*share)
-		w.attn.attend(out[from:], qs[from:], &c.keys[layer], &c.values[layer], span, head, first, heads, width)
-	})
+	s.attend = attendJob{kernels: s.kernels, out: out, q: qs, keys: &c.keys[layer], values: &c.values[layer], at: at,
+		kvHeads: g.KVHeads, group: group, share: share, splits: splits}
+	s.pool.run(tiles*g.KVHeads*splits, &s.attend)
+}
+
+// attendJob has a task for each tile of tokens, KV head and part of the heads that share it.
+type attendJob struct {
+	kernels                       *kernels
+	out, q                        []float32
+	keys, values                  *store
+	at                            backend.Span
+	kvHeads, group, share, splits int
+}
+
+func (j *attendJob) do(w *worker, task int) {
+	tile, head, split := task/(j.kvHeads*j.splits), task/j.splits%j.kvHeads, task%j.splits
+	span := backend.Span{Pos: j.at.Pos + tile*tileTokens, N: min(tileTokens, j.at.N-tile*tileTokens)}
+	width := j.kvHeads * j.group * j.keys.dim
+	out, q := j.out[tile*tileTokens*width:], j.q[tile*tileTokens*width:]
+	first := head*j.group + split*j.share
+	heads := min(j.share, j.group-split*j.share)
+	if j.kernels != nil && j.keys.dim%16 == 0 {
+		w.attn.attendSIMD(j.kernels, out, q, j.keys, j.values, span, head, first, heads, width)
+		return
+	}
+	w.attn.attend(out, q, j.keys, j.values, span, head, first, heads, width)
 }
 
 // attend computes the heads first, ..., first+heads-1 of the span's tokens, which all read kvHead.

@@ -1,8 +1,9 @@
-// Package cpu is the backend in plain Go on all cores: the readable reference that the other devices are tested
-// against, and what runs where there is no Metal.
+// Package cpu is the backend on all cores: in plain Go, the readable reference that the other devices are tested
+// against, and in SIMD where the processor has it. It is what runs where there is no Metal.
 //
 // An op runs when it is called, so Submit and Wait only report the first error. Each op is in the file of its name;
-// matrix.go holds the product that most of them share, pool.go the goroutines.
+// matrix.go holds the product that most of them share, pool.go the goroutines. simd.go lists the functions that a SIMD
+// path consists of and how one is chosen; quantised.go, plain.go and attend_simd.go call them, *_amd64.s are AVX2's.
 package cpu
 
 import (
@@ -15,18 +16,35 @@ import (
 
 // Device is the CPU.
 type Device struct {
-	pool *pool
-	info backend.Info
+	pool    *pool
+	kernels *kernels // nil for plain Go
+	err     error    // why the path that the environment asks for cannot be taken
+	info    backend.Info
+
+	readahead readahead
 }
 
-// Open starts a device with one worker a core that Go may use (GOMAXPROCS).
+// Open starts a device with one worker a core that Go may use (GOMAXPROCS), on the best path of the processor or the
+// one that GLM4_CPU names ("plain", "avx2", "neon"). Where the machine lacks that path, every NewMatrix says so.
 func Open() *Device {
-	workers := runtime.GOMAXPROCS(0)
+	k, err := choosePath()
+	d := openPath(k)
+	d.err = err
+	return d
+}
+
+// openPath starts a device on a SIMD path, or on plain Go when it is nil.
+func openPath(k *kernels) *Device {
+	workers, name := runtime.GOMAXPROCS(0), "plain Go"
+	if k != nil {
+		name = k.name
+	}
 	return &Device{
-		pool: newPool(workers),
+		pool:    newPool(workers),
+		kernels: k,
 		info: backend.Info{
 			Backend: "cpu",
-			Device:  fmt.Sprintf("%s, %d cores", cpuName(), workers),
+			Device:  fmt.Sprintf("%s, %d cores, %s", cpuName(), workers, name),
 			Memory:  physicalMemory(),
 			Paged:   true,
 		},
@@ -36,15 +54,18 @@ func Open() *Device {
 // Info implements [backend.Device].
 func (d *Device) Info() backend.Info { return d.info }
 
-// Map implements [backend.Device]; the CPU reads everything where it is.
-func (d *Device) Map(regions, tensors [][]byte) {}
+// Map implements [backend.Device]. The CPU reads everything where it is; it only sees to it that it is in memory.
+func (d *Device) Map(regions, tensors [][]byte) { d.readahead.start(regions, d.info.Memory) }
 
 // NewMatrix implements [backend.Device]; the data is read in place.
 func (d *Device) NewMatrix(m backend.MatrixData) (backend.Matrix, error) {
 	if err := m.Check(); err != nil {
 		return nil, err
 	}
-	return &matrix{m}, nil
+	if d.err != nil {
+		return nil, d.err
+	}
+	return &matrix{MatrixData: m, kernels: d.kernels.fit(&m)}, nil
 }
 
 // NewVector implements [backend.Device].
@@ -59,10 +80,13 @@ func (d *Device) NewBuffer(n int) (backend.Buffer, error) { return make(buffer, 
 func (d *Device) NewTokens(n int) (backend.Tokens, error) { return make(tokens, n), nil }
 
 // NewStream implements [backend.Device].
-func (d *Device) NewStream() (backend.Stream, error) { return &stream{pool: d.pool}, nil }
+func (d *Device) NewStream() (backend.Stream, error) {
+	return &stream{pool: d.pool, kernels: d.kernels}, nil
+}
 
-// Close implements [backend.Device]; it ends the workers.
+// Close implements [backend.Device]; it ends the workers and the readahead.
 func (d *Device) Close() error {
+	d.readahead.end()
 	d.pool.close()
 	return nil
 }
@@ -83,10 +107,19 @@ func (t tokens) Close() error { return nil }
 
 // stream runs each op at once and keeps the first error.
 type stream struct {
-	pool *pool
-	rope rope
-	kv   []float32 // keys or values of a step before they go into the cache
-	err  error
+	pool    *pool
+	kernels *kernels
+	rope    rope
+	kv      []float32 // keys or values of a step before they go into the cache
+	input   input     // of the product that runs
+	err     error
+
+	// The jobs of the ops, kept so that an op allocates nothing.
+	quantise quantiseJob
+	product  productJob
+	gateUp   gateUpJob
+	attend   attendJob
+	addNorm  addNormJob
 }
 
 func (s *stream) Submit() error { return s.err }

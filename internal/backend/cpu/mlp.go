@@ -17,20 +17,40 @@ func (s *stream) GateUp(act, xn backend.Buffer, w backend.Matrix, n int) {
 	if s.err != nil {
 		return
 	}
-	s.pool.run((ffn+blockRows-1)/blockRows, func(w *worker, task int) {
-		lo := task * blockRows
-		hi := min(lo+blockRows, ffn)
-		rows := hi - lo
-		tile := grow(&w.tile, 2*n*rows)
-		gate, up := tile[:n*rows], tile[n*rows:]
-		m.multiply(w, x, n, lo, hi, gate)
-		m.multiply(w, x, n, ffn+lo, ffn+hi, up)
-		for t := range n {
-			for r := range rows {
-				out[t*ffn+lo+r] = silu(gate[t*rows+r]) * up[t*rows+r]
-			}
-		}
-	})
+	s.input.set(x, n, m.Cols)
+	s.prepare(m)
+	s.gateUp = gateUpJob{in: &s.input, rows: m.taskRows(n), out: out, m: m}
+	s.pool.run((ffn+s.gateUp.rows-1)/s.gateUp.rows, &s.gateUp)
+}
+
+// gateUpJob computes some rows of gate and the same of up, and joins them.
+type gateUpJob struct {
+	in   *input
+	rows int // of a task, of gate and of up
+	out  []float32
+	m    *matrix
+}
+
+func (j *gateUpJob) do(w *worker, task int) {
+	n, ffn := j.in.n, j.m.Rows/2
+	lo := task * j.rows
+	hi := min(lo+j.rows, ffn)
+	rows := hi - lo
+	tile := grow(&w.tile, 2*n*rows)
+	gate, up := tile[:n*rows], tile[n*rows:]
+	j.m.multiply(w, j.in, lo, hi, gate)
+	j.m.multiply(w, j.in, ffn+lo, ffn+hi, up)
+	i := 0
+	if k := j.m.kernels; k != nil && len(gate) >= 8 {
+		i = len(gate) &^ 7
+		k.siluMul(&gate[0], &up[0], i)
+	}
+	for ; i < len(gate); i++ {
+		gate[i] = silu(gate[i]) * up[i]
+	}
+	for t := range n {
+		copy(j.out[t*ffn+lo:t*ffn+hi], gate[t*rows:(t+1)*rows])
+	}
 }
 
 func silu(x float32) float32 { return x / (1 + float32(math.Exp(-float64(x)))) }
@@ -46,6 +66,6 @@ func (s *stream) Out(y, a backend.Buffer, w backend.Matrix, n int) {
 	}
 	x, out := s.floats(a, n*m.Cols), s.floats(y, n*m.Rows)
 	if s.err == nil {
-		s.product(out, x, m, n)
+		s.multiply(out, x, m, n)
 	}
 }

@@ -29,7 +29,7 @@ func (s *stream) Embed(h, xn backend.Buffer, ids backend.Tokens, n int, embed ba
 		}
 		row := hs[t*m.Cols : (t+1)*m.Cols]
 		m.row(row, int(v))
-		rms(xs[t*m.Cols:(t+1)*m.Cols], row, weight, norm.Eps)
+		s.kernels.rms(xs[t*m.Cols:(t+1)*m.Cols], row, weight, norm.Eps)
 	}
 }
 
@@ -48,21 +48,52 @@ func (s *stream) AddNorm(h, xn, y backend.Buffer, post *backend.Norm, next backe
 	if s.err != nil {
 		return
 	}
-	s.pool.run(n, func(_ *worker, t int) {
-		h, x, y := hs[t*width:(t+1)*width], xs[t*width:(t+1)*width], ys[t*width:(t+1)*width]
-		if post != nil {
-			rms(y, y, postWeight, post.Eps)
-		}
+	s.addNorm = addNormJob{kernels: s.kernels, h: hs, x: xs, y: ys, weight: weight, eps: next.Eps, post: postWeight}
+	if post != nil {
+		s.addNorm.postEps = post.Eps
+	}
+	s.pool.run(n, &s.addNorm)
+}
+
+// addNormJob has a task a token.
+type addNormJob struct {
+	kernels      *kernels
+	h, x, y      []float32
+	weight, post []float32 // post may be nil
+	eps, postEps float32
+}
+
+func (j *addNormJob) do(_ *worker, t int) {
+	width := len(j.weight)
+	h, x, y := j.h[t*width:(t+1)*width], j.x[t*width:(t+1)*width], j.y[t*width:(t+1)*width]
+	if j.post != nil {
+		j.kernels.rms(y, y, j.post, j.postEps)
+	}
+	if j.kernels != nil && width%8 == 0 {
+		j.kernels.add(&h[0], &y[0], width)
+	} else {
 		for i := range h {
 			h[i] += y[i]
 		}
-		rms(x, h, weight, next.Eps)
-	})
+	}
+	j.kernels.rms(x, h, j.weight, j.eps)
 }
 
-// rms writes out = x·weight / sqrt(mean(x²) + eps); out may be x.
-func rms(out, x, weight []float32, eps float32) {
-	scale := float32(1 / math.Sqrt(float64(dot(x, x)/float32(len(x))+eps)))
+// rms writes out = x·weight / sqrt(mean(x²) + eps); out may be x. Without kernels it is plain Go.
+func (k *kernels) rms(out, x, weight []float32, eps float32) {
+	width := len(x)
+	fits := k != nil && width%8 == 0
+	var sum float32
+	if fits {
+		sum = k.squares(&x[0], width)
+	} else {
+		sum = dot(x, x)
+	}
+	scale := float32(1 / math.Sqrt(float64(sum/float32(width)+eps)))
+	if fits {
+		k.scaled(&out[0], &x[0], &weight[0], width, scale)
+		return
+	}
 	for i := range out {
 		out[i] = weight[i] * (x[i] * scale)
 	}

@@ -5,56 +5,145 @@ import (
 	"sync/atomic"
 )
 
-// pool is a fixed set of goroutines that share the tasks of one op at a time.
+// job is an op cut into tasks that may run at the same time.
+type job interface{ do(w *worker, task int) }
+
+// pool is a fixed set of goroutines that share the tasks of one job at a time. Between jobs they spin for a moment,
+// because a step is some hundred jobs right behind each other, and then sleep.
 type pool struct {
-	mu      sync.Mutex // one op at a time
+	mu      sync.Mutex // one job at a time
 	workers []*worker
-	start   chan struct{}
-	done    sync.WaitGroup
-	next    atomic.Int64
+	round   atomic.Uint32 // counts the jobs; a helper that sees it change may have work
+	gate    atomic.Int64  // helpers inside a job, and gateOpen while more may enter
+	closed  atomic.Bool
+	job     job
 	tasks   int64
-	f       func(w *worker, task int)
+	next    atomic.Int64 // the next task that nobody has taken
+	done    sleeper      // where the caller waits for helpers to leave
+	empty   func() bool  // none is inside
 }
 
-// worker is the scratch memory of one goroutine, kept from op to op.
+const gateOpen = 1 << 32
+
+// worker is the scratch memory of one goroutine, kept from job to job.
 type worker struct {
-	rows []float32 // dequantised rows of a matrix
-	tile []float32 // products of those rows with the tokens
-	attn attnScratch
+	sleeper
+	rows  []float32 // widened rows of a matrix
+	tile  []float32 // products of some rows with the tokens
+	panel []int16   // unpacked rows of a quantised matrix
+	acc   []float32 // sums of a panel with the tokens
+	scale []float32 // weight scales of a panel, then its biases
+	eight [8]float32
+	few   [64]float32 // scales of eight rows of less than eight groups
+	attn  attnScratch
+}
+
+// sleeper lets one goroutine wait for a condition that others bring about.
+type sleeper struct {
+	asleep atomic.Bool
+	wake   chan struct{}
+}
+
+// The spins of a waiting goroutine before it sleeps: some 100 µs.
+const (
+	spins  = 200
+	pauses = 16
+)
+
+// wait returns when ready says so; whoever makes it true calls notify afterwards.
+func (s *sleeper) wait(ready func() bool) {
+	for range spins {
+		if ready() {
+			return
+		}
+		pause(pauses)
+	}
+	for {
+		s.asleep.Store(true)
+		if ready() && s.asleep.CompareAndSwap(true, false) {
+			return
+		}
+		<-s.wake // not ready yet, or the notice is on its way
+		if ready() {
+			return
+		}
+	}
+}
+
+func (s *sleeper) notify() {
+	if s.asleep.Load() && s.asleep.CompareAndSwap(true, false) {
+		s.wake <- struct{}{}
+	}
 }
 
 func newPool(n int) *pool {
-	p := &pool{start: make(chan struct{})}
+	p := &pool{done: sleeper{wake: make(chan struct{}, 1)}}
+	p.empty = func() bool { return p.gate.Load() == 0 }
 	for i := range n {
-		w := &worker{}
+		w := &worker{sleeper: sleeper{wake: make(chan struct{}, 1)}}
 		p.workers = append(p.workers, w)
-		if i == 0 {
-			continue // the caller's own goroutine
+		if i > 0 { // the first belongs to the caller's own goroutine
+			go p.help(w)
 		}
-		go func() {
-			for range p.start {
-				p.work(w)
-				p.done.Done()
-			}
-		}()
 	}
 	return p
 }
 
-// run calls f for each task from 0 to tasks-1, on all workers, and returns when all are done.
-func (p *pool) run(tasks int, f func(w *worker, task int)) {
+func (p *pool) help(w *worker) {
+	round := uint32(0)
+	ready := func() bool { return p.round.Load() != round }
+	for !p.closed.Load() {
+		w.wait(ready)
+		round = p.round.Load()
+		if !p.enter() {
+			continue // too late, nothing is left
+		}
+		p.work(w)
+		if p.gate.Add(-1) == 0 {
+			p.done.notify()
+		}
+	}
+}
+
+// enter tells whether a helper may take part in the job of the moment.
+func (p *pool) enter() bool {
+	for {
+		g := p.gate.Load()
+		if g&gateOpen == 0 {
+			return false
+		}
+		if p.gate.CompareAndSwap(g, g+1) {
+			return true
+		}
+	}
+}
+
+// run does each task from 0 to tasks-1, on all workers, and returns when all are done. A helper that comes when the
+// last task is taken is not waited for.
+func (p *pool) run(tasks int, j job) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.f, p.tasks = f, int64(tasks)
+	p.job, p.tasks = j, int64(tasks)
 	p.next.Store(0)
-	helpers := min(len(p.workers), tasks) - 1
-	for range helpers {
-		p.done.Add(1)
-		p.start <- struct{}{}
+	if len(p.workers) == 1 || tasks == 1 {
+		p.work(p.workers[0])
+	} else {
+		p.gate.Store(gateOpen)
+		p.begin()
+		p.work(p.workers[0])
+		if p.gate.Add(-gateOpen) != 0 {
+			p.done.wait(p.empty)
+		}
 	}
-	p.work(p.workers[0])
-	p.done.Wait()
-	p.f = nil
+	p.job = nil
+}
+
+// begin starts a round.
+func (p *pool) begin() {
+	p.round.Add(1)
+	for _, w := range p.workers[1:] {
+		w.notify()
+	}
 }
 
 func (p *pool) work(w *worker) {
@@ -63,16 +152,22 @@ func (p *pool) work(w *worker) {
 		if task >= p.tasks {
 			return
 		}
-		p.f(w, int(task))
+		p.job.do(w, int(task))
 	}
 }
 
-func (p *pool) close() { close(p.start) }
+// close ends the helpers.
+func (p *pool) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed.Store(true)
+	p.begin()
+}
 
-// grow gives a slice of n floats, reusing the memory of buf.
-func grow(buf *[]float32, n int) []float32 {
+// grow gives a slice of n numbers, reusing the memory of buf.
+func grow[T int16 | float32](buf *[]T, n int) []T {
 	if cap(*buf) < n {
-		*buf = make([]float32, n)
+		*buf = make([]T, n)
 	}
 	return (*buf)[:n]
 }

@@ -15,29 +15,32 @@ func (s *stream) QKV(q backend.Buffer, kv backend.Cache, layer int, xn backend.B
 	}
 	a := c.attention
 	s.rope.prepare(a, at)
+	width := a.KVHeads * a.HeadDim
+	step := grow(&s.kv, 2*at.N*width)
+	keys, values := step[:at.N*width], step[at.N*width:]
 	qs := s.floats(q, at.N*a.Heads*a.HeadDim)
-	s.project(qs, xn, w.Q, w.QBias, a.Heads, a.HeadDim, at.N)
+	s.project(qs, xn, w.Q, w.QBias, at.N)
+	s.project(keys, xn, w.K, w.KBias, at.N)
+	s.project(values, xn, w.V, w.VBias, at.N)
 	if s.err != nil {
+		s.product.parts = s.product.parts[:0]
 		return
 	}
+	s.runProducts()
 	s.rope.rotate(qs, a.Heads, a.HeadDim)
-
-	step := grow(&s.kv, at.N*a.KVHeads*a.HeadDim)
-	s.project(step, xn, w.K, w.KBias, a.KVHeads, a.HeadDim, at.N)
-	s.rope.rotate(step, a.KVHeads, a.HeadDim)
-	c.keys[layer].write(step, at)
-	s.project(step, xn, w.V, w.VBias, a.KVHeads, a.HeadDim, at.N)
-	c.values[layer].write(step, at)
+	s.rope.rotate(keys, a.KVHeads, a.HeadDim)
+	c.keys[layer].write(keys, at)
+	c.values[layer].write(values, at)
 }
 
-// project writes y[n][heads·dim] = x·wᵀ + bias.
-func (s *stream) project(y []float32, xn backend.Buffer, w backend.Matrix, bias backend.Vector, heads, dim, n int) {
+// project adds y[n][rows] = x·wᵀ + bias to the products, and runs those before it if they read x in another form.
+func (s *stream) project(y []float32, xn backend.Buffer, w backend.Matrix, bias backend.Vector, n int) {
 	m := s.weights(w)
 	if s.err != nil {
 		return
 	}
-	if m.Rows != heads*dim {
-		s.err = fmt.Errorf("cpu: matrix %s has %d rows, the op needs %d heads of %d", m.Name, m.Rows, heads, dim)
+	if n*m.Rows != len(y) {
+		s.err = fmt.Errorf("cpu: matrix %s has %d rows, the op needs %d", m.Name, m.Rows, len(y)/n)
 		return
 	}
 	x := s.floats(xn, n*m.Cols)
@@ -48,12 +51,14 @@ func (s *stream) project(y []float32, xn backend.Buffer, w backend.Matrix, bias 
 	if s.err != nil {
 		return
 	}
-	s.product(y, x, m, n)
-	for t := range n {
-		for i, v := range b {
-			y[t*m.Rows+i] += v
-		}
+	if len(s.product.parts) == 0 {
+		s.input.set(x, n, m.Cols)
+	} else if !s.input.suits(m) {
+		s.runProducts()
+		s.input.set(x, n, m.Cols)
 	}
+	s.prepare(m)
+	s.product.add(y, b, m)
 }
 
 // rope holds the rotations of one span, which all layers of a step share.

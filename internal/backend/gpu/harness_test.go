@@ -13,7 +13,7 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/backend/cpu"
 )
 
-// pair is the CPU, which is the reference, and the GPU, in this order, and a source of random numbers. Tests hold the
+// pair is the CPU in plain Go, which is the reference, and the GPU, in this order, and a source of random numbers. Tests hold the
 // objects of both in arrays of two.
 type pair struct {
 	testing.TB
@@ -24,6 +24,7 @@ type pair struct {
 
 // newPair opens both devices for a test; counted checks every access of the GPU, and is slow.
 func newPair(t testing.TB, counted bool) *pair {
+	t.Setenv("GLM4_CPU", "plain")
 	p := &pair{TB: t, Rand: rand.New(rand.NewPCG(1, 2))}
 	g, err := Open(openMetal(t, counted))
 	require.NoError(t, err)

@@ -1,0 +1,446 @@
+package cpu
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/glm4-metal/glm4-metal/internal/backend"
+)
+
+// simdPaths runs a test on every SIMD path of this machine, next to a device in plain Go.
+func simdPaths(t *testing.T, test func(t *testing.T, b, plain *bench)) {
+	for _, k := range paths() {
+		t.Run(k.name, func(t *testing.T) { test(t, newBench(t, k), newBench(t, nil)) })
+	}
+}
+
+// floatsAt copies numbers to memory that ends, or with front begins, at a page that cannot be touched.
+func floatsAt(t *testing.T, v []float32, front bool) []float32 {
+	m := guarded(t, 4*len(v), front)
+	f := unsafe.Slice((*float32)(unsafe.Pointer(&m[0])), len(v))
+	copy(f, v)
+	return f
+}
+
+func bytesAt(t *testing.T, v []byte, front bool) []byte {
+	if len(v) == 0 {
+		return nil
+	}
+	m := guarded(t, len(v), front)
+	copy(m, v)
+	return m
+}
+
+func TestSIMDProductLeavesPlainGoOrItsMemory(t *testing.T) {
+	type shape struct {
+		rows, cols int
+		format     backend.Format
+		group      int
+		scales     backend.Format
+	}
+	var shapes []shape
+	for _, f := range []backend.Format{backend.Q4, backend.Q8} {
+		for _, group := range []int{32, 64, 128} {
+			for _, scales := range []backend.Format{backend.F32, backend.F16, backend.BF16} {
+				for _, rows := range []int{7, 8, 9, 16, 27, 48} {
+					shapes = append(shapes, shape{rows, group, f, group, scales}, shape{rows, 9 * group, f, group, scales})
+				}
+			}
+			shapes = append(shapes, shape{35, 13696, f, group, backend.BF16}, shape{32, 4096, f, group, backend.F16})
+		}
+	}
+	for _, f := range []backend.Format{backend.F32, backend.F16, backend.BF16} {
+		for _, rows := range []int{3, 8, 9, 13, 16, 17, 35} {
+			for _, cols := range []int{8, 31, 32, 104, 4096} {
+				shapes = append(shapes, shape{rows, cols, f, 0, 0})
+			}
+		}
+		shapes = append(shapes, shape{18, 13696, f, 0, 0})
+	}
+	simdPaths(t, func(t *testing.T, b, plain *bench) {
+		for i, c := range shapes {
+			front := i%2 == 1
+			m, _ := b.matrix(c.rows, c.cols, c.format, c.group, c.scales)
+			data := m.(*matrix).MatrixData
+			data.Data, data.Scales, data.Biases = bytesAt(t, data.Data, front), bytesAt(t, data.Scales, front), bytesAt(t, data.Biases, front)
+			m, err := b.d.NewMatrix(data)
+			require.NoError(t, err)
+			p, err := plain.d.NewMatrix(data)
+			require.NoError(t, err)
+			for _, n := range []int{1, 2, 3, 4, 5, 11} {
+				x := floatsAt(t, b.floats(n*c.cols), front)
+				y := floatsAt(t, make([]float32, n*c.rows), front)
+				want := make([]float32, n*c.rows)
+				b.s.Out(buffer(y), buffer(x), m, n)
+				plain.s.Out(buffer(want), buffer(x), p, n)
+				b.run()
+				plain.run()
+				requireClose(t, doubles(want), y, 2*b.loss(c.format), fmt.Sprintf("%+v with %d tokens", c, n))
+			}
+		}
+	})
+}
+
+func doubles(v []float32) []float64 {
+	out := make([]float64, len(v))
+	for i, x := range v {
+		out[i] = float64(x)
+	}
+	return out
+}
+
+func TestSIMDProductDependsOnHowManyTokensShareIt(t *testing.T) {
+	simdPaths(t, func(t *testing.T, b, _ *bench) {
+		const rows, n = 45, 23
+		for _, c := range []struct {
+			format backend.Format
+			group  int
+			cols   int
+		}{{backend.Q4, 32, 1248}, {backend.Q4, 64, 1216}, {backend.Q4, 128, 1664}, {backend.Q8, 64, 576}, {backend.BF16, 0, 1000}, {backend.F16, 0, 264}, {backend.F32, 0, 264}} {
+			m, _ := b.matrix(rows, c.cols, c.format, c.group, backend.BF16)
+			x := b.floats(n * c.cols)
+			together := b.buffer(make([]float32, n*rows))
+			b.s.Out(together, b.buffer(x), m, n)
+			for _, piece := range []int{1, 2, 3, 4, 7} {
+				for from := 0; from < n; from += piece {
+					k := min(piece, n-from)
+					y := b.buffer(make([]float32, k*rows))
+					b.s.Out(y, b.buffer(x[from*c.cols:(from+k)*c.cols]), m, k)
+					b.run()
+					require.Equal(t, together.Floats()[from*rows:(from+k)*rows], y.Floats(), "%+v, %d tokens from %d on", c, k, from)
+				}
+			}
+		}
+	})
+}
+
+func TestAttentionDependsOnHowManyTokensShareIt(t *testing.T) {
+	eachPath(t, func(t *testing.T, b *bench) {
+		a := backend.Attention{Heads: 12, KVHeads: 2, HeadDim: 32, RotaryDims: 16, RopeTheta: 10000}
+		const n = 300
+		kv, err := b.d.NewCache(1, a, backend.F16)
+		require.NoError(t, err)
+		require.NoError(t, kv.Grow(n))
+		c := kv.(*cache)
+		c.keys[0].write(b.floats(n*64), backend.Span{N: n})
+		c.values[0].write(b.floats(n*64), backend.Span{N: n})
+		width := a.Heads * a.HeadDim
+		q := b.floats(n * width)
+		whole := b.buffer(make([]float32, n*width))
+		b.s.Attend(whole, b.buffer(q), kv, 0, backend.Span{N: n})
+		for _, piece := range []int{1, 13} {
+			for from := 0; from < n; from += piece {
+				k := min(piece, n-from)
+				part := b.buffer(make([]float32, k*width))
+				b.s.Attend(part, b.buffer(q[from*width:(from+k)*width]), kv, 0, backend.Span{Pos: from, N: k})
+				b.run()
+				require.Equal(t, whole.Floats()[from*width:(from+k)*width], part.Floats(), "%d tokens from %d on", k, from)
+			}
+		}
+	})
+}
+
+func TestVectorsLeavePlainGoOrTheirMemory(t *testing.T) {
+	for _, k := range paths() {
+		t.Run(k.name, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(3, 4))
+			random := func(n int) []float32 {
+				v := make([]float32, n)
+				for i := range v {
+					v[i] = float32(r.NormFloat64() * 4)
+				}
+				return v
+			}
+			for i, n := range []int{8, 16, 24, 128, 4096} {
+				front := i%2 == 1
+				x, y, w := random(n), random(n), random(n)
+				at := func(v []float32) []float32 { return floatsAt(t, v, front) }
+
+				sum := 0.0
+				high := x[0]
+				for _, v := range x {
+					sum += float64(v) * float64(v)
+					high = max(high, v)
+				}
+				require.InEpsilon(t, sum, k.squares(&at(x)[0], n), 1e-6)
+				require.Equal(t, high, k.maximum(&at(x)[0], n))
+
+				out := at(make([]float32, n))
+				k.scaled(&out[0], &at(x)[0], &at(w)[0], n, 0.3)
+				added, scaled, silued := at(x), at(x), at(x)
+				k.add(&added[0], &at(y)[0], n)
+				k.times(&scaled[0], n, 0.7)
+				k.siluMul(&silued[0], &at(y)[0], n)
+				for i := range x {
+					require.Equal(t, w[i]*float32(x[i]*0.3), out[i])
+					require.Equal(t, x[i]+y[i], added[i])
+					require.Equal(t, x[i]*0.7, scaled[i])
+					require.InEpsilon(t, silu(x[i])*y[i], silued[i], 1e-6)
+				}
+
+				exps := at(x)
+				sum = 0
+				got := k.expSum(&exps[0], n, high)
+				for i, v := range exps {
+					want := math.Exp(float64(x[i] - high))
+					sum += want
+					require.InEpsilon(t, want, v, 2e-7)
+				}
+				require.InEpsilon(t, sum, got, 1e-6)
+			}
+
+			// Attention: scores of two queries, weighted values of four.
+			for i, dim := range []int{16, 64, 128} {
+				front := i%2 == 1
+				at := func(v []float32) []float32 { return floatsAt(t, v, front) }
+				const keys = 12
+				q, kv, p, sums := at(random(2*dim)), at(random(keys*dim)), at(random(4*keys)), random(4*dim)
+				s := at(make([]float32, 2*keys))
+				k.scores(&s[0], 4*keys, &q[0], &kv[0], dim, keys)
+				before := append([]float32(nil), sums...)
+				sums = at(sums)
+				k.weigh(&sums[0], &p[0], 4*keys, &kv[0], dim, keys)
+				var wantScores, wantSums []float64
+				for i := range 2 {
+					for j := range keys {
+						sum := 0.0
+						for d := range dim {
+							sum += float64(q[i*dim+d]) * float64(kv[j*dim+d])
+						}
+						wantScores = append(wantScores, sum)
+					}
+				}
+				for i := range 4 {
+					for d := range dim {
+						sum := float64(before[i*dim+d])
+						for j := range keys {
+							sum += float64(p[i*keys+j]) * float64(kv[j*dim+d])
+						}
+						wantSums = append(wantSums, sum)
+					}
+				}
+				requireClose(t, wantScores, s, exact, "scores")
+				requireClose(t, wantSums, sums, exact, "weighted values")
+			}
+
+			// Every float16 and bfloat16.
+			all := guarded(t, 2<<16, false)
+			for i := range 1 << 16 {
+				all[2*i], all[2*i+1] = byte(i), byte(i>>8)
+			}
+			for _, f := range []backend.Format{backend.F16, backend.BF16} {
+				want := make([]float32, 1<<16)
+				widen(want, all, f)
+				got := floatsAt(t, make([]float32, 1<<16), false)
+				k.widen[f](&got[0], &all[0], 1<<16)
+				for i := range want {
+					if want[i] == want[i] {
+						require.Equal(t, want[i], got[i])
+					} else {
+						require.True(t, got[i] != got[i], "%04x is NaN", i)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestExponentialIsInaccurate(t *testing.T) {
+	for _, k := range paths() {
+		worst := 0.0
+		for x := float32(-87); x < 88; x += 0.00113 * 8 {
+			var v [8]float32
+			for i := range v {
+				v[i] = x + float32(i)*0.00113
+			}
+			in := v
+			k.expSum(&v[0], 8, 0)
+			for i := range v {
+				if want := math.Exp(float64(in[i])); in[i] >= -87 && in[i] <= 88 {
+					worst = max(worst, math.Abs(float64(v[i])/want-1))
+				}
+			}
+		}
+		require.Less(t, worst, 1.5e-7, k.name)
+		inf := float32(math.Inf(1))
+		nan := float32(math.NaN())
+		v := []float32{-inf, -1e30, -100, 0, nan, 1, 2, 3}
+		k.expSum(&v[0], 8, 0)
+		require.Equal(t, []float32{0, 0, 0, 1}, v[:4], k.name)
+		require.True(t, v[4] != v[4], k.name)
+		gate, up := []float32{-inf, -1e30, -200, 200, 1e30, inf, nan, 0}, []float32{1, 1, 1, 1, 1, 1, 1, 1}
+		k.siluMul(&gate[0], &up[0], 8)
+		require.InDelta(t, 0, gate[2], 1e-30, k.name)
+		require.Equal(t, []float32{200, 1e30, inf}, gate[3:6], k.name)
+		require.True(t, gate[6] != gate[6], k.name)
+	}
+}
+
+func TestBrokenActivationsPassForNumbers(t *testing.T) {
+	eachPath(t, func(t *testing.T, b *bench) {
+		for _, c := range []struct {
+			format backend.Format
+			group  int
+		}{{backend.Q4, 64}, {backend.Q8, 32}, {backend.BF16, 0}} {
+			m, _ := b.matrix(16, 128, c.format, c.group, backend.BF16)
+			for _, n := range []int{1, 5} {
+				for _, broken := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+					x := b.floats(n * 128)
+					x[n*128-37] = float32(broken)
+					y := b.buffer(make([]float32, n*16))
+					b.s.Out(y, b.buffer(x), m, n)
+					b.run()
+					for _, v := range y.Floats()[(n-1)*16:] {
+						require.True(t, math.IsNaN(float64(v)) || math.IsInf(float64(v), 0), "%v with %d tokens: %v became %v", c.format, n, broken, v)
+					}
+				}
+				for _, tiny := range []float32{0, 1e-40} {
+					x := make([]float32, n*128)
+					for i := range x {
+						x[i] = tiny
+					}
+					y := b.buffer(make([]float32, n*16))
+					b.s.Out(y, b.buffer(x), m, n)
+					b.run()
+					for _, v := range y.Floats() {
+						require.InDelta(t, 0, v, 1e-30, "%v with %d tokens of %v", c.format, n, tiny)
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestSIMDSamplesAnotherID(t *testing.T) {
+	for _, k := range paths() {
+		r := rand.New(rand.NewPCG(5, 6))
+		for i := range 200 {
+			x := make([]float32, 1000+r.IntN(9000))
+			for j := range x {
+				x[j] = float32(r.NormFloat64() * float64(i%7))
+			}
+			if i%5 == 0 {
+				copy(x[500:], x[:400]) // equals
+			}
+			for _, temperature := range []float32{0, 0.05, 0.7, 3} {
+				how := backend.Sampling{Temperature: temperature, Seed: uint64(i), Step: 3, Valid: len(x)}
+				best, bad := k.sample(x, &how)
+				want, _ := (*kernels)(nil).sample(x, &how)
+				require.Equal(t, want, best, "%s at temperature %v", k.name, temperature)
+				require.Negative(t, bad)
+			}
+			at := r.IntN(len(x))
+			x[at] = float32(math.NaN())
+			for _, temperature := range []float32{0, 1} {
+				_, bad := k.sample(x, &backend.Sampling{Temperature: temperature, Valid: len(x)})
+				require.Equal(t, at, bad, k.name)
+			}
+		}
+	}
+}
+
+func TestPrunedNoiseCouldHaveWon(t *testing.T) {
+	key := backend.GumbelKey(9, 8)
+	for id := range 100000 {
+		noise := float64(backend.Gumbel(9, 8, int32(id)))
+		u := (float64(backend.GumbelBits(key, int32(id))) + 0.5) / (1 << 24)
+		require.InDelta(t, -math.Log(-math.Log(u)), noise, 1e-6)
+		// An id is left out only where it stays behind by more than the rounding.
+		if need := float64(id%20) - 2; backend.GumbelBits(key, int32(id)) < leastNoise(need, 0) {
+			require.Less(t, noise, need)
+		}
+	}
+}
+
+func TestForcedPathIsIgnored(t *testing.T) {
+	data := backend.MatrixData{Name: "w", Rows: 1, Cols: 1, Format: backend.F32, Data: make([]byte, 4)}
+	t.Setenv(pathVariable, "plain")
+	d := Open()
+	require.Nil(t, d.kernels)
+	require.Contains(t, d.Info().Device, "plain Go")
+	require.NoError(t, d.Close())
+	for _, k := range paths() {
+		t.Setenv(pathVariable, k.name)
+		d := Open()
+		require.Same(t, k, d.kernels)
+		require.Contains(t, d.Info().Device, k.name)
+		_, err := d.NewMatrix(data)
+		require.NoError(t, err)
+		require.NoError(t, d.Close())
+	}
+	t.Setenv(pathVariable, "mmx")
+	d = Open()
+	_, err := d.NewMatrix(data)
+	require.ErrorContains(t, err, "cpu: the environment asks for GLM4_CPU=mmx, which this machine does not have; it has plain")
+	require.NoError(t, d.Close())
+}
+
+// count is a job that counts how often each task is done.
+type count []int32
+
+func (c count) do(_ *worker, task int) { c[task]++ }
+
+func TestPoolLosesATask(t *testing.T) {
+	p := newPool(4)
+	defer p.close()
+	for i := range 3000 {
+		c := make(count, 1+i%9)
+		if i%500 == 0 {
+			time.Sleep(time.Millisecond) // the helpers fall asleep
+		}
+		p.run(len(c), c)
+		for task, n := range c {
+			require.EqualValues(t, 1, n, "task %d of %d", task, len(c))
+		}
+	}
+}
+
+func TestStepAllocates(t *testing.T) {
+	eachPath(t, func(t *testing.T, b *bench) {
+		for _, n := range []int{1, 8} {
+			a := backend.Attention{Heads: 4, KVHeads: 2, HeadDim: 32, RotaryDims: 16, RopeTheta: 10000}
+			const hidden, ffn, vocab = 128, 192, 512
+			kv, err := b.d.NewCache(1, a, backend.F16)
+			require.NoError(t, err)
+			require.NoError(t, kv.Grow(100))
+			embed, _ := b.matrix(vocab, hidden, backend.Q4, 64, backend.BF16)
+			q, _ := b.matrix(128, hidden, backend.Q4, 64, backend.BF16)
+			k, _ := b.matrix(64, hidden, backend.Q8, 64, backend.BF16)
+			v, _ := b.matrix(64, hidden, backend.BF16, 0, 0)
+			gateUp, _ := b.matrix(2*ffn, hidden, backend.Q4, 64, backend.BF16)
+			down, _ := b.matrix(hidden, ffn, backend.Q4, 64, backend.BF16)
+			norm := backend.Norm{Weight: b.vector(b.floats(hidden)), Eps: 1e-5}
+			w := &backend.QKV{Q: q, K: k, V: v, QBias: b.vector(b.floats(128))}
+			ids, err := b.d.NewTokens(n)
+			require.NoError(t, err)
+			h, xn, y := b.buffer(make([]float32, n*hidden)), b.buffer(make([]float32, n*hidden)), b.buffer(make([]float32, n*hidden))
+			qs, as, act, logits := b.buffer(make([]float32, n*128)), b.buffer(make([]float32, n*128)), b.buffer(make([]float32, n*ffn)), b.buffer(make([]float32, vocab))
+			pos := 0
+			step := func() {
+				at := backend.Span{Pos: pos % 80, N: n}
+				pos++
+				b.s.Embed(h, xn, ids, n, embed, norm)
+				b.s.QKV(qs, kv, 0, xn, w, at)
+				b.s.Attend(as, qs, kv, 0, at)
+				b.s.Out(y, as, q, n)
+				b.s.AddNorm(h, xn, y, &norm, norm, n)
+				b.s.GateUp(act, xn, gateUp, n)
+				b.s.Down(y, act, down, n)
+				b.s.AddNorm(h, xn, y, nil, norm, n)
+				b.s.Head(logits, xn, embed, n-1, 1)
+				b.s.Sample(ids, 0, logits, backend.Sampling{Temperature: 1, Valid: vocab})
+			}
+			for range 100 { // every worker has its memory
+				step()
+			}
+			require.Zero(t, testing.AllocsPerRun(100, step), "%d tokens", n)
+			b.run()
+		}
+	})
+}
