@@ -1,0 +1,94 @@
+// Ours measures this module's CPU backend and prints the figures as one line of JSON, as the other engines' scripts of
+// the folder above do.
+//
+//	go run ./scripts/peers/ours --model DIR --prompt 512 --generate 64
+//
+// The prompt, random ids, is computed from an empty cache up to the choice of the first token; tokens are then
+// generated greedily from an empty cache, the first one not counted.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/glm4-metal/glm4-metal/model"
+)
+
+// figures are what compare.py reads.
+type figures struct {
+	Version         string  `json:"version"`
+	Details         string  `json:"details"`
+	LoadSeconds     float64 `json:"load_seconds"`
+	PromptSeconds   float64 `json:"prompt_seconds"`
+	GenerateSeconds float64 `json:"generate_seconds"`
+}
+
+func main() {
+	name := flag.String("model", "", "folder of the checkpoint; none measures the demo")
+	version := flag.String("version", "", "what to call this version")
+	prompt := flag.Int("prompt", 512, "tokens of the prompt")
+	generate := flag.Int("generate", 64, "tokens to generate")
+	flag.Parse()
+	f, err := measure(context.Background(), *name, *prompt, *generate)
+	if err == nil {
+		f.Version = strings.TrimSpace(*version + " " + runtime.Version())
+		err = json.NewEncoder(os.Stdout).Encode(f)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "ours:", err)
+		os.Exit(1)
+	}
+}
+
+// measure loads the checkpoint, warms it up and times both phases.
+func measure(ctx context.Context, name string, prompt, generate int) (*figures, error) {
+	if prompt < 1 || generate < 1 {
+		return nil, fmt.Errorf("--prompt is %d and --generate is %d; both must be 1 or more", prompt, generate)
+	}
+	m, err := model.Load(ctx, name, model.Backend("cpu"))
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	info := m.Info()
+	rng := rand.New(rand.NewPCG(1, 1))
+	ids := make([]int32, prompt)
+	for i := range ids {
+		ids[i] = rng.Int32N(int32(info.Config.Vocab))
+	}
+	if _, err := run(ctx, m, ids[:min(8, prompt)], 2); err != nil {
+		return nil, err
+	}
+	first, err := run(ctx, m, ids, 1)
+	if err != nil {
+		return nil, err
+	}
+	rest, err := run(ctx, m, ids[:1], generate+1)
+	if err != nil {
+		return nil, err
+	}
+	return &figures{
+		Details:         info.Device,
+		LoadSeconds:     info.LoadTime.Seconds(),
+		PromptSeconds:   first.TTFT.Seconds(),
+		GenerateSeconds: rest.GenerationTime.Seconds(),
+	}, nil
+}
+
+// run generates n tokens in a session of its own.
+func run(ctx context.Context, m *model.Model, ids []int32, n int) (model.Result, error) {
+	s := m.NewSession()
+	defer s.Close()
+	for _, err := range s.GenerateTokens(ctx, ids, model.Options{MaxTokens: n, IgnoreEOS: true}) {
+		if err != nil {
+			return model.Result{}, err
+		}
+	}
+	return s.Result(), nil
+}
