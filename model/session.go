@@ -31,7 +31,6 @@ type Session struct {
 	cache  backend.Cache
 	logits backend.Buffer    // of one token, [vocab]
 	picked [2]backend.Tokens // the ids that the device chose in even and in odd steps
-	host   []float32         // the logits, for the sampler
 
 	tokens []int32 // what the cache holds
 	result Result

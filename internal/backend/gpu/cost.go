@@ -18,10 +18,8 @@ const (
 	flops   = 1.5e12 // a second
 )
 
-// productSeconds is the time of a product with n tokens.
-func productSeconds(rows, cols, n int) float64 {
-	return 2 * float64(rows) * float64(cols) * float64(n) / flops
-}
+// productSeconds is the time of a product with one token.
+func productSeconds(rows, cols int) float64 { return 2 * float64(rows) * float64(cols) / flops }
 
 // attendSeconds is the time of one token's attention to some keys, in a layer.
 func attendSeconds(a backend.Attention, keys int) float64 {

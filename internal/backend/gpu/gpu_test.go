@@ -146,7 +146,7 @@ func TestDecodedTokenIsCut(t *testing.T) {
 	// GLM-4-9B's layer with 512 tokens takes about 0.14 s of an M1: more than one command buffer, none too long.
 	var seconds, most float64
 	for _, shape := range [][2]int{{4608, 4096}, {4096, 4096}, {27392, 4096}, {4096, 13696}} {
-		for p := range stream.parts(512, productSeconds(shape[0], shape[1], 1)) {
+		for p := range stream.parts(512, productSeconds(shape[0], shape[1])) {
 			seconds, most = seconds+p.seconds, max(most, p.seconds)
 		}
 	}
@@ -205,7 +205,6 @@ func TestAlignedWeightsAreCopied(t *testing.T) {
 	region := pages(t, 1<<20)
 	p := newPair(t, false)
 	d := p.devices[1].(*Device)
-	type part struct{ data, scales, biases []byte }
 	at := 0
 	take := func(b []byte, misalign int) []byte {
 		at = roundUp(at, 16) + misalign

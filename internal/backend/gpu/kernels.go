@@ -128,7 +128,7 @@ func (k *kernels) get(v variant) (*pipeline, error) {
 		return p, nil
 	}
 	t := table[v.kernel][v.kind]
-	if t == nil || k.libraries[t.File].IsZero() {
+	if k.libraries[t.File].IsZero() {
 		return nil, fmt.Errorf("kernel %s of shaders/%s.metal is missing; use --backend cpu and report it", t.Name, t.File)
 	}
 	c := k.metal.NewFunctionConstants()

@@ -15,8 +15,6 @@ type binding struct {
 	offset int
 }
 
-func (b binding) at(bytes int) binding { return binding{b.buffer, b.offset + bytes} }
-
 // allocate makes a buffer that the device frees at its Close, if nobody does before.
 func (d *Device) allocate(bytes int, options metal.ResourceOptions) (metal.Buffer, error) {
 	b, err := d.device.NewBuffer(bytes, options)

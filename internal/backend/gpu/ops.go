@@ -85,7 +85,7 @@ func (s *stream) QKV(q backend.Buffer, kv backend.Cache, layer int, xn backend.B
 			i++
 		}
 		v.constants.KVFormat, v.constants.HeadDim = uint32(c.format), uint32(a.HeadDim)
-		for t := range s.parts(at.N, productSeconds(end-first, cols, 1)) {
+		for t := range s.parts(at.N, productSeconds(end-first, cols)) {
 			v.kernel = qkvProduct.of(t.n)
 			add(s, v, shaders.QKVArgs{
 				QRows: uint32(rows[0]), KVRows: uint32(rows[1]), Cols: uint32(cols), N: uint32(t.n), Pos: uint32(at.Pos + t.first),
@@ -126,7 +126,7 @@ func (s *stream) Down(y, act backend.Buffer, w backend.Matrix, n int) { s.Out(y,
 
 // matmul writes y[n] = the n rows of x from the first on, times mᵀ.
 func (s *stream) matmul(y, x backend.Buffer, m *matrix, first, n int) {
-	for t := range s.parts(n, productSeconds(m.rows, m.cols, 1)) {
+	for t := range s.parts(n, productSeconds(m.rows, m.cols)) {
 		add(s, m.variant(outProduct.of(t.n)), shaders.MatmulArgs{Rows: uint32(m.rows), Cols: uint32(m.cols), N: uint32(t.n)}, [3]int{m.rows, t.n, 1}, t.seconds,
 			s.floats(x, first+t.first, t.n, m.cols), s.floats(y, t.first, t.n, m.rows), m.data, m.scales, m.biases)
 	}
@@ -140,7 +140,7 @@ func (s *stream) GateUp(act, xn backend.Buffer, w backend.Matrix, n int) {
 		return
 	}
 	ffn := m.rows / 2
-	for t := range s.parts(n, productSeconds(m.rows, m.cols, 1)) {
+	for t := range s.parts(n, productSeconds(m.rows, m.cols)) {
 		add(s, m.variant(gateUpProduct.of(t.n)), shaders.GateUpArgs{FFN: uint32(ffn), Cols: uint32(m.cols), N: uint32(t.n)}, [3]int{ffn, t.n, 1}, t.seconds,
 			s.floats(xn, t.first, t.n, m.cols), s.floats(act, t.first, t.n, ffn), m.data, m.scales, m.biases)
 	}
