@@ -249,12 +249,13 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// machineFlags ask for the instructions of this machine, such as those that convert half.
+// machineFlags ask for the instructions of this machine, such as those that convert half, but not for x86's conversions to
+// bfloat, which turn subnormals into zero.
 func machineFlags() []string {
 	if runtime.GOARCH == "arm64" {
 		return []string{"-mcpu=native"}
 	}
-	return []string{"-march=native"}
+	return []string{"-march=native", "-mno-avx512bf16", "-mno-avxneconvert"}
 }
 
 // precompile returns the headers compiled under the flags, which saves most of a shader's time.
