@@ -283,7 +283,7 @@ func TestFilesBeginOnAPageAndAreReleased(t *testing.T) {
 		require.Len(t, c.Mapped(), 1)
 		region := c.Mapped()[0]
 		require.Len(t, region, len(folder[singleName]))
-		require.Zero(t, uintptr(unsafe.Pointer(&region[0]))%uintptr(os.Getpagesize()))
+		require.Zero(t, uintptr(unsafe.Pointer(&region[0]))%hugePage)
 		for _, tensor := range c.Tensors() {
 			require.Same(t, &region[tensor.Offset], &tensor.Data[0])
 		}
