@@ -27,7 +27,8 @@ const (
 	bandwidthBytes  = 1 << 30
 )
 
-// MeasureBandwidth reads a gigabyte some times, each core its own part of it from front to back.
+// MeasureBandwidth reads a gigabyte some times, each core its own part of it from front to back; in huge pages where the
+// system has them, which mapped weights may have, too.
 func MeasureBandwidth(ctx context.Context) (Bandwidth, error) {
 	b := Bandwidth{Cores: runtime.GOMAXPROCS(0), Bytes: bandwidthBytes}
 	if err := ctx.Err(); err != nil {
@@ -38,6 +39,7 @@ func MeasureBandwidth(ctx context.Context) (Bandwidth, error) {
 		return b, fmt.Errorf("no memory to measure with, %d bytes: %w", bandwidthBytes, err)
 	}
 	defer unix.Munmap(memory)
+	adviseHugePages(memory)
 	words := unsafe.Slice((*uint64)(unsafe.Pointer(&memory[0])), len(memory)/8)
 	for i := range words { // gives every page memory of its own
 		words[i] = uint64(i)

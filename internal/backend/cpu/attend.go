@@ -10,14 +10,18 @@ import (
 const tileTokens = 8
 
 type attnScratch struct {
-	queries      []float32 // of the SIMD form
 	keys, values []float32
 	scores       []float32
 	sums         []float32 // [queries][dim], weighted values so far
 	top, total   []float32 // [queries], largest score and sum of weights so far
+
+	// Of the SIMD form, where the sums are a chunk's too.
+	queries, tile        []float32
+	chunkTop, chunkTotal []float32
 }
 
-// Attend implements [backend.Stream] with an online softmax (Milakov, Gimelshein 2018) over blocks of the cache.
+// Attend implements [backend.Stream] with an online softmax (Milakov, Gimelshein 2018) over pieces of the cache: blocks
+// in plain Go, chunks in the SIMD form.
 func (s *stream) Attend(a, q backend.Buffer, kv backend.Cache, layer int, at backend.Span) {
 	c := s.cache(kv, layer, at)
 	if s.err != nil {
@@ -29,39 +33,86 @@ func (s *stream) Attend(a, q backend.Buffer, kv backend.Cache, layer int, at bac
 	if s.err != nil {
 		return
 	}
-	// A task is a tile of tokens and some of the heads that share a KV head; the heads are split only as far as
-	// every worker needs something to do.
-	group := g.Heads / g.KVHeads
+	j := &s.attend
+	*j = attendJob{kernels: s.kernels, out: out, q: qs, keys: &c.keys[layer], values: &c.values[layer], at: at,
+		kvHeads: g.KVHeads, group: g.Heads / g.KVHeads, chunks: 1, parts: j.parts, tops: j.tops, totals: j.totals}
+	if g.HeadDim%16 != 0 {
+		j.kernels = nil
+	}
+	// With one tile of tokens the chunks of a long context are tasks of their own. The heads that share a KV head are
+	// split only as far as every worker needs something to do, and for kernels in fours.
 	tiles := (at.N + tileTokens - 1) / tileTokens
-	splits := min(group, max(1, len(s.pool.workers)/(tiles*g.KVHeads)))
-	share := (group + splits - 1) / splits
-	splits = (group + share - 1) / share
-	s.attend = attendJob{kernels: s.kernels, out: out, q: qs, keys: &c.keys[layer], values: &c.values[layer], at: at,
-		kvHeads: g.KVHeads, group: group, share: share, splits: splits}
-	s.pool.run(tiles*g.KVHeads*splits, &s.attend)
+	if j.kernels != nil && tiles == 1 {
+		j.chunks = chunks(at.Pos + at.N - 1)
+	}
+	tasks := tiles * g.KVHeads * j.chunks
+	wanted := len(s.pool.workers)
+	if j.chunks > 1 {
+		wanted *= 2 // the last chunk may be short
+	}
+	splits := min(j.group, max(1, wanted/tasks))
+	j.share = (j.group + splits - 1) / splits
+	if j.kernels != nil {
+		j.share = min(j.group, (j.share+3)&^3)
+	}
+	j.splits = (j.group + j.share - 1) / j.share
+	if j.chunks > 1 {
+		rows := chunks(c.Cap()-1) * at.N * g.Heads // grows with the cache, not with a step
+		j.parts, j.tops, j.totals = grow(&j.parts, rows*g.HeadDim), grow(&j.tops, rows), grow(&j.totals, rows)
+	}
+	s.pool.run(tasks*j.splits, j)
+	if j.chunks > 1 {
+		s.merge.attendJob = j
+		s.pool.run(at.N*g.Heads, &s.merge)
+	}
 }
 
-// attendJob has a task for each tile of tokens, KV head and part of the heads that share it.
+// attendJob has a task for each tile of tokens, KV head, chunk and part of the heads that share the KV head.
 type attendJob struct {
-	kernels                       *kernels
+	kernels                       *kernels // nil for plain Go
 	out, q                        []float32
 	keys, values                  *store
 	at                            backend.Span
 	kvHeads, group, share, splits int
+
+	// Where the chunks are tasks: [chunks][at.N][heads][dim] weighted values, and the largest score and the sum of weights
+	// of each row.
+	chunks              int
+	parts, tops, totals []float32
+}
+
+func (j *attendJob) heads() int { return j.kvHeads * j.group }
+
+// attendTask is some heads of some tokens, which all read one KV head.
+type attendTask struct {
+	at                          backend.Span
+	token                       int // in the job, the first
+	kvHead, first, heads, width int // first of the heads, and the width of a token
+}
+
+func (t *attendTask) queries() int { return t.at.N * t.heads }
+
+// row gives n numbers of a query in q or out, [tokens][heads][dim].
+func (t *attendTask) row(x []float32, query, dim, n int) []float32 {
+	return x[(t.token+query/t.heads)*t.width+(t.first+query%t.heads)*dim:][:n]
 }
 
 func (j *attendJob) do(w *worker, task int) {
-	tile, head, split := task/(j.kvHeads*j.splits), task/j.splits%j.kvHeads, task%j.splits
-	span := backend.Span{Pos: j.at.Pos + tile*tileTokens, N: min(tileTokens, j.at.N-tile*tileTokens)}
-	width := j.kvHeads * j.group * j.keys.dim
-	out, q := j.out[tile*tileTokens*width:], j.q[tile*tileTokens*width:]
-	first := head*j.group + split*j.share
-	heads := min(j.share, j.group-split*j.share)
-	if j.kernels != nil && j.keys.dim%16 == 0 {
-		w.attn.attendSIMD(j.kernels, out, q, j.keys, j.values, span, head, first, heads, width)
-		return
+	split, rest := task%j.splits, task/j.splits
+	chunk, rest := rest%j.chunks, rest/j.chunks
+	kvHead, tile := rest%j.kvHeads, rest/j.kvHeads
+	// The last tile sees most keys: it comes first, so that no worker is left alone with it.
+	token := ((j.at.N-1)/tileTokens - tile) * tileTokens
+	t := attendTask{at: backend.Span{Pos: j.at.Pos + token, N: min(tileTokens, j.at.N-token)}, token: token, kvHead: kvHead,
+		first: kvHead*j.group + split*j.share, heads: min(j.share, j.group-split*j.share), width: j.heads() * j.keys.dim}
+	switch {
+	case j.kernels == nil:
+		w.attn.attend(j.out[token*t.width:], j.q[token*t.width:], j.keys, j.values, t.at, kvHead, t.first, t.heads, t.width)
+	case j.chunks > 1:
+		j.attendPart(&w.attn, t, chunk)
+	default:
+		j.attendSIMD(&w.attn, t)
 	}
-	w.attn.attend(out, q, j.keys, j.values, span, head, first, heads, width)
 }
 
 // attend computes the heads first, ..., first+heads-1 of the span's tokens, which all read kvHead.

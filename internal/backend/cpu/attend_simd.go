@@ -1,86 +1,158 @@
 package cpu
 
-import (
-	"math"
-	"unsafe"
+import "math"
 
-	"github.com/glm4-metal/glm4-metal/internal/backend"
-)
+// attendChunk is how many keys the SIMD form takes together: all their scores are known before the first weight, and
+// each query's 2 KiB of them stay in a second-level cache. Chunks are what decoding computes at the same time, so the
+// sum over the context is cut alike whatever the number of workers and of tokens. It is a multiple of blockTokens.
+const attendChunk = 512
 
-// attnKeys is how many keys the SIMD form takes at a time: 32 of 128 dimensions in float32 are half a first-level
-// cache. It divides blockTokens.
-const attnKeys = 32
+// scoreStride keeps the scores of neighbouring queries out of the same set of a cache.
+const scoreStride = attendChunk + 16
 
-// attendSIMD is attend with kernels. All queries of the span, four at a time, share the widened keys and values of a
-// part of the cache. A query's numbers do not depend on the others: keys behind its own position weigh 0.
-func (w *attnScratch) attendSIMD(k *kernels, out, q []float32, keys, values *store, at backend.Span, kvHead, first, heads, width int) {
-	dim := keys.dim
-	queries := at.N * heads
-	padded := (queries + 3) &^ 3
-	query, sums := grow(&w.queries, padded*dim), grow(&w.sums, padded*dim)
-	top, total := grow(&w.top, padded), grow(&w.total, padded)
-	score := grow(&w.scores, padded*attnKeys)
-	clear(query[queries*dim:])
-	clear(score)
-	clear(sums)
-	clear(total)
-	for t := range at.N {
-		copy(query[t*heads*dim:(t+1)*heads*dim], q[t*width+first*dim:])
-	}
-	k.times(&query[0], len(query), float32(1/math.Sqrt(float64(dim))))
-	inf := float32(math.Inf(-1))
-	for i := range top {
-		top[i] = inf
-	}
+// chunks is how many chunks a query at a position sees.
+func chunks(pos int) int { return pos/attendChunk + 1 }
 
-	for begin := 0; begin < at.Pos+at.N; begin += attnKeys {
-		n := min(attnKeys, at.Pos+at.N-begin)
-		block := keys.part(k, begin, kvHead, (n+3)&^3, &w.keys)
-		for i := 0; i < queries; i += 2 {
-			k.scores(&score[i*attnKeys], 4*attnKeys, &query[i*dim], &block[0], dim, (n+3)&^3)
-		}
-		for i := range queries {
-			p := score[i*attnKeys : (i+1)*attnKeys]
-			visible := min(n, at.Pos+i/heads+1-begin) // causal
-			if visible <= 0 {
-				clear(p)
-				continue
+// attendSIMD computes a task's queries over all chunks that they see.
+func (j *attendJob) attendSIMD(w *attnScratch, t attendTask) {
+	dim := j.keys.dim
+	j.loadQueries(w, &t)
+	for chunk := range chunks(t.at.Pos + t.at.N - 1) {
+		j.attendChunk(w, &t, chunk)
+		for i := range t.queries() {
+			if chunk < chunks(t.at.Pos+i/t.heads) {
+				j.kernels.join(t.row(j.out, i, dim, dim), &w.top[i], &w.total[i],
+					w.sums[i*dim:(i+1)*dim], w.chunkTop[i], w.chunkTotal[i], chunk)
 			}
-			whole := (visible + 7) &^ 7
-			for j := visible; j < whole; j++ {
-				p[j] = inf
-			}
-			high := max(top[i], k.maximum(&p[0], whole))
-			if high != top[i] && begin > 0 {
-				shrink := float32(math.Exp(float64(top[i] - high)))
-				total[i] *= shrink
-				k.times(&sums[i*dim], dim, shrink)
-			}
-			top[i] = high
-			total[i] += k.expSum(&p[0], whole, high)
-			clear(p[whole:])
-		}
-		block = values.part(k, begin, kvHead, n, &w.keys) // the keys are done with
-		for i := 0; i < queries; i += 4 {
-			k.weigh(&sums[i*dim], &score[i*attnKeys], 4*attnKeys, &block[0], dim, n)
 		}
 	}
-	for i := range queries {
-		k.times(&sums[i*dim], dim, 1/total[i])
-	}
-	for t := range at.N {
-		copy(out[t*width+first*dim:][:heads*dim], sums[t*heads*dim:])
+	for i := range t.queries() {
+		j.kernels.times(&t.row(j.out, i, dim, dim)[0], dim, 1/w.total[i])
 	}
 }
 
-// part gives n rows of a head from a position on as [n][dim] float32s, in scratch where they must be widened. They
-// lie in one block.
-func (s *store) part(k *kernels, pos, head, n int, scratch *[]float32) []float32 {
-	block, from := pos/blockTokens, (head*blockTokens+pos%blockTokens)*s.dim
-	if s.f32 != nil {
-		return s.f32[block][from : from+n*s.dim]
+// attendPart computes a task's queries over one chunk and leaves the sums in parts.
+func (j *attendJob) attendPart(w *attnScratch, t attendTask, chunk int) {
+	dim := j.keys.dim
+	j.loadQueries(w, &t)
+	j.attendChunk(w, &t, chunk)
+	for i := range t.queries() {
+		at := (chunk*j.at.N+i/t.heads)*j.heads() + t.first + i%t.heads
+		copy(j.parts[at*dim:(at+1)*dim], w.sums[i*dim:])
+		j.tops[at], j.totals[at] = w.chunkTop[i], w.chunkTotal[i]
 	}
-	out, half := grow(scratch, n*s.dim), s.f16[block][from:from+n*s.dim]
-	k.widen[backend.F16](&out[0], (*byte)(unsafe.Pointer(&half[0])), len(half))
-	return out
+}
+
+// mergeJob adds up the parts of a query; it has a task for each token and head.
+type mergeJob struct{ *attendJob }
+
+func (j *mergeJob) do(_ *worker, task int) {
+	dim := j.keys.dim
+	out := j.out[task*dim : (task+1)*dim]
+	var top, total float32
+	for chunk := range chunks(j.at.Pos + task/j.heads()) {
+		at := chunk*j.at.N*j.heads() + task
+		j.kernels.join(out, &top, &total, j.parts[at*dim:(at+1)*dim], j.tops[at], j.totals[at], chunk)
+	}
+	j.kernels.times(&out[0], dim, 1/total)
+}
+
+// join adds the sum of a chunk to the sums of those before it, which have the largest score top and the sum of weights
+// total. The part is scratch.
+func (k *kernels) join(sums []float32, top, total *float32, part []float32, partTop, partTotal float32, chunk int) {
+	if chunk == 0 {
+		copy(sums, part)
+		*top, *total = partTop, partTotal
+		return
+	}
+	high := max(*top, partTop)
+	if *top != high { // or one is NaN
+		shrink := float32(math.Exp(float64(*top - high)))
+		*total *= shrink
+		k.times(&sums[0], len(sums), shrink)
+	}
+	if partTop != high {
+		shrink := float32(math.Exp(float64(partTop - high)))
+		partTotal *= shrink
+		k.times(&part[0], len(part), shrink)
+	}
+	*top = high
+	*total += partTotal
+	k.add(&sums[0], &part[0], len(sums))
+}
+
+// loadQueries copies a task's queries, divided by √dim, to w.queries. What pads them to a multiple of four may be
+// anything, and so may what comes of it.
+func (j *attendJob) loadQueries(w *attnScratch, t *attendTask) {
+	dim, n := j.keys.dim, t.queries()
+	padded := (n + 3) &^ 3
+	grow(&w.top, padded)
+	grow(&w.total, padded)
+	q := grow(&w.queries, padded*dim)
+	for i := range t.at.N {
+		copy(q[i*t.heads*dim:(i+1)*t.heads*dim], t.row(j.q, i*t.heads, dim, t.heads*dim))
+	}
+	j.kernels.times(&q[0], len(q), float32(1/math.Sqrt(float64(dim))))
+}
+
+// attendChunk leaves the largest score of each query in w.chunkTop, the sum of its weights in w.chunkTotal and its
+// weighted values in w.sums. All queries, four at a time, share the widened keys and values of a tile. A query's
+// numbers do not depend on the others: keys behind its own position weigh 0.
+func (j *attendJob) attendChunk(w *attnScratch, t *attendTask, chunk int) {
+	k, dim, queries := j.kernels, j.keys.dim, t.queries()
+	padded := (queries + 3) &^ 3
+	begin := chunk * attendChunk
+	n := min(attendChunk, t.at.Pos+t.at.N-begin)
+	visible := func(query int) int { // causal
+		return min(n, t.at.Pos+min(query, queries-1)/t.heads+1-begin)
+	}
+	scores, sums := grow(&w.scores, padded*scoreStride), grow(&w.sums, padded*dim)
+	tops, totals := grow(&w.chunkTop, padded), grow(&w.chunkTotal, padded)
+	for i := range padded {
+		clear(scores[i*scoreStride:][:(n+keyTile-1)/keyTile*keyTile])
+	}
+	clear(sums)
+
+	// Each tile's products fetch the next one from memory: the processor follows the cache too late by itself.
+	for from := 0; from < n; from += keyTile {
+		tile := j.keys.tile(begin+from, t.kvHead, keyTile, &w.tile)
+		next := j.values.bytes(begin, t.kvHead)
+		if from+keyTile < n {
+			next = j.keys.bytes(begin+from+keyTile, t.kvHead)
+		}
+		for i := 0; i < padded; i += 4 {
+			if n := visible(i+3) - from; n > 0 {
+				k.weigh(&scores[i*scoreStride+from], 4*scoreStride, &w.queries[i*dim], 4*dim,
+					&tile[0], 4*keyTile, min(keyTile, (n+15)&^15), dim, &next[4*i*dim%len(next)])
+			}
+		}
+	}
+	inf := float32(math.Inf(-1))
+	for i := range queries {
+		seen := visible(i)
+		if seen <= 0 {
+			continue
+		}
+		p := scores[i*scoreStride:][:attendChunk]
+		whole := (seen + 7) &^ 7
+		for j := seen; j < whole; j++ {
+			p[j] = inf
+		}
+		tops[i] = k.maximum(&p[0], whole)
+		totals[i] = k.expSum(&p[0], whole, tops[i])
+		clear(p[whole:max(whole, n)])
+	}
+	for from := 0; from < n; from += keyTile {
+		tile := j.values.tile(begin+from, t.kvHead, min(keyTile, n-from), &w.tile)
+		next := j.keys.bytes(min(begin+n, t.at.Pos), t.kvHead)
+		if from+keyTile < n {
+			next = j.values.bytes(begin+from+keyTile, t.kvHead)
+		}
+		for i := 0; i < padded; i += 4 {
+			if rows := min(keyTile, visible(i+3)-from); rows > 0 {
+				k.weigh(&sums[i*dim], 4*dim, &scores[i*scoreStride+from], 4*scoreStride,
+					&tile[0], 4*dim, dim, rows, &next[4*i*dim%len(next)])
+			}
+		}
+	}
 }

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"unsafe"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 )
@@ -16,12 +17,19 @@ type cache struct {
 	keys, values []store // a layer each
 }
 
-// store is the keys or the values of one layer, in blocks of blockTokens tokens. A block is
-// [KVHeads][blockTokens][HeadDim], so that a head reads its rows in sequence.
+// keyTile is how many keys lie next to each other in each dimension. It divides blockTokens.
+const keyTile = 32
+
+// store is the keys or the values of one layer, in blocks of blockTokens tokens; a head reads its part of a block in
+// sequence. Values are [KVHeads][blockTokens][HeadDim]. Keys are [KVHeads][blockTokens/keyTile][HeadDim][keyTile], so
+// that a product with a query adds up vectors of keyTile scores and no lanes.
 type store struct {
+	kernels    *kernels // nil for plain Go
+	keys       bool
 	heads, dim int
 	f32        [][]float32
 	f16        [][]uint16
+	row        []uint16 // scratch
 }
 
 // NewCache implements [backend.Device] for the formats F32 and F16.
@@ -34,8 +42,8 @@ func (d *Device) NewCache(layers int, a backend.Attention, f backend.Format) (ba
 	}
 	c := &cache{attention: a, format: f, keys: make([]store, layers), values: make([]store, layers)}
 	for i := range layers {
-		c.keys[i] = store{heads: a.KVHeads, dim: a.HeadDim}
-		c.values[i] = store{heads: a.KVHeads, dim: a.HeadDim}
+		c.keys[i] = store{kernels: d.kernels, keys: true, heads: a.KVHeads, dim: a.HeadDim}
+		c.values[i] = store{kernels: d.kernels, heads: a.KVHeads, dim: a.HeadDim}
 	}
 	return c, nil
 }
@@ -86,36 +94,98 @@ func (s *store) grow(f backend.Format) {
 		s.f32 = append(s.f32, make([]float32, n))
 	} else {
 		s.f16 = append(s.f16, make([]uint16, n))
+		s.row = make([]uint16, s.dim)
 	}
+}
+
+// place gives the block of a position and where in it a head's row begins; its dimensions are step apart.
+func (s *store) place(pos, head int) (block, from, step int) {
+	row := head*blockTokens + pos%blockTokens
+	if s.keys {
+		return pos / blockTokens, row/keyTile*keyTile*s.dim + row%keyTile, keyTile
+	}
+	return pos / blockTokens, row * s.dim, 1
 }
 
 // write stores x[at.N][heads][dim].
 func (s *store) write(x []float32, at backend.Span) {
 	for t := range at.N {
-		block, row := (at.Pos+t)/blockTokens, (at.Pos+t)%blockTokens
 		for h := range s.heads {
-			from := x[(t*s.heads+h)*s.dim : (t*s.heads+h+1)*s.dim]
-			to := (h*blockTokens + row) * s.dim
+			row := x[(t*s.heads+h)*s.dim : (t*s.heads+h+1)*s.dim]
+			block, from, step := s.place(at.Pos+t, h)
 			if s.f32 != nil {
-				copy(s.f32[block][to:], from)
+				scatter(s.f32[block][from:], row, step)
 				continue
 			}
-			for i, v := range from {
-				s.f16[block][to+i] = toHalf(v)
-			}
+			s.kernels.toHalves(s.row, row)
+			scatter(s.f16[block][from:], s.row, step)
 		}
 	}
 }
 
-// rows gives the first n rows of a head in a block as [n][dim] float32s, in scratch where they must be widened.
+func scatter[T uint16 | float32](to, from []T, step int) {
+	if step == 1 {
+		copy(to, from)
+		return
+	}
+	for i, v := range from {
+		to[i*step] = v
+	}
+}
+
+// toHalves rounds the first len(dst) numbers of x as toHalf does.
+func (k *kernels) toHalves(dst []uint16, x []float32) {
+	i := 0
+	if k != nil && len(dst) >= 8 {
+		i = len(dst) &^ 7
+		k.narrow(&dst[0], &x[0], i)
+	}
+	for ; i < len(dst); i++ {
+		dst[i] = toHalf(x[i])
+	}
+}
+
+// rows gives the first n rows of a head in a block as [n][dim] float32s, in scratch where they must be gathered or
+// widened.
 func (s *store) rows(block, head, n int, scratch *[]float32) []float32 {
-	from := head * blockTokens * s.dim
-	if s.f32 != nil {
+	_, from, _ := s.place(0, head)
+	if s.f32 != nil && !s.keys {
 		return s.f32[block][from : from+n*s.dim]
 	}
 	out, t := grow(scratch, n*s.dim), half()
-	for i, v := range s.f16[block][from : from+n*s.dim] {
-		out[i] = t[v]
+	for row := range n {
+		_, from, step := s.place(row, head)
+		for d := range s.dim {
+			if s.f32 != nil {
+				out[row*s.dim+d] = s.f32[block][from+d*step]
+			} else {
+				out[row*s.dim+d] = t[s.f16[block][from+d*step]]
+			}
+		}
 	}
 	return out
+}
+
+// tile gives a head's numbers at n positions of one keyTile as float32s, in scratch where they must be widened: values
+// are [n][dim], keys [dim][keyTile] whatever n is, with anything behind the last position.
+func (s *store) tile(pos, head, n int, scratch *[]float32) []float32 {
+	if s.keys {
+		n = keyTile
+	}
+	block, from, _ := s.place(pos, head)
+	if s.f32 != nil {
+		return s.f32[block][from : from+n*s.dim]
+	}
+	out, half := grow(scratch, n*s.dim), s.f16[block][from:from+n*s.dim]
+	s.kernels.widen[backend.F16](&out[0], (*byte)(unsafe.Pointer(&half[0])), len(half))
+	return out
+}
+
+// bytes gives the memory of the whole keyTile that a position lies in.
+func (s *store) bytes(pos, head int) []byte {
+	block, from, _ := s.place(pos&^(keyTile-1), head)
+	if s.f32 != nil {
+		return unsafe.Slice((*byte)(unsafe.Pointer(&s.f32[block][from])), 4*keyTile*s.dim)
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(&s.f16[block][from])), 2*keyTile*s.dim)
 }

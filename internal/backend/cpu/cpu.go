@@ -25,7 +25,8 @@ type Device struct {
 }
 
 // Open starts a device with one worker a core that Go may use (GOMAXPROCS), on the best path of the processor or the
-// one that GLM4_CPU names ("plain", "avx2", "neon"). Where the machine lacks that path, every NewMatrix says so.
+// one that GLM4_CPU names ("plain", "avx2", "neon", "neon-dot"). Where the machine lacks that path, every NewMatrix says
+// so.
 func Open() *Device {
 	k, err := choosePath()
 	d := openPath(k)
@@ -119,6 +120,7 @@ type stream struct {
 	product  productJob
 	gateUp   gateUpJob
 	attend   attendJob
+	merge    mergeJob
 	addNorm  addNormJob
 }
 

@@ -2,128 +2,131 @@
 #include "simd_amd64.h"
 
 // Products of plain weights: eight columns a turn, widened to float32, into one vector of eight sums for each row and
-// token. SUM4 adds up the lanes, always in the same order, so that both kernels give the same number.
+// token, Y(4·token+row). The lanes are added up in the same order for any number of tokens.
 
-// SUM4 leaves the sums of the lanes of four vectors in the four lanes of the first, an X register.
-#define SUM4(a, xa, b, c, d, x) \
-	VHADDPS b, a, a            \
-	VHADDPS d, c, c            \
-	VHADDPS c, a, a            \
-	VEXTRACTF128 $1, a, x      \
-	VADDPS x, xa, xa
-
-// func dotsF32(y *float32, w *byte, stride int, x *float32, columns int) and its likes: four rows and one token. What
-// the next four rows need is fetched meanwhile.
-#define DOTS(LOAD, SIZE) \
-	LEAQ (R8)(DX*4), SI          \
-	LEAQ (DX)(DX*2), R10         \
-	VXORPS Y0, Y0, Y0            \
-	VXORPS Y1, Y1, Y1            \
-	VXORPS Y2, Y2, Y2            \
-	VXORPS Y3, Y3, Y3            \
-turn:                          \
-	VMOVUPS (R11), Y8            \
-	LOAD((R8), Y4)               \
-	LOAD((R8)(DX*1), Y5)         \
-	LOAD((R8)(DX*2), Y6)         \
-	LOAD((R8)(R10*1), Y7)        \
-	PREFETCHT0 (SI)              \
-	VFMADD231PS Y4, Y8, Y0       \
-	VFMADD231PS Y5, Y8, Y1       \
-	VFMADD231PS Y6, Y8, Y2       \
-	VFMADD231PS Y7, Y8, Y3       \
-	ADDQ $32, R11                \
-	ADDQ $(8*SIZE), R8           \
-	ADDQ $(32*SIZE), SI          \
-	SUBQ $8, CX                  \
-	JNZ  turn                    \
-	SUM4(Y0, X0, Y1, Y2, Y3, X4) \
-	VMOVUPS X0, (DI)             \
-	VZEROUPPER                   \
-	RET
-
-TEXT ·dotsF32(SB), NOSPLIT, $0-40
-	MOVQ y+0(FP), DI
-	MOVQ w+8(FP), R8
-	MOVQ stride+16(FP), DX
-	MOVQ x+24(FP), R11
-	MOVQ columns+32(FP), CX
-	DOTS(LOADF32, 4)
-
-TEXT ·dotsF16(SB), NOSPLIT, $0-40
-	MOVQ y+0(FP), DI
-	MOVQ w+8(FP), R8
-	MOVQ stride+16(FP), DX
-	MOVQ x+24(FP), R11
-	MOVQ columns+32(FP), CX
-	DOTS(LOADF16, 2)
-
-TEXT ·dotsBF16(SB), NOSPLIT, $0-40
-	MOVQ y+0(FP), DI
-	MOVQ w+8(FP), R8
-	MOVQ stride+16(FP), DX
-	MOVQ x+24(FP), R11
-	MOVQ columns+32(FP), CX
-	DOTS(LOADBF16, 2)
-
-#define THREE(row, s0, s1, s2) \
-	VMOVUPS     row, Y15      \
-	VFMADD231PS Y12, Y15, s0  \
-	VFMADD231PS Y13, Y15, s1  \
-	VFMADD231PS Y14, Y15, s2
-
-// Four rows of float32 and three tokens: twelve vectors of sums, Y(3·row+token).
-
-// func tile(y *float32, ystride int, w, x *float32, columns int)
-TEXT ·tile(SB), NOSPLIT, $0-40
-	MOVQ y+0(FP), DI
-	MOVQ w+16(FP), R8
-	MOVQ x+24(FP), R11
-	MOVQ columns+32(FP), CX
-	MOVQ CX, DX
-	SHLQ $2, DX
-	LEAQ (DX)(DX*2), R10
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-
-turn:
+#define COLUMNS1 \
 	VMOVUPS (R11), Y12
-	VMOVUPS (R11)(DX*1), Y13
-	VMOVUPS (R11)(DX*2), Y14
-	THREE((R8), Y0, Y1, Y2)
-	THREE((R8)(DX*1), Y3, Y4, Y5)
-	THREE((R8)(DX*2), Y6, Y7, Y8)
-	THREE((R8)(R10*1), Y9, Y10, Y11)
-	ADDQ $32, R11
-	ADDQ $32, R8
-	SUBQ $8, CX
+
+#define COLUMNS2 \
+	COLUMNS1                 \
+	VMOVUPS (R11)(BX*1), Y13
+
+#define COLUMNS3 \
+	COLUMNS2                 \
+	VMOVUPS (R11)(BX*2), Y14
+
+#define ROW1(a, b, c) \
+	VFMADD231PS Y12, Y15, a
+
+#define ROW2(a, b, c) \
+	ROW1(a, b, c)           \
+	VFMADD231PS Y13, Y15, b
+
+#define ROW3(a, b, c) \
+	ROW2(a, b, c)           \
+	VFMADD231PS Y14, Y15, c
+
+// FETCH2 and FETCH4, by the size of a number, bring what is ahead, at R10, to the second-level cache. Each line is asked
+// for four times: asked for once or twice, a sixth of the bandwidth of memory is lost.
+#define FETCH(at) \
+	PREFETCHT1 at(R10)       \
+	PREFETCHT1 at(R10)(DX*1) \
+	PREFETCHT1 at(R10)(DX*2) \
+	PREFETCHT1 at(R10)(R9*1)
+
+#define NOFETCH
+#define FETCH2 FETCH(0)
+#define FETCH4 FETCH(0); FETCH(64)
+
+// TURNS are the turns for one number of tokens.
+#define TURNS(COLUMNS, ROW, LOAD, SIZE, FETCHES, turn) \
+turn:                   \
+	COLUMNS               \
+	FETCHES               \
+	LOAD((R8), Y15)       \
+	ROW(Y0, Y4, Y8)       \
+	LOAD((R8)(DX*1), Y15) \
+	ROW(Y1, Y5, Y9)       \
+	LOAD((R8)(DX*2), Y15) \
+	ROW(Y2, Y6, Y10)      \
+	LOAD((R8)(R9*1), Y15) \
+	ROW(Y3, Y7, Y11)      \
+	ADDQ $32, R11         \
+	ADDQ $(8*SIZE), R8    \
+	ADDQ $(8*SIZE), R10   \
+	SUBQ $8, CX           \
 	JNZ  turn
 
-	MOVQ ystride+8(FP), DX
-	SUM4(Y0, X0, Y3, Y6, Y9, X12)
-	SUM4(Y1, X1, Y4, Y7, Y10, X12)
-	SUM4(Y2, X2, Y5, Y8, Y11, X12)
-	VMOVUPS X0, (DI)
-	VMOVUPS X1, (DI)(DX*1)
-	VMOVUPS X2, (DI)(DX*2)
-	VZEROUPPER
+#define ZERO(a, b, c, d) \
+	VXORPS a, a, a \
+	VXORPS b, b, b \
+	VXORPS c, c, c \
+	VXORPS d, d, d
+
+// SUM adds to y the sums of the lanes of four vectors, the first of which is the X register as well.
+#define SUM(y, x, a, b, c, d) \
+	VHADDPS b, a, a         \
+	VHADDPS d, c, c         \
+	VHADDPS c, a, a         \
+	VEXTRACTF128 $1, a, X15 \
+	VADDPS  X15, x, x       \
+	VADDPS  y, x, x         \
+	VMOVUPS x, y
+
+#define DOTS(LOAD, SIZE, FETCHES) \
+	MOVQ y+0(FP), DI                                  \
+	MOVQ ystride+8(FP), SI                            \
+	MOVQ w+16(FP), R8                                 \
+	MOVQ stride+24(FP), DX                            \
+	MOVQ x+32(FP), R11                                \
+	MOVQ xstride+40(FP), BX                           \
+	MOVQ columns+48(FP), CX                           \
+	MOVQ count+56(FP), AX                             \
+	MOVQ ahead+64(FP), R10                            \
+	LEAQ (DX)(DX*2), R9                               \
+	ADDQ R8, R10                                      \
+	ZERO(Y0, Y1, Y2, Y3)                              \
+	ZERO(Y4, Y5, Y6, Y7)                              \
+	ZERO(Y8, Y9, Y10, Y11)                            \
+	CMPQ AX, $2                                       \
+	JEQ  two                                          \
+	JGT  three                                        \
+	TURNS(COLUMNS1, ROW1, LOAD, SIZE, FETCHES, turn1) \
+	JMP  sum1                                         \
+two:                                                \
+	TURNS(COLUMNS2, ROW2, LOAD, SIZE, FETCHES, turn2) \
+	JMP  sum2                                         \
+three:                                              \
+	CMPQ R10, R8                                      \
+	JNE  ahead                                        \
+	TURNS(COLUMNS3, ROW3, LOAD, SIZE, NOFETCH, turn3) \
+	JMP  sum3                                         \
+ahead:                                              \
+	TURNS(COLUMNS3, ROW3, LOAD, SIZE, FETCHES, turn4) \
+sum3:                                               \
+	SUM((DI)(SI*2), X8, Y8, Y9, Y10, Y11)             \
+sum2:                                               \
+	SUM((DI)(SI*1), X4, Y4, Y5, Y6, Y7)               \
+sum1:                                               \
+	SUM((DI), X0, Y0, Y1, Y2, Y3)                     \
+	VZEROUPPER                                        \
 	RET
 
-// WIDEN also fetches what a call for the next 32 keys of 128 float16s, 8 KiB on, will read.
+// func dotsF32(y *float32, ystride int, w *byte, stride int, x *float32, xstride, columns, count, ahead int)
+TEXT ·dotsF32(SB), NOSPLIT, $0-72
+	DOTS(LOADF32, 4, FETCH4)
+
+// func dotsF16(y *float32, ystride int, w *byte, stride int, x *float32, xstride, columns, count, ahead int)
+TEXT ·dotsF16(SB), NOSPLIT, $0-72
+	DOTS(LOADF16, 2, FETCH2)
+
+// func dotsBF16(y *float32, ystride int, w *byte, stride int, x *float32, xstride, columns, count, ahead int)
+TEXT ·dotsBF16(SB), NOSPLIT, $0-72
+	DOTS(LOADBF16, 2, FETCH2)
+
 #define WIDEN(LOAD) \
 turn:                     \
 	LOAD((SI), Y0)          \
-	PREFETCHT0 8192(SI)     \
 	VMOVUPS Y0, (DI)        \
 	ADDQ $16, SI            \
 	ADDQ $32, DI            \

@@ -1,136 +1,124 @@
 #include "textflag.h"
 #include "simd_arm64.h"
 
-// Products of plain weights: eight columns a turn, widened to float32, into two vectors of four sums for each row and
-// token. SUM4 adds up the lanes, always in the same order, so that both kernels give the same number.
+// Products of plain weights: eight columns of four rows a turn, widened to float32 in V6 and V7, and those of the tokens
+// in V0 to V5; V(8+8·token+2·row) and the one behind it are the vectors of sums. The lanes are added up in the same
+// order for any number of tokens.
 
-// func dotsF32(y *float32, w *byte, stride int, x *float32, columns int) and its likes: four rows and one token. What
-// the next four rows need is fetched meanwhile.
-#define DOTS(LOAD, SIZE) \
-	ADD  R2, R1, R3                      \
-	ADD  R2, R3, R4                      \
-	ADD  R2, R4, R5                      \
-	ADD  R2, R5, R6                      \
-	VEOR V16.B16, V16.B16, V16.B16       \
-	VEOR V17.B16, V17.B16, V17.B16       \
-	VEOR V18.B16, V18.B16, V18.B16       \
-	VEOR V19.B16, V19.B16, V19.B16       \
-	VEOR V20.B16, V20.B16, V20.B16       \
-	VEOR V21.B16, V21.B16, V21.B16       \
-	VEOR V22.B16, V22.B16, V22.B16       \
-	VEOR V23.B16, V23.B16, V23.B16       \
-turn:                                 \
-	VLD1.P 32(R10), [V0.S4, V1.S4]       \
-	LOAD(R1, V2, V3, 2, 3)               \
-	LOAD(R3, V4, V5, 4, 5)               \
-	LOAD(R4, V6, V7, 6, 7)               \
-	LOAD(R5, V8, V9, 8, 9)               \
-	PRFM (R6), PLDL1KEEP                 \
-	ADD  $(32*SIZE), R6                  \
-	FMLA(0, 2, 16)                       \
-	FMLA(1, 3, 17)                       \
-	FMLA(0, 4, 18)                       \
-	FMLA(1, 5, 19)                       \
-	FMLA(0, 6, 20)                       \
-	FMLA(1, 7, 21)                       \
-	FMLA(0, 8, 22)                       \
-	FMLA(1, 9, 23)                       \
-	SUBS $8, R11                         \
-	BNE  turn                            \
-	SUM4(16, 17, 18, 19, 20, 21, 22, 23) \
-	VST1 [V16.S4], (R0)                  \
-	RET
+#define COLUMNS1 \
+	VLD1.P 32(R6), [V0.S4, V1.S4]
 
-TEXT ·dotsF32(SB), NOSPLIT, $0-40
-	MOVD y+0(FP), R0
-	MOVD w+8(FP), R1
-	MOVD stride+16(FP), R2
-	MOVD x+24(FP), R10
-	MOVD columns+32(FP), R11
-	DOTS(LOADF32, 4)
+#define COLUMNS2 \
+	COLUMNS1                      \
+	VLD1.P 32(R7), [V2.S4, V3.S4]
 
-TEXT ·dotsF16(SB), NOSPLIT, $0-40
-	MOVD y+0(FP), R0
-	MOVD w+8(FP), R1
-	MOVD stride+16(FP), R2
-	MOVD x+24(FP), R10
-	MOVD columns+32(FP), R11
-	DOTS(LOADF16, 2)
+#define COLUMNS3 \
+	COLUMNS2                      \
+	VLD1.P 32(R8), [V4.S4, V5.S4]
 
-TEXT ·dotsBF16(SB), NOSPLIT, $0-40
-	MOVD y+0(FP), R0
-	MOVD w+8(FP), R1
-	MOVD stride+16(FP), R2
-	MOVD x+24(FP), R10
-	MOVD columns+32(FP), R11
-	DOTS(LOADBF16, 2)
+#define ROW1(s0, t0, s1, t1, s2, t2) \
+	FMLA(0, 6, s0) \
+	FMLA(1, 7, t0)
 
-// Four rows of float32 and three tokens, V0 to V5: 24 vectors of sums, V(8+8·token+2·row) and the one behind it.
+#define ROW2(s0, t0, s1, t1, s2, t2) \
+	ROW1(s0, t0, s1, t1, s2, t2) \
+	FMLA(2, 6, s1)               \
+	FMLA(3, 7, t1)
 
-#define ROW(row, s0, t0, s1, t1, s2, t2) \
-	VLD1.P 32(row), [V6.S4, V7.S4] \
-	FMLA(0, 6, s0)                 \
-	FMLA(1, 7, t0)                 \
-	FMLA(2, 6, s1)                 \
-	FMLA(3, 7, t1)                 \
-	FMLA(4, 6, s2)                 \
+#define ROW3(s0, t0, s1, t1, s2, t2) \
+	ROW2(s0, t0, s1, t1, s2, t2) \
+	FMLA(4, 6, s2)               \
 	FMLA(5, 7, t2)
 
-// func tile(y *float32, ystride int, w, x *float32, columns int)
-TEXT ·tile(SB), NOSPLIT, $0-40
-	MOVD y+0(FP), R0
-	MOVD ystride+8(FP), R1
-	MOVD w+16(FP), R2
-	MOVD x+24(FP), R6
-	MOVD columns+32(FP), R9
-	ADD  R9<<2, R2, R3
-	ADD  R9<<2, R3, R4
-	ADD  R9<<2, R4, R5
-	ADD  R9<<2, R6, R7
-	ADD  R9<<2, R7, R8
-	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
-	VEOR V10.B16, V10.B16, V10.B16
-	VEOR V11.B16, V11.B16, V11.B16
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
-	VEOR V14.B16, V14.B16, V14.B16
-	VEOR V15.B16, V15.B16, V15.B16
-	VEOR V16.B16, V16.B16, V16.B16
-	VEOR V17.B16, V17.B16, V17.B16
-	VEOR V18.B16, V18.B16, V18.B16
-	VEOR V19.B16, V19.B16, V19.B16
-	VEOR V20.B16, V20.B16, V20.B16
-	VEOR V21.B16, V21.B16, V21.B16
-	VEOR V22.B16, V22.B16, V22.B16
-	VEOR V23.B16, V23.B16, V23.B16
-	VEOR V24.B16, V24.B16, V24.B16
-	VEOR V25.B16, V25.B16, V25.B16
-	VEOR V26.B16, V26.B16, V26.B16
-	VEOR V27.B16, V27.B16, V27.B16
-	VEOR V28.B16, V28.B16, V28.B16
-	VEOR V29.B16, V29.B16, V29.B16
-	VEOR V30.B16, V30.B16, V30.B16
-	VEOR V31.B16, V31.B16, V31.B16
+// FETCH brings what is R10 bytes ahead of the rows to the second-level cache.
+#define NOFETCH
+#define FETCH \
+	ADD  R10, R2, R11     \
+	ADD  R10, R3, R12     \
+	ADD  R10, R4, R13     \
+	ADD  R10, R5, R14     \
+	PRFM (R11), PLDL2KEEP \
+	PRFM (R12), PLDL2KEEP \
+	PRFM (R13), PLDL2KEEP \
+	PRFM (R14), PLDL2KEEP
 
-turn:
-	VLD1.P 32(R6), [V0.S4, V1.S4]
-	VLD1.P 32(R7), [V2.S4, V3.S4]
-	VLD1.P 32(R8), [V4.S4, V5.S4]
-	ROW(R2, 8, 9, 16, 17, 24, 25)
-	ROW(R3, 10, 11, 18, 19, 26, 27)
-	ROW(R4, 12, 13, 20, 21, 28, 29)
-	ROW(R5, 14, 15, 22, 23, 30, 31)
-	SUBS $8, R9
+// TURNS are the turns for one number of tokens.
+#define TURNS(COLUMNS, ROW, LOAD, FETCHES, turn) \
+turn:                         \
+	COLUMNS                     \
+	FETCHES                     \
+	LOAD(R2, V6, V7, 6, 7)      \
+	ROW(8, 9, 16, 17, 24, 25)   \
+	LOAD(R3, V6, V7, 6, 7)      \
+	ROW(10, 11, 18, 19, 26, 27) \
+	LOAD(R4, V6, V7, 6, 7)      \
+	ROW(12, 13, 20, 21, 28, 29) \
+	LOAD(R5, V6, V7, 6, 7)      \
+	ROW(14, 15, 22, 23, 30, 31) \
+	SUBS $8, R9                 \
 	BNE  turn
 
-	SUM4(8, 9, 10, 11, 12, 13, 14, 15)
-	SUM4(16, 17, 18, 19, 20, 21, 22, 23)
-	SUM4(24, 25, 26, 27, 28, 29, 30, 31)
-	VST1.P [V8.S4], (R0)(R1)
-	VST1.P [V16.S4], (R0)(R1)
-	VST1 [V24.S4], (R0)
+// SUM adds to y what SUM4 leaves in the first of its vectors.
+#define SUM(va, a, b, c, d, e, f, g, h) \
+	SUM4(a, b, c, d, e, f, g, h) \
+	VLD1   (R0), [V0.S4]         \
+	FADD(0, a, a)                \
+	VST1.P [va.S4], (R0)(R1)
+
+#define DOTS(LOAD) \
+	MOVD y+0(FP), R0                            \
+	MOVD ystride+8(FP), R1                      \
+	MOVD w+16(FP), R2                           \
+	MOVD stride+24(FP), R3                      \
+	MOVD x+32(FP), R6                           \
+	MOVD xstride+40(FP), R7                     \
+	MOVD columns+48(FP), R9                     \
+	MOVD count+56(FP), R15                      \
+	MOVD ahead+64(FP), R10                      \
+	ADD  R3<<1, R2, R4                          \
+	ADD  R3, R4, R5                             \
+	ADD  R2, R3, R3                             \
+	ADD  R7<<1, R6, R8                          \
+	ADD  R6, R7, R7                             \
+	ZERO(8); ZERO(9); ZERO(10); ZERO(11)        \
+	ZERO(12); ZERO(13); ZERO(14); ZERO(15)      \
+	ZERO16                                      \
+	CMP  $2, R15                                \
+	BEQ  two                                    \
+	BGT  three                                  \
+	TURNS(COLUMNS1, ROW1, LOAD, FETCH, turn1)   \
+	JMP  sum                                    \
+two:                                          \
+	TURNS(COLUMNS2, ROW2, LOAD, FETCH, turn2)   \
+	JMP  sum                                    \
+three:                                        \
+	CBNZ R10, ahead                             \
+	TURNS(COLUMNS3, ROW3, LOAD, NOFETCH, turn3) \
+	JMP  sum                                    \
+ahead:                                        \
+	TURNS(COLUMNS3, ROW3, LOAD, FETCH, turn4)   \
+sum:                                          \
+	SUM(V8, 8, 9, 10, 11, 12, 13, 14, 15)       \
+	SUBS $1, R15                                \
+	BEQ  done                                   \
+	SUM(V16, 16, 17, 18, 19, 20, 21, 22, 23)    \
+	SUBS $1, R15                                \
+	BEQ  done                                   \
+	SUM(V24, 24, 25, 26, 27, 28, 29, 30, 31)    \
+done:                                         \
 	RET
+
+// func dotsF32(y *float32, ystride int, w *byte, stride int, x *float32, xstride, columns, count, ahead int)
+TEXT ·dotsF32(SB), NOSPLIT, $0-72
+	DOTS(LOADF32)
+
+// func dotsF16(y *float32, ystride int, w *byte, stride int, x *float32, xstride, columns, count, ahead int)
+TEXT ·dotsF16(SB), NOSPLIT, $0-72
+	DOTS(LOADF16)
+
+// func dotsBF16(y *float32, ystride int, w *byte, stride int, x *float32, xstride, columns, count, ahead int)
+TEXT ·dotsBF16(SB), NOSPLIT, $0-72
+	DOTS(LOADBF16)
 
 #define WIDEN(LOAD) \
 turn:                          \

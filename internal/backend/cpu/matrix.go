@@ -14,7 +14,7 @@ const fewTokens = 3
 // taskRows is how many rows one task of a product with n tokens computes.
 func (m *matrix) taskRows(n int) int {
 	switch {
-	case m.kernels == nil || !m.Format.Quantised():
+	case m.kernels == nil:
 		return blockRows
 	case n <= fewTokens:
 		return 2 * blockRows // nothing is kept, and tasks cost

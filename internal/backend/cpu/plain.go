@@ -6,6 +6,16 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 )
 
+// Products of plain weights add up blocks of plainColumns columns, in order. For such a block, the rows of a task stay in
+// the second-level cache, and plainTokens tokens in the first-level cache until all rows have had their turn.
+const (
+	plainColumns = 512
+	plainTokens  = 6
+)
+
+// widenTokens is how many tokens make it worth to widen weights once for all of them.
+const widenTokens = 32
+
 // fit gives k where it can multiply with m, else nil.
 func (k *kernels) fit(m *backend.MatrixData) *kernels {
 	if k == nil || m.Rows < 8 || m.Cols%8 != 0 {
@@ -14,55 +24,88 @@ func (k *kernels) fit(m *backend.MatrixData) *kernels {
 	return k
 }
 
-// multiplyPlain is multiply for weights that are plain numbers: few tokens read them in place, four rows at a time;
-// more tokens share rows that are widened once. The last four rows may overlap those before.
+// multiplyPlain is multiply for weights that are plain numbers. It works on four rows at a time; the last four of a
+// task may begin before lo or end behind hi, and what is outside is dropped.
 func (m *matrix) multiplyPlain(w *worker, x []float32, n, lo, hi int, tile []float32) {
-	k, cols, rows := m.kernels, m.Cols, hi-lo
-	stride := cols * m.Format.Bits() / 8
+	rows, wide := hi-lo, (hi-lo+3)&^3
+	acc := tile
+	if wide != rows {
+		acc = grow(&w.acc, n*wide)
+	}
+	acc = acc[:n*wide]
+	clear(acc)
 	if n <= fewTokens {
-		for r := lo; r < hi; r += 4 {
-			first := min(r, m.Rows-4)
-			for t := range n {
-				k.dots[m.Format](&w.eight[0], &m.Data[first*stride], stride, &x[t*cols], cols)
-				copy(tile[t*rows+r-lo:(t+1)*rows], w.eight[r-first:4])
-			}
-		}
-		return
-	}
-
-	first := min(lo, m.Rows-4)
-	wide := max(hi-first, 4)
-	var values []float32
-	if m.Format == backend.F32 && uintptr(unsafe.Pointer(&m.Data[0]))%4 == 0 {
-		values = unsafe.Slice((*float32)(unsafe.Pointer(&m.Data[first*stride])), wide*cols)
+		m.addRows(acc, x, n, lo, wide)
 	} else {
-		values = grow(&w.rows, wide*cols)
-		k.widenRows(values, m.Data[first*stride:], m.Format)
+		m.addBlocks(w, acc, x, n, lo, wide)
 	}
-	sums := grow(&w.acc, 3*wide)
-	t := 0
-	for ; t+3 <= n; t += 3 {
-		for i := 0; i < wide; i += 4 {
-			r := min(i, wide-4)
-			k.tile(&sums[r], 4*wide, &values[r*cols], &x[t*cols], cols)
+	if wide != rows {
+		last := rows &^ 3
+		skip := lo + last - min(lo+last, m.Rows-4)
+		for t := range n {
+			to, from := tile[t*rows:(t+1)*rows], acc[t*wide:(t+1)*wide]
+			copy(to, from[:last])
+			copy(to[last:], from[last+skip:])
 		}
-		for i := range 3 {
-			copy(tile[(t+i)*rows:(t+i+1)*rows], sums[i*wide+lo-first:])
-		}
-	}
-	for ; t < n; t++ {
-		for i := 0; i < wide; i += 4 {
-			r := min(i, wide-4)
-			k.dots[backend.F32](&sums[r], (*byte)(unsafe.Pointer(&values[r*cols])), 4*cols, &x[t*cols], cols)
-		}
-		copy(tile[t*rows:(t+1)*rows], sums[lo-first:])
 	}
 }
 
-// widenRows widens len(dst) numbers, a multiple of 8.
-func (k *kernels) widenRows(dst []float32, src []byte, f backend.Format) {
+// addRows adds to acc[n][wide] for few tokens: the weights are read from memory along the rows.
+func (m *matrix) addRows(acc, x []float32, n, lo, wide int) {
+	cols, size := m.Cols, m.Format.Bits()/8
+	dots := m.kernels.dots[m.Format]
+	for r := 0; r < wide; r += 4 {
+		data := m.Data[min(lo+r, m.Rows-4)*cols*size:]
+		for from := 0; from < cols; from += plainColumns {
+			dots(&acc[r], 4*wide, &data[from*size], cols*size, &x[from], 4*cols, min(plainColumns, cols-from), n, 4*cols*size)
+		}
+	}
+}
+
+// addBlocks adds to acc[n][wide] for more tokens, one block of columns after the other. Tokens that pass by together
+// are copied together, since the cache cannot hold many lines that lie a power of two apart.
+func (m *matrix) addBlocks(w *worker, acc, x []float32, n, lo, wide int) {
+	k, cols, size, f := m.kernels, m.Cols, m.Format.Bits()/8, m.Format
+	widened := n >= widenTokens
+	if widened {
+		f = backend.F32
+	}
+	block := min(plainColumns, cols)
+	buf := grow(&w.rows, (wide+plainTokens)*block)
+	tokens, panel := buf[:plainTokens*block], buf[plainTokens*block:]
+	for from := 0; from < cols; from += plainColumns {
+		columns := min(plainColumns, cols-from)
+		if widened {
+			for r := range wide {
+				row := min(lo+r&^3, m.Rows-4) + r&3
+				k.widenRow(panel[r*columns:(r+1)*columns], m.Data[(row*cols+from)*size:], m.Format)
+			}
+		}
+		for t := 0; t < n; t += plainTokens {
+			count := min(plainTokens, n-t)
+			for i := range count {
+				copy(tokens[i*columns:(i+1)*columns], x[(t+i)*cols+from:])
+			}
+			for r := 0; r < wide; r += 4 {
+				weights, stride, ahead := &m.Data[(min(lo+r, m.Rows-4)*cols+from)*size], cols*size, 0
+				if widened {
+					weights, stride = (*byte)(unsafe.Pointer(&panel[r*columns])), 4*columns
+				} else if t == 0 {
+					ahead = 4 * stride
+				}
+				for i := 0; i < count; i += k.tokens {
+					k.dots[f](&acc[(t+i)*wide+r], 4*wide, weights, stride, &tokens[i*columns], 4*columns, columns, min(k.tokens, count-i), ahead)
+					ahead = 0
+				}
+			}
+		}
+	}
+}
+
+// widenRow widens len(dst) numbers, a multiple of 8.
+func (k *kernels) widenRow(dst []float32, src []byte, f backend.Format) {
 	if f == backend.F32 {
-		widen(dst, src, f)
+		copy(unsafe.Slice((*byte)(unsafe.Pointer(&dst[0])), 4*len(dst)), src)
 		return
 	}
 	k.widen[f](&dst[0], &src[0], len(dst))

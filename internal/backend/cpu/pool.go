@@ -17,17 +17,24 @@ type pool struct {
 	gate    atomic.Int64  // helpers inside a job, and gateOpen while more may enter
 	closed  atomic.Bool
 	job     job
-	tasks   int64
-	next    atomic.Int64 // the next task that nobody has taken
-	done    sleeper      // where the caller waits for helpers to leave
-	empty   func() bool  // none is inside
+	shares  []share     // of the tasks, one a worker
+	done    sleeper     // where the caller waits for helpers to leave
+	empty   func() bool // none is inside
 }
 
 const gateOpen = 1 << 32
 
+// share is a run of tasks in a row, so that a worker reads memory in sequence and what it fetches ahead is its own. Who is
+// done with its share goes on with the others'.
+type share struct {
+	next, end atomic.Int64
+	_         [48]byte // to the end of the cache line
+}
+
 // worker is the scratch memory of one goroutine, kept from job to job.
 type worker struct {
 	sleeper
+	share int       // the first that it works on
 	rows  []float32 // widened rows of a matrix
 	tile  []float32 // products of some rows with the tokens
 	panel []int16   // unpacked rows of a quantised matrix
@@ -79,8 +86,9 @@ func (s *sleeper) notify() {
 func newPool(n int) *pool {
 	p := &pool{done: sleeper{wake: make(chan struct{}, 1)}}
 	p.empty = func() bool { return p.gate.Load() == 0 }
+	p.shares = make([]share, n)
 	for i := range n {
-		w := &worker{sleeper: sleeper{wake: make(chan struct{}, 1)}}
+		w := &worker{sleeper: sleeper{wake: make(chan struct{}, 1)}, share: i}
 		p.workers = append(p.workers, w)
 		if i > 0 { // the first belongs to the caller's own goroutine
 			go p.help(w)
@@ -123,8 +131,11 @@ func (p *pool) enter() bool {
 func (p *pool) run(tasks int, j job) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.job, p.tasks = j, int64(tasks)
-	p.next.Store(0)
+	p.job = j
+	for i := range p.shares {
+		p.shares[i].next.Store(int64(i * tasks / len(p.shares)))
+		p.shares[i].end.Store(int64((i + 1) * tasks / len(p.shares)))
+	}
 	if len(p.workers) == 1 || tasks == 1 {
 		p.work(p.workers[0])
 	} else {
@@ -147,12 +158,15 @@ func (p *pool) begin() {
 }
 
 func (p *pool) work(w *worker) {
-	for {
-		task := p.next.Add(1) - 1
-		if task >= p.tasks {
-			return
+	for i := range p.shares {
+		s := &p.shares[(w.share+i)%len(p.shares)]
+		for end := s.end.Load(); ; {
+			task := s.next.Add(1) - 1
+			if task >= end {
+				break
+			}
+			p.job.do(w, int(task))
 		}
-		p.job.do(w, int(task))
 	}
 }
 

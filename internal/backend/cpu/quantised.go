@@ -20,11 +20,11 @@ type input struct {
 
 	// The int16 form is cut into blocks of columns, q[cols/block][padded][block] with a last block that may be
 	// shorter; scale and sum are cut alike, one number a group.
-	q           []int16
-	scale, sum  []float32
-	block       int
-	padded      int // n, or for GEMM the next multiple of 4; what is behind n is never looked at
-	size, split int // size is 0 when there is no int16 form
+	q          []int16
+	scale, sum []float32
+	block      int
+	padded     int // n, or for GEMM the next multiple of its tokens; what is behind n is never looked at
+	size, form int // of the int16 form; size is 0 when there is none
 }
 
 func (in *input) set(x []float32, n, cols int) { in.x, in.n, in.cols, in.size = x, n, cols, 0 }
@@ -37,7 +37,7 @@ func (in *input) suits(m *matrix) bool {
 	if m.kernels == nil || !m.Format.Quantised() {
 		return true
 	}
-	return in.size == m.GroupSize && in.split == m.quantisedKernels().split
+	return in.size == m.GroupSize && in.form == m.form(in.n)
 }
 
 // prepare brings the input into the form that m reads.
@@ -46,10 +46,11 @@ func (s *stream) prepare(m *matrix) {
 	if in.suits(m) {
 		return
 	}
-	in.size, in.split = m.GroupSize, m.quantisedKernels().split
+	in.size, in.form = m.GroupSize, m.form(in.n)
 	in.block, in.padded = in.cols, in.n
 	if in.n > fewTokens {
-		in.block, in.padded = min(panelColumns, in.cols), (in.n+3)&^3
+		pass := m.kernels.gemmTokens
+		in.block, in.padded = min(panelColumns, in.cols), (in.n+pass-1)/pass*pass
 	}
 	grow(&in.q, in.padded*in.cols)
 	grow(&in.scale, in.padded*in.cols/in.size)
@@ -70,8 +71,16 @@ func (j *quantiseJob) do(_ *worker, t int) {
 	for from := 0; from < in.cols; from += in.block {
 		n := min(in.block, in.cols-from)
 		at := in.padded*from + t*n
-		j.kernels.quantise(&q[at], &scale[at/in.size], &sum[at/in.size], &in.x[t*in.cols+from], n/in.size, in.size, in.split)
+		j.kernels.quantise(&q[at], &scale[at/in.size], &sum[at/in.size], &in.x[t*in.cols+from], n/in.size, in.size, in.form)
 	}
+}
+
+// form is what the kernels for n tokens read.
+func (m *matrix) form(n int) int {
+	if n <= fewTokens {
+		return m.quantisedKernels().gemvForm
+	}
+	return m.quantisedKernels().gemmForm
 }
 
 func (m *matrix) quantisedKernels() *quantisedKernels {
@@ -124,7 +133,7 @@ func (m *matrix) multiplyQuantised(w *worker, in *input, lo, hi int, tile []floa
 			for i := 0; i < eights; i += 2 {
 				sums := acc[i/2*in.padded*panelRows:]
 				wscale, wbias := &scale[i*half+group*8], &scale[(eights+i)*half+group*8]
-				for t := tokens; t < min(tokens+panelTokens, in.padded); t += 4 {
+				for t := tokens; t < min(tokens+panelTokens, in.padded); t += m.kernels.gemmTokens {
 					at := in.padded*from + t*n
 					m.kernels.gemm(&sums[t*panelRows], &panel[i/2*size], &in.q[at], &in.scale[at/m.GroupSize], &in.sum[at/m.GroupSize],
 						wscale, wbias, half*4, n, n/m.GroupSize, m.GroupSize)
@@ -132,15 +141,18 @@ func (m *matrix) multiplyQuantised(w *worker, in *input, lo, hi int, tile []floa
 			}
 		}
 	}
-	for i := range eights {
+	for i := 0; i < eights && lo+8*i < hi; i++ {
+		sums := acc[i/2*in.padded*panelRows+i%2*8:]
 		r := lo + 8*i
-		if r >= hi {
-			break
+		if r+8 <= hi {
+			for t := range in.n {
+				*(*[8]float32)(tile[t*rows+r-lo:]) = *(*[8]float32)(sums[t*panelRows:])
+			}
+			continue
 		}
 		skip := r - min(r, m.Rows-8)
 		for t := range in.n {
-			sums := acc[(i/2*in.padded+t)*panelRows+i%2*8:][:8]
-			copy(tile[t*rows+r-lo:(t+1)*rows], sums[skip:])
+			copy(tile[t*rows+r-lo:(t+1)*rows], sums[t*panelRows+skip:][:8-skip])
 		}
 	}
 }

@@ -27,44 +27,9 @@
 	VPADDD    Y10, Y11, Y10   \
 	VPADDD    Y10, sum, sum
 
-#define ZERO8 \
-	VPXOR Y0, Y0, Y0 \
-	VPXOR Y1, Y1, Y1 \
-	VPXOR Y2, Y2, Y2 \
-	VPXOR Y3, Y3, Y3 \
-	VPXOR Y4, Y4, Y4 \
-	VPXOR Y5, Y5, Y5 \
-	VPXOR Y6, Y6, Y6 \
-	VPXOR Y7, Y7, Y7
-
-// SUM8 leaves the sums of the eight lanes of Y0 to Y7 in the eight lanes of Y0.
-#define SUM8 \
-	VPHADDD    Y1, Y0, Y0        \
-	VPHADDD    Y3, Y2, Y2        \
-	VPHADDD    Y5, Y4, Y4        \
-	VPHADDD    Y7, Y6, Y6        \
-	VPHADDD    Y2, Y0, Y0        \
-	VPHADDD    Y6, Y4, Y4        \
-	VPERM2I128 $0x20, Y4, Y0, Y1 \
-	VPERM2I128 $0x31, Y4, Y0, Y2 \
-	VPADDD     Y1, Y2, Y0
-
-// GROUP adds the group's eight sums in Y0 to the results in Y8: scale·(weight scale)·sum + (weight bias)·xsum.
-#define GROUP \
-	SUM8                        \
-	VCVTDQ2PS    Y0, Y0         \
-	VBROADCASTSS (R12), Y1      \
-	VMULPS       (AX), Y1, Y1   \
-	VFMADD231PS  Y1, Y0, Y8     \
-	VBROADCASTSS (R13), Y2      \
-	VFMADD231PS  (BX), Y2, Y8   \
-	ADDQ         $4, R12        \
-	ADDQ         $4, R13        \
-	ADDQ         $32, AX        \
-	ADDQ         $32, BX
-
 // A GEMV of eight rows: for each group, 32 columns of all rows a turn, into eight vectors of sums; then their lanes
-// are added up and the group joins the results. What the next eight rows need is fetched meanwhile, line by line.
+// are added up and the group joins the results. What the next eight rows need is fetched meanwhile, line by line, into
+// the second-level cache, which more loads can be on their way to than to the first.
 
 // func gemv4(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, groups, size int)
 TEXT ·gemv4(SB), NOSPLIT, $0-80
@@ -93,8 +58,8 @@ columns4:
 	MADD4((R8)(DX*1), Y1)
 	MADD4((R8)(DX*2), Y2)
 	MADD4((R8)(R10*1), Y3)
-	PREFETCHT0 (SI)
-	PREFETCHT0 64(SI)
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
 	MADD4((R9), Y4)
 	MADD4((R9)(DX*1), Y5)
 	MADD4((R9)(DX*2), Y6)
@@ -106,6 +71,7 @@ columns4:
 	SUBQ $32, DI
 	JNZ  columns4
 
+	SUM8
 	GROUP
 	DECQ CX
 	JNZ  group4
@@ -140,10 +106,10 @@ columns8:
 	MADD8((R8)(DX*1), 16(R8)(DX*1), Y1)
 	MADD8((R8)(DX*2), 16(R8)(DX*2), Y2)
 	MADD8((R8)(R10*1), 16(R8)(R10*1), Y3)
-	PREFETCHT0 (SI)
-	PREFETCHT0 64(SI)
-	PREFETCHT0 128(SI)
-	PREFETCHT0 192(SI)
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
 	MADD8((R9), 16(R9), Y4)
 	MADD8((R9)(DX*1), 16(R9)(DX*1), Y5)
 	MADD8((R9)(DX*2), 16(R9)(DX*2), Y6)
@@ -155,6 +121,7 @@ columns8:
 	SUBQ $32, DI
 	JNZ  columns8
 
+	SUM8
 	GROUP
 	DECQ CX
 	JNZ  group8
@@ -165,7 +132,8 @@ columns8:
 	RET
 
 // A panel holds the codes of 16 rows as int16, two columns of each row side by side: [columns/2][16][2]. A call fills
-// the half of eight rows: 16 codes of each row are eight pairs, transposed to eight lines of the panel.
+// the half of eight rows: 16 codes of each row are eight pairs, transposed to eight lines of the panel. What the next
+// panel of these rows needs, BX bytes on, is fetched meanwhile.
 
 #define STOREPANEL(at) \
 	TRANSPOSE               \
@@ -177,6 +145,18 @@ columns8:
 	VMOVDQU Y5, (at+320)(DI) \
 	VMOVDQU Y6, (at+384)(DI) \
 	VMOVDQU Y7, (at+448)(DI)
+
+#define FETCHROWS \
+	LEAQ (R8)(BX*1), R11        \
+	LEAQ (R9)(BX*1), R12        \
+	PREFETCHT1 (R11)            \
+	PREFETCHT1 (R11)(DX*1)      \
+	PREFETCHT1 (R11)(DX*2)      \
+	PREFETCHT1 (R11)(R10*1)     \
+	PREFETCHT1 (R12)            \
+	PREFETCHT1 (R12)(DX*1)      \
+	PREFETCHT1 (R12)(DX*2)      \
+	PREFETCHT1 (R12)(R10*1)
 
 #define LOADROWS(at) \
 	VPMOVZXBW at(R8), Y0          \
@@ -195,8 +175,11 @@ TEXT ·panel4(SB), NOSPLIT, $0-32
 	MOVQ stride+16(FP), DX
 	MOVQ columns+24(FP), CX
 	EIGHTROWS
+	MOVQ CX, BX
+	SHRQ $1, BX
 
 columns:
+	FETCHROWS
 	LOADROWS(0)
 	VPCMPEQW Y15, Y15, Y15
 	VPSRLW $12, Y15, Y15
@@ -234,8 +217,10 @@ TEXT ·panel8(SB), NOSPLIT, $0-32
 	MOVQ stride+16(FP), DX
 	MOVQ columns+24(FP), CX
 	EIGHTROWS
+	MOVQ CX, BX
 
 columns:
+	FETCHROWS
 	LOADROWS(0)
 	STOREPANEL(0)
 	LOADROWS(16)
@@ -357,9 +342,11 @@ pairs:
 	RET
 
 // func columnsF32(dst *float32, src *byte, stride, columns int) and its likes for F16 and BF16: eight columns of eight
-// rows a turn. The last turn begins at columns-8, so that nothing behind the rows is read.
+// rows a turn. The last turn begins at columns-8, so that nothing behind the rows is read. What the next eight rows need
+// is fetched meanwhile.
 #define COLUMNS(LOAD, SIZE) \
 	EIGHTROWS                   \
+	LEAQ (SI)(DX*8), SI         \
 	SUBQ $8, CX                 \
 turn:                         \
 	LOAD((R8), Y0)              \
@@ -370,6 +357,11 @@ turn:                         \
 	LOAD((R9)(DX*1), Y5)        \
 	LOAD((R9)(DX*2), Y6)        \
 	LOAD((R9)(R10*1), Y7)       \
+	PREFETCHT1 (SI)             \
+	PREFETCHT1 64(SI)           \
+	PREFETCHT1 (32*SIZE)(SI)    \
+	PREFETCHT1 (32*SIZE+64)(SI) \
+	ADDQ $(64*SIZE), SI         \
 	TRANSPOSE                   \
 	VMOVUPS Y0, (DI)            \
 	VMOVUPS Y1, 32(DI)          \
@@ -416,18 +408,31 @@ TEXT ·columnsBF16(SB), NOSPLIT, $0-32
 	MOVQ columns+24(FP), CX
 	COLUMNS(LOADBF16, 2)
 
+#define FORMSPLIT 1
+#define FORMDIGITS 2
+
 // Quantising x: for each group the largest |x|, then 32 columns a turn to int32, rounded to even, and packed to int16.
 // Y14 collects x-x, which is 0 unless something is not finite, and joins the group's sum: the product becomes NaN.
 
-// func quantise(q *int16, scale, sum, x *float32, groups, size, split int)
+// func quantise(q *int16, scale, sum, x *float32, groups, size, form int)
 TEXT ·quantise(SB), NOSPLIT, $0-56
+	MOVL $0x46fffe00, R12      // 32767
+	JMP  quantiseTo<>(SB)
+
+// func quantiseVNNI(q *int16, scale, sum, x *float32, groups, size, form int)
+TEXT ·quantiseVNNI(SB), NOSPLIT, $0-56
+	MOVL $0x46fefe00, R12      // 32639, the largest that two signed digits hold
+	JMP  quantiseTo<>(SB)
+
+// R12 is the largest |q|, as a float32.
+TEXT quantiseTo<>(SB), NOSPLIT, $0-56
 	MOVQ q+0(FP), DI
 	MOVQ scale+8(FP), R8
 	MOVQ sum+16(FP), R9
 	MOVQ x+24(FP), SI
 	MOVQ groups+32(FP), CX
 	MOVQ size+40(FP), DX
-	MOVQ split+48(FP), R10
+	MOVQ form+48(FP), R10
 	VPCMPEQD Y15, Y15, Y15
 	VPSRLD $1, Y15, Y15        // 0x7fffffff
 
@@ -458,8 +463,7 @@ largest:
 	VMOVD AX, X1
 	VUCOMISS X1, X0
 	JBE  invert
-	MOVL $0x46fffe00, AX       // 32767
-	VMOVD AX, X1
+	VMOVD R12, X1
 	VDIVSS X0, X1, X2
 	VDIVSS X1, X0, X0
 	JMP  round
@@ -490,8 +494,8 @@ columns:
 	VPACKSSDW Y7, Y6, Y6
 	VPERMQ $0xd8, Y4, Y4
 	VPERMQ $0xd8, Y6, Y6
-	TESTQ R10, R10
-	JZ   store
+	TESTQ $FORMSPLIT, R10
+	JZ   digits
 	VPSLLD $16, Y4, Y5         // even columns
 	VPSLLD $16, Y6, Y7
 	VPSRAD $16, Y5, Y5
@@ -500,6 +504,22 @@ columns:
 	VPSRAD $16, Y6, Y9
 	VPACKSSDW Y7, Y5, Y4
 	VPACKSSDW Y9, Y8, Y6
+	VPERMQ $0xd8, Y4, Y4
+	VPERMQ $0xd8, Y6, Y6
+
+digits:
+	TESTQ $FORMDIGITS, R10
+	JZ   store
+	VPSLLW $8, Y4, Y5          // the low bytes, sign and all
+	VPSLLW $8, Y6, Y7
+	VPSRAW $8, Y5, Y5
+	VPSRAW $8, Y7, Y7
+	VPSUBW Y5, Y4, Y4          // and what remains for the high ones
+	VPSUBW Y7, Y6, Y6
+	VPSRAW $8, Y4, Y4
+	VPSRAW $8, Y6, Y6
+	VPACKSSWB Y6, Y4, Y4
+	VPACKSSWB Y7, Y5, Y6
 	VPERMQ $0xd8, Y4, Y4
 	VPERMQ $0xd8, Y6, Y6
 

@@ -31,47 +31,6 @@
 	VLD1.P 32(row), [V4.B16, V5.B16] \
 	MADD(V4, V5, s, t)
 
-// ZERO16 clears the sums, V16 to V31.
-#define ZERO16 \
-	VEOR V16.B16, V16.B16, V16.B16 \
-	VEOR V17.B16, V17.B16, V17.B16 \
-	VEOR V18.B16, V18.B16, V18.B16 \
-	VEOR V19.B16, V19.B16, V19.B16 \
-	VEOR V20.B16, V20.B16, V20.B16 \
-	VEOR V21.B16, V21.B16, V21.B16 \
-	VEOR V22.B16, V22.B16, V22.B16 \
-	VEOR V23.B16, V23.B16, V23.B16 \
-	VEOR V24.B16, V24.B16, V24.B16 \
-	VEOR V25.B16, V25.B16, V25.B16 \
-	VEOR V26.B16, V26.B16, V26.B16 \
-	VEOR V27.B16, V27.B16, V27.B16 \
-	VEOR V28.B16, V28.B16, V28.B16 \
-	VEOR V29.B16, V29.B16, V29.B16 \
-	VEOR V30.B16, V30.B16, V30.B16 \
-	VEOR V31.B16, V31.B16, V31.B16
-
-// GEMVARGS loads what both GEMVs need: in R1 to R8 the rows, in R9 the next eight, in R20 the size of a group.
-#define GEMVARGS \
-	MOVD stride+16(FP), R9         \
-	MOVD w+8(FP), R1               \
-	ADD  R9, R1, R2                \
-	ADD  R9, R2, R3                \
-	ADD  R9, R3, R4                \
-	ADD  R9, R4, R5                \
-	ADD  R9, R5, R6                \
-	ADD  R9, R6, R7                \
-	ADD  R9, R7, R8                \
-	ADD  R9, R8, R9                \
-	MOVD x+24(FP), R10             \
-	MOVD scale+32(FP), R11         \
-	MOVD sum+40(FP), R12           \
-	MOVD wscale+48(FP), R13        \
-	MOVD wbias+56(FP), R14         \
-	MOVD groups+64(FP), R15        \
-	MOVD size+72(FP), R20          \
-	VEOR V14.B16, V14.B16, V14.B16 \
-	VEOR V15.B16, V15.B16, V15.B16
-
 // GROUP adds the group's sums, two vectors a row, to the results in V14 and V15:
 // scale·(weight scale)·sum + (weight bias)·xsum.
 #define GROUP \
@@ -175,13 +134,6 @@ columns:
 // A panel holds the codes of 16 rows as int16, two columns of each row side by side: [columns/2][16][2]. A call fills
 // the half of eight rows, four rows at a time: eight codes of each are four pairs, transposed to four lines of the
 // panel.
-
-#define STORELINES(at) \
-	TRANSPOSE               \
-	FMOVQ F20, (at+0)(R0)   \
-	FMOVQ F21, (at+64)(R0)  \
-	FMOVQ F22, (at+128)(R0) \
-	FMOVQ F23, (at+192)(R0)
 
 // LINES fills eight lines with 16 bytes of each of four rows.
 #define LINES(r0, r1, r2, r3, at) \
@@ -361,10 +313,15 @@ columns:
 	BNE  group
 	RET
 
+// RSHRN8 divides int16s by 256, rounded, and packs them to the lower eight bytes, RSHRN8HIGH to the upper eight.
+#define RSHRN8(n, d)     WORD $(0x0f088c00 | (n)<<5 | (d))
+#define RSHRN8HIGH(n, d) WORD $(0x4f088c00 | (n)<<5 | (d))
+
 // Quantising x: for each group the largest |x|, then 32 columns a turn to int32, rounded to even, and packed to int16.
 // V30 collects x-x, which is 0 unless something is not finite, and joins the group's sum: the product becomes NaN.
+// Digits are h = (q+128)/256, rounded down, and l = q - 256·h, the low byte of q; h is at most 127 as q is at most 32639.
 
-// func quantise(q *int16, scale, sum, x *float32, groups, size, split int)
+// func quantise(q *int16, scale, sum, x *float32, groups, size, form int)
 TEXT ·quantise(SB), NOSPLIT, $0-56
 	MOVD q+0(FP), R0
 	MOVD scale+8(FP), R1
@@ -372,8 +329,12 @@ TEXT ·quantise(SB), NOSPLIT, $0-56
 	MOVD x+24(FP), R3
 	MOVD groups+32(FP), R4
 	MOVD size+40(FP), R5
-	MOVD split+48(FP), R6
+	MOVD form+48(FP), R6
 	MOVW $0x46fffe00, R8 // 32767
+	TBZ  $2, R6, limit
+	MOVW $0x46fefe00, R8 // 32639, which is 256·127 + 127
+
+limit:
 	FMOVS R8, F28
 	MOVW $0x0da24260, R8 // 1e-30
 	FMOVS R8, F29
@@ -446,7 +407,7 @@ columns:
 	SQXTN2(17, 22)
 	SQXTN(18, 23)
 	SQXTN2(19, 23)
-	CBZ  R6, store
+	TBZ  $0, R6, whole
 	VUZP1 V21.H8, V20.H8, V4.H8 // even columns
 	VUZP1 V23.H8, V22.H8, V5.H8
 	VUZP2 V21.H8, V20.H8, V6.H8 // odd columns
@@ -455,6 +416,17 @@ columns:
 	VMOV V5.B16, V21.B16
 	VMOV V6.B16, V22.B16
 	VMOV V7.B16, V23.B16
+
+whole:
+	TBZ  $2, R6, store
+	VUZP1 V21.B16, V20.B16, V4.B16
+	VUZP1 V23.B16, V22.B16, V5.B16
+	RSHRN8(20, 20)
+	RSHRN8HIGH(21, 20)
+	RSHRN8(22, 22)
+	RSHRN8HIGH(23, 22)
+	VMOV V4.B16, V21.B16
+	VMOV V5.B16, V23.B16
 
 store:
 	VST1.P [V20.H8, V21.H8, V22.H8, V23.H8], 64(R0)

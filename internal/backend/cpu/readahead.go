@@ -26,11 +26,9 @@ func (r *readahead) start(regions [][]byte, memory int64) {
 	}
 	r.wait.Go(func() {
 		for _, region := range regions {
-			adviseSoon(region[:min(readaheadPiece, len(region))])
+			adviseHugePages(region)
 			for at := 0; at < len(region) && !r.stop.Load(); at += readaheadPiece {
-				piece, rest := region[at:min(at+readaheadPiece, len(region))], region[min(at+readaheadPiece, len(region)):]
-				adviseSoon(rest[:min(readaheadPiece, len(rest))])
-				bringIn(piece)
+				bringIn(region[at:min(at+readaheadPiece, len(region))])
 			}
 		}
 	})

@@ -11,11 +11,19 @@ import (
 // refuses every matrix with an error that lists the names.
 const pathVariable = "GLM4_CPU"
 
+// The forms of a quantised row on amd64 and arm64, added up.
+const (
+	formSplit  = 1 // each 32 columns are 16 even ones and then 16 odd ones, as 4-bit codes are unpacked
+	formDigits = 2 // each 32 columns are 32 bytes h and then 32 bytes l of q = 256·h + l, all signed
+
+	formDigits16 = 4 // each 16 columns are 16 bytes h and then 16 bytes l
+)
+
 // kernels are the functions of a SIMD path. A path has all of them; plain Go has none. They trust their arguments:
 // nothing is read or written beyond what the comments say, and no alignment is needed. Strides are in bytes.
 //
 // Quantised products. A row x of activations becomes groups of int16 with one scale, x ≈ scale·q, |q| ≤ 32767, and
-// the sum of each group. With the weight scale·code + bias, a group's part of the product is
+// the sum of each group. How q is stored is a path's own matter, but for its size. With the weight scale·code + bias, a group's part of the product is
 //
 //	(scale of x)·(scale of w)·Σ q·code + (bias of w)·(sum of the group)
 //
@@ -25,33 +33,36 @@ type kernels struct {
 	name string
 
 	// quantise writes q[groups·size], scale[groups] and sum[groups] of x[groups·size]; sum is NaN where x is not
-	// finite. With split, each 32 columns are stored as 16 even ones and then 16 odd ones.
-	quantise func(q *int16, scale, sum, x *float32, groups, size, split int)
+	// finite.
+	quantise func(q *int16, scale, sum, x *float32, groups, size, form int)
 	q4, q8   quantisedKernels
-	// gemm adds to acc[4][16] the products of 16 rows and 4 tokens over groups·size columns; of both, one after the
-	// other, x is [4][columns], scale and sum are [4][groups], and wscale and wbias are [groups][8] for the first
-	// eight rows, and the same at half bytes from there for the others.
-	gemm func(acc *float32, panel, x *int16, scale, sum, wscale, wbias *float32, half, columns, groups, size int)
+	// gemm adds to acc[T][16] the products of 16 rows and T = gemmTokens tokens over groups·size columns; of both, one
+	// after the other, x is [T][columns], scale and sum are [T][groups], and wscale and wbias are [groups][8] for the
+	// first eight rows, and the same at half bytes from there for the others. T divides panelTokens.
+	gemmTokens int
+	gemm       func(acc *float32, panel, x *int16, scale, sum, wscale, wbias *float32, half, columns, groups, size int)
 	// columns writes dst[columns][8], the transpose of eight rows, columns ≥ 8. By format.
 	columns [3]func(dst *float32, src *byte, stride, columns int)
 
 	// Products of plain weights in float32; columns is a multiple of 8. By format.
 
-	// dots writes y[4], the products of four rows with x.
-	dots [3]func(y *float32, w *byte, stride int, x *float32, columns int)
+	// dots adds to y[count][4] the products of four rows with count tokens, 1 to tokens; the rows of y are ystride
+	// apart, those of w stride, those of x xstride. Where ahead is not 0, what lies so far behind the rows is fetched.
+	dots   [3]func(y *float32, ystride int, w *byte, stride int, x *float32, xstride, columns, count, ahead int)
+	tokens int // at least fewTokens
 	// widen writes n float32s, a multiple of 8.
 	widen [3]func(dst *float32, src *byte, n int)
-	// tile writes y[3][4] = x[3][columns]·w[4][columns]ᵀ; the rows of y are ystride apart.
-	tile func(y *float32, ystride int, w, x *float32, columns int)
 
 	// Attention.
 
-	// scores writes s[2][keys] = q[2][dim]·k[keys][dim]ᵀ; dim is a multiple of 8, keys of 4.
-	scores func(s *float32, sstride int, q, k *float32, dim, keys int)
+	// weigh does sums[4][columns] += p[4][rows]·v[rows][columns]; columns is a multiple of 16. It gives the scores of
+	// queries p with transposed keys v as well as values v weighted by p. It may fetch rows·columns/2 bytes from ahead
+	// on to the cache, which need not be memory.
+	weigh func(sums *float32, sstride int, p *float32, pstride int, v *float32, vstride, columns, rows int, ahead *byte)
 	// expSum turns x into exp(x - high) and adds it up; n is a multiple of 8.
 	expSum func(x *float32, n int, high float32) (sum float32)
-	// weigh does sums[4][dim] += p[4][keys]·v[keys][dim]; dim is a multiple of 16.
-	weigh func(sums, p *float32, pstride int, v *float32, dim, keys int)
+	// narrow rounds n float32s, a multiple of 8, to float16, with what lies beyond its range as the largest.
+	narrow func(dst *uint16, src *float32, n int)
 
 	// Elementwise; n is a multiple of 8.
 
@@ -65,10 +76,11 @@ type kernels struct {
 
 // quantisedKernels are the kernels that read packed codes of one width.
 type quantisedKernels struct {
-	split int // what quantise needs
+	gemvForm, gemmForm int // what quantise is to write for them
 	// gemv writes y[8], the products of eight rows with one token; wscale and wbias are [groups][8].
 	gemv func(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, groups, size int)
-	// panel unpacks eight rows to their half of [columns/2][16][2]; columns is a multiple of 32.
+	// panel unpacks eight rows to their half of [columns/2][16][2], or to what else gemm reads in that memory; the second
+	// half begins 16 numbers behind the first. columns is a multiple of 32.
 	panel func(panel *int16, w *byte, stride, columns int)
 }
 

@@ -1,13 +1,93 @@
 package cpu
 
-import "golang.org/x/sys/cpu"
+import (
+	"golang.org/x/sys/cpu"
+
+	"github.com/glm4-metal/glm4-metal/internal/backend"
+)
 
 const assemblyName = "avx2"
 
+// avx512 is AVX2 with what gains from vectors of 64 bytes, masks and the dot products of VNNI.
+var avx512 = func() *kernels {
+	k := *assembly
+	k.name = "avx512"
+	k.quantise = quantiseVNNI
+	k.q4.gemv, k.q4.gemvForm = gemv4VNNI, formSplit|formDigits
+	k.q8.gemv, k.q8.gemvForm = gemv8VNNI, formDigits
+	k.gemm, k.gemmTokens = gemmVNNI, 8
+	k.widen[backend.F16], k.widen[backend.BF16], k.narrow = widenF16AVX512, widenBF16AVX512, narrowAVX512
+	k.weigh, k.expSum, k.siluMul, k.maximum = weighAVX512, expSumAVX512, siluMulAVX512, maximumAVX512
+	k.squares, k.scaled, k.times, k.add = squaresAVX512, scaledAVX512, timesAVX512, addAVX512
+	k.dots = [3]func(y *float32, ystride int, w *byte, stride int, x *float32, xstride, columns, count, ahead int){
+		backend.F32: dotsF32AVX512, backend.F16: dotsF16AVX512, backend.BF16: dotsBF16AVX512}
+	k.tokens = 6
+	return &k
+}()
+
 // paths lists the SIMD paths of this machine, the best first.
 func paths() []*kernels {
-	if x := &cpu.X86; x.HasAVX2 && x.HasFMA && x.HasF16C {
-		return []*kernels{assembly}
+	x := &cpu.X86
+	var list []*kernels
+	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX512VNNI {
+		list = append(list, avx512)
 	}
-	return nil
+	if x.HasAVX2 && x.HasFMA && x.HasF16C {
+		list = append(list, assembly)
+	}
+	return list
 }
+
+//go:noescape
+func quantiseVNNI(q *int16, scale, sum, x *float32, groups, size, form int)
+
+//go:noescape
+func gemv4VNNI(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, groups, size int)
+
+//go:noescape
+func gemv8VNNI(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, groups, size int)
+
+//go:noescape
+func gemmVNNI(acc *float32, panel, x *int16, scale, sum, wscale, wbias *float32, half, columns, groups, size int)
+
+//go:noescape
+func widenF16AVX512(dst *float32, src *byte, n int)
+
+//go:noescape
+func widenBF16AVX512(dst *float32, src *byte, n int)
+
+//go:noescape
+func narrowAVX512(dst *uint16, src *float32, n int)
+
+//go:noescape
+func weighAVX512(sums *float32, sstride int, p *float32, pstride int, v *float32, vstride, columns, rows int, ahead *byte)
+
+//go:noescape
+func expSumAVX512(x *float32, n int, high float32) (sum float32)
+
+//go:noescape
+func siluMulAVX512(gate, up *float32, n int)
+
+//go:noescape
+func maximumAVX512(x *float32, n int) (high float32)
+
+//go:noescape
+func squaresAVX512(x *float32, n int) (sum float32)
+
+//go:noescape
+func scaledAVX512(out, x, weight *float32, n int, scale float32)
+
+//go:noescape
+func timesAVX512(x *float32, n int, factor float32)
+
+//go:noescape
+func addAVX512(x, y *float32, n int)
+
+//go:noescape
+func dotsF32AVX512(y *float32, ystride int, w *byte, stride int, x *float32, xstride, columns, count, ahead int)
+
+//go:noescape
+func dotsF16AVX512(y *float32, ystride int, w *byte, stride int, x *float32, xstride, columns, count, ahead int)
+
+//go:noescape
+func dotsBF16AVX512(y *float32, ystride int, w *byte, stride int, x *float32, xstride, columns, count, ahead int)

@@ -46,3 +46,51 @@
 	MOVQ SI, R8           \
 	LEAQ (SI)(DX*4), R9   \
 	LEAQ (DX)(DX*2), R10
+
+// ZERO8 clears Y0 to Y7.
+#define ZERO8 \
+	VPXOR Y0, Y0, Y0 \
+	VPXOR Y1, Y1, Y1 \
+	VPXOR Y2, Y2, Y2 \
+	VPXOR Y3, Y3, Y3 \
+	VPXOR Y4, Y4, Y4 \
+	VPXOR Y5, Y5, Y5 \
+	VPXOR Y6, Y6, Y6 \
+	VPXOR Y7, Y7, Y7
+
+// PAIRSUM adds up pairs of 32-bit lanes of a and b: every other lane of out is a's; SWAP is VPSHUFD's constant for the
+// width of a lane, ODD marks the second of each pair. It uses Y9 and Y10, and moves less than VPHADDD does.
+#define PAIRSUM(ODD, SWAP, a, b, out) \
+	VPBLENDD ODD, b, a, Y9     \
+	VPBLENDD ODD, a, b, Y10    \
+	VPSHUFD  SWAP, Y10, Y10    \
+	VPADDD   Y9, Y10, out
+
+// HALVES adds up the halves of a in the lower half of out, those of b in the upper one. It uses Y9 and Y10.
+#define HALVES(a, b, out) \
+	VPBLENDD   $0xf0, b, a, Y9  \
+	VPERM2I128 $0x21, b, a, Y10 \
+	VPADDD     Y9, Y10, out
+
+// SUM8 leaves the sums of the eight lanes of Y0 to Y7 in the eight lanes of Y0.
+#define SUM8 \
+	PAIRSUM($0xaa, $0xb1, Y0, Y1, Y0) \
+	PAIRSUM($0xaa, $0xb1, Y2, Y3, Y2) \
+	PAIRSUM($0xaa, $0xb1, Y4, Y5, Y4) \
+	PAIRSUM($0xaa, $0xb1, Y6, Y7, Y6) \
+	PAIRSUM($0xcc, $0x4e, Y0, Y2, Y0) \
+	PAIRSUM($0xcc, $0x4e, Y4, Y6, Y4) \
+	HALVES(Y0, Y4, Y0)
+
+// GROUP adds the group's eight sums in Y0 to the results in Y8: scale·(weight scale)·sum + (weight bias)·xsum.
+#define GROUP \
+	VCVTDQ2PS    Y0, Y0         \
+	VBROADCASTSS (R12), Y1      \
+	VMULPS       (AX), Y1, Y1   \
+	VFMADD231PS  Y1, Y0, Y8     \
+	VBROADCASTSS (R13), Y2      \
+	VFMADD231PS  (BX), Y2, Y8   \
+	ADDQ         $4, R12        \
+	ADDQ         $4, R13        \
+	ADDQ         $32, AX        \
+	ADDQ         $32, BX

@@ -20,6 +20,8 @@
 #define SCVTF(n, d)     WORD $(0x4e21d800 | (n)<<5 | (d))           // int32 to float32
 #define FCVTL(n, d)     WORD $(0x0e217800 | (n)<<5 | (d))           // the lower four of eight float16s to float32
 #define FCVTL2(n, d)    WORD $(0x4e217800 | (n)<<5 | (d))           // the upper four
+#define FCVTN(n, d)     WORD $(0x0e216800 | (n)<<5 | (d))           // float32 to the lower four float16s
+#define FCVTN2(n, d)    WORD $(0x4e216800 | (n)<<5 | (d))           // to the upper four
 #define SHLL(n, d)      WORD $(0x2e613800 | (n)<<5 | (d))           // the lower four of eight 16-bit numbers, << 16
 #define SHLL2(n, d)     WORD $(0x6e613800 | (n)<<5 | (d))           // the upper four
 #define SQXTN(n, d)     WORD $(0x0e614800 | (n)<<5 | (d))           // int32 to the lower four int16s, saturated
@@ -27,6 +29,7 @@
 #define BIC(m, n, d)    WORD $(0x4e601c00 | (m)<<16 | (n)<<5 | (d)) // d = n &^ m
 #define COPY(n, d)      WORD $(0x4ea01c00 | (n)<<16 | (n)<<5 | (d))
 #define ADD32(m, n, d)  WORD $(0x4ea08400 | (m)<<16 | (n)<<5 | (d))
+#define ZERO(d)         WORD $(0x6f00e400 | (d))                     // needs no execution unit, other than VEOR
 #define SHL23(n, d)     WORD $(0x4f375400 | (n)<<5 | (d))           // << 23
 
 // SMLAL adds the products of the lower four int16s of n and m to four int32s, SMLAL2 those of the upper four; with
@@ -71,3 +74,40 @@
 	FADDP(c, a, a) \
 	FADDP(g, e, e) \
 	FADDP(e, a, a)
+
+// ZERO16 clears the sums, V16 to V31.
+#define ZERO16 \
+	ZERO(16); ZERO(17); ZERO(18); ZERO(19) \
+	ZERO(20); ZERO(21); ZERO(22); ZERO(23) \
+	ZERO(24); ZERO(25); ZERO(26); ZERO(27) \
+	ZERO(28); ZERO(29); ZERO(30); ZERO(31)
+
+// GEMVARGS loads what both GEMVs need: in R1 to R8 the rows, in R9 the next eight, in R20 the size of a group.
+#define GEMVARGS \
+	MOVD stride+16(FP), R9         \
+	MOVD w+8(FP), R1               \
+	ADD  R9, R1, R2                \
+	ADD  R9, R2, R3                \
+	ADD  R9, R3, R4                \
+	ADD  R9, R4, R5                \
+	ADD  R9, R5, R6                \
+	ADD  R9, R6, R7                \
+	ADD  R9, R7, R8                \
+	ADD  R9, R8, R9                \
+	MOVD x+24(FP), R10             \
+	MOVD scale+32(FP), R11         \
+	MOVD sum+40(FP), R12           \
+	MOVD wscale+48(FP), R13        \
+	MOVD wbias+56(FP), R14         \
+	MOVD groups+64(FP), R15        \
+	MOVD size+72(FP), R20          \
+	VEOR V14.B16, V14.B16, V14.B16 \
+	VEOR V15.B16, V15.B16, V15.B16
+
+// STORELINES stores TRANSPOSE's columns to four lines of a panel, which are 64 bytes apart.
+#define STORELINES(at) \
+	TRANSPOSE               \
+	FMOVQ F20, (at+0)(R0)   \
+	FMOVQ F21, (at+64)(R0)  \
+	FMOVQ F22, (at+128)(R0) \
+	FMOVQ F23, (at+192)(R0)

@@ -8,17 +8,17 @@ import "github.com/glm4-metal/glm4-metal/internal/backend"
 var assembly = &kernels{
 	name:     assemblyName,
 	quantise: quantise,
-	q4:       quantisedKernels{split: 1, gemv: gemv4, panel: panel4},
-	q8:       quantisedKernels{split: 0, gemv: gemv8, panel: panel8},
-	gemm:     gemm,
-	columns:  [3]func(dst *float32, src *byte, stride, columns int){backend.F32: columnsF32, backend.F16: columnsF16, backend.BF16: columnsBF16},
-	dots: [3]func(y *float32, w *byte, stride int, x *float32, columns int){
+	q4:       quantisedKernels{gemvForm: formSplit, gemmForm: formSplit, gemv: gemv4, panel: panel4},
+	q8:       quantisedKernels{gemv: gemv8, panel: panel8},
+	gemm:     gemm, gemmTokens: 4,
+	columns: [3]func(dst *float32, src *byte, stride, columns int){backend.F32: columnsF32, backend.F16: columnsF16, backend.BF16: columnsBF16},
+	dots: [3]func(y *float32, ystride int, w *byte, stride int, x *float32, xstride, columns, count, ahead int){
 		backend.F32: dotsF32, backend.F16: dotsF16, backend.BF16: dotsBF16},
+	tokens:  3,
 	widen:   [3]func(dst *float32, src *byte, n int){backend.F16: widenF16, backend.BF16: widenBF16},
-	tile:    tile,
-	scores:  scores,
 	expSum:  expSum,
 	weigh:   weigh,
+	narrow:  narrow,
 	siluMul: siluMul,
 	maximum: maximum,
 	squares: squares,
@@ -28,7 +28,7 @@ var assembly = &kernels{
 }
 
 //go:noescape
-func quantise(q *int16, scale, sum, x *float32, groups, size, split int)
+func quantise(q *int16, scale, sum, x *float32, groups, size, form int)
 
 //go:noescape
 func gemv4(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, groups, size int)
@@ -55,16 +55,13 @@ func columnsF16(dst *float32, src *byte, stride, columns int)
 func columnsBF16(dst *float32, src *byte, stride, columns int)
 
 //go:noescape
-func dotsF32(y *float32, w *byte, stride int, x *float32, columns int)
+func dotsF32(y *float32, ystride int, w *byte, stride int, x *float32, xstride, columns, count, ahead int)
 
 //go:noescape
-func dotsF16(y *float32, w *byte, stride int, x *float32, columns int)
+func dotsF16(y *float32, ystride int, w *byte, stride int, x *float32, xstride, columns, count, ahead int)
 
 //go:noescape
-func dotsBF16(y *float32, w *byte, stride int, x *float32, columns int)
-
-//go:noescape
-func tile(y *float32, ystride int, w, x *float32, columns int)
+func dotsBF16(y *float32, ystride int, w *byte, stride int, x *float32, xstride, columns, count, ahead int)
 
 //go:noescape
 func widenF16(dst *float32, src *byte, n int)
@@ -73,13 +70,13 @@ func widenF16(dst *float32, src *byte, n int)
 func widenBF16(dst *float32, src *byte, n int)
 
 //go:noescape
-func scores(s *float32, sstride int, q, k *float32, dim, keys int)
-
-//go:noescape
 func expSum(x *float32, n int, high float32) (sum float32)
 
 //go:noescape
-func weigh(sums, p *float32, pstride int, v *float32, dim, keys int)
+func weigh(sums *float32, sstride int, p *float32, pstride int, v *float32, vstride, columns, rows int, ahead *byte)
+
+//go:noescape
+func narrow(dst *uint16, src *float32, n int)
 
 //go:noescape
 func siluMul(gate, up *float32, n int)

@@ -1,9 +1,11 @@
 package cpu
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 	"unsafe"
@@ -61,6 +63,9 @@ func TestSIMDProductLeavesPlainGoOrItsMemory(t *testing.T) {
 				shapes = append(shapes, shape{rows, cols, f, 0, 0})
 			}
 		}
+		for _, cols := range []int{plainColumns - 8, plainColumns, plainColumns + 8, 1016, 1024, 1032, 2048, 2056} {
+			shapes = append(shapes, shape{11, cols, f, 0, 0})
+		}
 		shapes = append(shapes, shape{18, 13696, f, 0, 0})
 	}
 	simdPaths(t, func(t *testing.T, b, plain *bench) {
@@ -73,7 +78,11 @@ func TestSIMDProductLeavesPlainGoOrItsMemory(t *testing.T) {
 			require.NoError(t, err)
 			p, err := plain.d.NewMatrix(data)
 			require.NoError(t, err)
-			for _, n := range []int{1, 2, 3, 4, 5, 11} {
+			tokens := []int{1, 2, 3, 4, 5, 11}
+			if c.group == 0 {
+				tokens = append(tokens, widenTokens+3)
+			}
+			for _, n := range tokens {
 				x := floatsAt(t, b.floats(n*c.cols), front)
 				y := floatsAt(t, make([]float32, n*c.rows), front)
 				want := make([]float32, n*c.rows)
@@ -97,17 +106,17 @@ func doubles(v []float32) []float64 {
 
 func TestSIMDProductDependsOnHowManyTokensShareIt(t *testing.T) {
 	simdPaths(t, func(t *testing.T, b, _ *bench) {
-		const rows, n = 45, 23
+		const rows, n = 45, widenTokens + 9
 		for _, c := range []struct {
 			format backend.Format
 			group  int
 			cols   int
-		}{{backend.Q4, 32, 1248}, {backend.Q4, 64, 1216}, {backend.Q4, 128, 1664}, {backend.Q8, 64, 576}, {backend.BF16, 0, 1000}, {backend.F16, 0, 264}, {backend.F32, 0, 264}} {
+		}{{backend.Q4, 32, 1248}, {backend.Q4, 64, 1216}, {backend.Q4, 128, 1664}, {backend.Q8, 64, 576}, {backend.BF16, 0, 1000}, {backend.F16, 0, 264}, {backend.F32, 0, 264}, {backend.BF16, 0, 1032}, {backend.F32, 0, 2056}} {
 			m, _ := b.matrix(rows, c.cols, c.format, c.group, backend.BF16)
 			x := b.floats(n * c.cols)
 			together := b.buffer(make([]float32, n*rows))
 			b.s.Out(together, b.buffer(x), m, n)
-			for _, piece := range []int{1, 2, 3, 4, 7} {
+			for _, piece := range []int{1, 2, 3, 4, 7, widenTokens - 1} {
 				for from := 0; from < n; from += piece {
 					k := min(piece, n-from)
 					y := b.buffer(make([]float32, k*rows))
@@ -120,28 +129,156 @@ func TestSIMDProductDependsOnHowManyTokensShareIt(t *testing.T) {
 	})
 }
 
-func TestAttentionDependsOnHowManyTokensShareIt(t *testing.T) {
-	eachPath(t, func(t *testing.T, b *bench) {
-		a := backend.Attention{Heads: 12, KVHeads: 2, HeadDim: 32, RotaryDims: 16, RopeTheta: 10000}
-		const n = 300
-		kv, err := b.d.NewCache(1, a, backend.F16)
+// With weights that pick one column each, a product is what its activations became: here all int16s, each group with the
+// largest, so that every number occurs that a path may round to.
+func TestActivationLosesBits(t *testing.T) {
+	simdPaths(t, func(t *testing.T, b, _ *bench) {
+		const cols, high = 32, 32767
+		data := backend.MatrixData{Name: "w", Rows: cols, Cols: cols, Format: backend.Q4, GroupSize: cols, ScaleFormat: backend.F32}
+		data.Data = make([]byte, cols*cols/2)
+		for r := range cols {
+			data.Data[r*cols/2+r/2] = 1 << (r % 2 * 4)
+		}
+		data.Scales, _ = encode(slices.Repeat([]float32{1}, cols), backend.F32)
+		data.Biases = make([]byte, 4*cols)
+		m, err := b.d.NewMatrix(data)
 		require.NoError(t, err)
-		require.NoError(t, kv.Grow(n))
-		c := kv.(*cache)
-		c.keys[0].write(b.floats(n*64), backend.Span{N: n})
-		c.values[0].write(b.floats(n*64), backend.Span{N: n})
-		width := a.Heads * a.HeadDim
-		q := b.floats(n * width)
-		whole := b.buffer(make([]float32, n*width))
-		b.s.Attend(whole, b.buffer(q), kv, 0, backend.Span{N: n})
-		for _, piece := range []int{1, 13} {
-			for from := 0; from < n; from += piece {
-				k := min(piece, n-from)
-				part := b.buffer(make([]float32, k*width))
-				b.s.Attend(part, b.buffer(q[from*width:(from+k)*width]), kv, 0, backend.Span{Pos: from, N: k})
-				b.run()
-				require.Equal(t, whole.Floats()[from*width:(from+k)*width], part.Floats(), "%d tokens from %d on", k, from)
+		var x []float32
+		for v := -high; v <= high; v++ {
+			if len(x)%cols == len(x)/cols%cols {
+				x = append(x, high)
 			}
+			x = append(x, float32(v))
+		}
+		x = x[:len(x)/cols*cols]
+		for _, n := range []int{1, len(x) / cols} {
+			for from := 0; from < len(x); from += 7 * n * cols {
+				y := b.buffer(make([]float32, n*cols))
+				b.s.Out(y, b.buffer(x[from:from+n*cols]), m, n)
+				b.run()
+				for i, v := range y.Floats() {
+					require.InDelta(t, x[from+i], v, 0.51, "%d tokens", n)
+				}
+			}
+		}
+	})
+}
+
+func TestLargestCodesOverflow(t *testing.T) {
+	simdPaths(t, func(t *testing.T, b, _ *bench) {
+		const rows, cols = 16, 384
+		for _, f := range []backend.Format{backend.Q4, backend.Q8} {
+			for _, group := range []int{32, 64, 128} {
+				data := backend.MatrixData{Name: "w", Rows: rows, Cols: cols, Format: f, GroupSize: group, ScaleFormat: backend.F32}
+				data.Data = bytes.Repeat([]byte{255}, rows*cols*f.Bits()/8)
+				data.Scales, _ = encode(slices.Repeat([]float32{1}, rows*cols/group), backend.F32)
+				data.Biases = make([]byte, len(data.Scales))
+				m, err := b.d.NewMatrix(data)
+				require.NoError(t, err)
+				for _, n := range []int{1, 5} {
+					for _, x := range []float32{1, -1} {
+						y := b.buffer(make([]float32, n*rows))
+						b.s.Out(y, b.buffer(slices.Repeat([]float32{x}, n*cols)), m, n)
+						b.run()
+						for _, v := range y.Floats() {
+							require.InEpsilon(t, x*cols*float32(int(1)<<f.Bits()-1), v, 1e-6, "%v, groups of %d, %d tokens", f, group, n)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+// The quantised kernels, called as multiplyQuantised calls them, on memory that ends or begins at a guard page.
+func TestQuantisedKernelsLeaveTheirMemory(t *testing.T) {
+	simdPaths(t, func(t *testing.T, b, _ *bench) {
+		k := b.d.kernels
+		words := func(n int, front bool) []int16 {
+			m := guarded(t, 2*n, front)
+			return unsafe.Slice((*int16)(unsafe.Pointer(&m[0])), n)
+		}
+		for _, f := range []backend.Format{backend.Q4, backend.Q8} {
+			for _, group := range []int{32, 64, 128} {
+				for i, groups := range []int{1, 1, 3, 3} {
+					front, cols := i%2 == 1, groups*group
+					m, _ := b.matrix(panelRows, cols, f, group, backend.F32)
+					kq, stride := m.(*matrix).quantisedKernels(), cols*f.Bits()/8
+					w := bytesAt(t, m.(*matrix).Data, front)
+					half := groups * 8
+					floats := func(n int) []float32 { return floatsAt(t, b.floats(n), front) }
+					x, wscale, wbias := floats(k.gemmTokens*cols), floats(2*half), floats(2*half)
+					forms := [2][]int16{words(k.gemmTokens*cols, front), words(k.gemmTokens*cols, front)}
+					scale, sum := floats(k.gemmTokens*groups), floats(k.gemmTokens*groups)
+					for i, form := range []int{kq.gemvForm, kq.gemmForm} {
+						k.quantise(&forms[i][0], &scale[0], &sum[0], &x[0], k.gemmTokens*groups, group, form)
+					}
+					panel, acc := words(panelRows*cols, front), floatsAt(t, make([]float32, k.gemmTokens*panelRows), front)
+					y := floatsAt(t, make([]float32, 8), front)
+					for eight := range 2 {
+						kq.panel(&panel[eight*16], &w[eight*8*stride], stride, cols)
+					}
+					k.gemm(&acc[0], &panel[0], &forms[1][0], &scale[0], &sum[0], &wscale[0], &wbias[0], 4*half, cols, groups, group)
+					for token := range k.gemmTokens {
+						for eight := range 2 {
+							kq.gemv(&y[0], &w[eight*8*stride], stride, &forms[0][token*cols], &scale[token*groups], &sum[token*groups],
+								&wscale[eight*half], &wbias[eight*half], groups, group)
+							require.Equal(t, y, acc[token*panelRows+eight*8:][:8], "%v, %d groups of %d, token %d", f, groups, group, token)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+// The kernel itself, for each number of tokens and with gaps between the rows, which a product has only sometimes.
+func TestSIMDDotsLeaveTheirMemoryOrDependOnTheirCount(t *testing.T) {
+	simdPaths(t, func(t *testing.T, b, _ *bench) {
+		k := b.d.kernels
+		for _, f := range []backend.Format{backend.F32, backend.F16, backend.BF16} {
+			for i, columns := range []int{8, 16, 24, 40, 504, 512} {
+				front := i%2 == 1
+				const gap = 8
+				width, size := columns+gap, f.Bits()/8
+				data, values := encode(b.floats(4*width-gap), f)
+				w := bytesAt(t, data, front)
+				alone := make([]float32, 4*k.tokens)
+				all, before := b.floats(k.tokens*width-gap), b.floats(5*k.tokens-1)
+				for count := 1; count <= k.tokens; count++ {
+					x := floatsAt(t, all[:count*width-gap], front)
+					y := floatsAt(t, before[:5*count-1], front)
+					k.dots[f](&y[0], 4*5, &w[0], width*size, &x[0], 4*width, columns, count, (count&1)*4*width*size)
+					for at, got := range y {
+						token, row := at/5, at%5
+						if row == 4 {
+							require.Equal(t, before[at], got, "%v, %d columns: the gap behind token %d of %d", f, columns, token, count)
+							continue
+						}
+						want, norm := float64(before[at]), 0.0
+						for c := range columns {
+							product := values[row*width+c] * float64(x[token*width+c])
+							want += product
+							norm += math.Abs(product)
+						}
+						require.InDelta(t, want, got, exact*norm, "%v, %d columns, token %d of %d", f, columns, token, count)
+						if token == count-1 {
+							alone[4*token+row] = got // of the fewest tokens that include it
+						}
+						require.Equal(t, alone[4*token+row], got, "%v, %d columns, token %d of %d", f, columns, token, count)
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestSIMDPlainProductLeavesItsTile(t *testing.T) {
+	simdPaths(t, func(t *testing.T, b, _ *bench) {
+		m, _ := b.matrix(16, 520, backend.BF16, 0, 0)
+		for _, n := range []int{1, 2, 4, 5, 7, 11, widenTokens + 1} {
+			tile := floatsAt(t, make([]float32, n*8), false)
+			m.(*matrix).multiply(&worker{}, &input{x: b.floats(n * 520), n: n, cols: 520}, 4, 12, tile)
 		}
 	})
 }
@@ -193,40 +330,6 @@ func TestVectorsLeavePlainGoOrTheirMemory(t *testing.T) {
 					require.InEpsilon(t, want, v, 2e-7)
 				}
 				require.InEpsilon(t, sum, got, 1e-6)
-			}
-
-			// Attention: scores of two queries, weighted values of four.
-			for i, dim := range []int{16, 64, 128} {
-				front := i%2 == 1
-				at := func(v []float32) []float32 { return floatsAt(t, v, front) }
-				const keys = 12
-				q, kv, p, sums := at(random(2*dim)), at(random(keys*dim)), at(random(4*keys)), random(4*dim)
-				s := at(make([]float32, 2*keys))
-				k.scores(&s[0], 4*keys, &q[0], &kv[0], dim, keys)
-				before := append([]float32(nil), sums...)
-				sums = at(sums)
-				k.weigh(&sums[0], &p[0], 4*keys, &kv[0], dim, keys)
-				var wantScores, wantSums []float64
-				for i := range 2 {
-					for j := range keys {
-						sum := 0.0
-						for d := range dim {
-							sum += float64(q[i*dim+d]) * float64(kv[j*dim+d])
-						}
-						wantScores = append(wantScores, sum)
-					}
-				}
-				for i := range 4 {
-					for d := range dim {
-						sum := float64(before[i*dim+d])
-						for j := range keys {
-							sum += float64(p[i*keys+j]) * float64(kv[j*dim+d])
-						}
-						wantSums = append(wantSums, sum)
-					}
-				}
-				requireClose(t, wantScores, s, exact, "scores")
-				requireClose(t, wantSums, sums, exact, "weighted values")
 			}
 
 			// Every float16 and bfloat16.
@@ -287,9 +390,9 @@ func TestBrokenActivationsPassForNumbers(t *testing.T) {
 		for _, c := range []struct {
 			format backend.Format
 			group  int
-		}{{backend.Q4, 64}, {backend.Q8, 32}, {backend.BF16, 0}} {
+		}{{backend.Q4, 64}, {backend.Q8, 32}, {backend.BF16, 0}, {backend.F16, 0}, {backend.F32, 0}} {
 			m, _ := b.matrix(16, 128, c.format, c.group, backend.BF16)
-			for _, n := range []int{1, 5} {
+			for _, n := range []int{1, 5, widenTokens} {
 				for _, broken := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 					x := b.floats(n * 128)
 					x[n*128-37] = float32(broken)

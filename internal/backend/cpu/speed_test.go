@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 )
@@ -77,18 +78,106 @@ func (j *readJob) do(w *worker, task int) { w.eight[0] += j.k.squares(&j.data[ta
 // BenchmarkRead measures how fast the workers read memory, which is as fast as a product with one token can be.
 func BenchmarkRead(b *testing.B) {
 	for _, k := range paths() {
-		d := openPath(k)
-		defer d.Close()
-		j := &readJob{k, make([]float32, 64<<20)}
-		for i := range j.data {
-			j.data[i] = 1
-		}
-		best := time.Hour
-		for b.Loop() {
-			start := time.Now()
-			d.pool.run(len(j.data)>>14, j)
-			best = min(best, time.Since(start))
-		}
-		b.ReportMetric(float64(4*len(j.data))/best.Seconds()/1e9, "GB/s-best")
+		b.Run(k.name, func(b *testing.B) {
+			d := openPath(k)
+			defer d.Close()
+			j := &readJob{k, make([]float32, 64<<20)}
+			for i := range j.data {
+				j.data[i] = 1
+			}
+			best := time.Hour
+			for b.Loop() {
+				start := time.Now()
+				d.pool.run(len(j.data)>>14, j)
+				best = min(best, time.Since(start))
+			}
+			b.ReportMetric(float64(4*len(j.data))/best.Seconds()/1e9, "GB/s-best")
+		})
+	}
+}
+
+// BenchmarkAttend measures the attention of a layer of GLM-4-9B. The layers of a run are read from memory: there are
+// enough of them that no cache holds them.
+func BenchmarkAttend(b *testing.B) {
+	for _, at := range []backend.Span{{Pos: 15, N: 1}, {Pos: 127, N: 1}, {Pos: 1023, N: 1}, {Pos: 8191, N: 1}, {Pos: 8184, N: 8}, {N: 512}} {
+		b.Run(fmt.Sprintf("keys=%d/n=%d", at.Pos+at.N, at.N), func(b *testing.B) {
+			d := Open()
+			defer d.Close()
+			s, _ := d.NewStream()
+			a := backend.Attention{Heads: 32, KVHeads: 2, HeadDim: 128, RotaryDims: 64, RopeTheta: 10000}
+			const layers = 20
+			kv, _ := d.NewCache(layers, a, backend.F16)
+			if err := kv.Grow(at.Pos + at.N); err != nil {
+				b.Fatal(err)
+			}
+			q, _ := d.NewBuffer(at.N * a.Heads * a.HeadDim)
+			out, _ := d.NewBuffer(at.N * a.Heads * a.HeadDim)
+			for i := range q.Floats() {
+				q.Floats()[i] = float32(i%13) - 6
+			}
+			rows := make([]float32, a.KVHeads*a.HeadDim)
+			for i := range rows {
+				rows[i] = float32(i%29)/8 - 1
+			}
+			for layer := range layers {
+				for pos := range at.Pos + at.N {
+					kv.(*cache).keys[layer].write(rows, backend.Span{Pos: pos, N: 1})
+					kv.(*cache).values[layer].write(rows, backend.Span{Pos: pos, N: 1})
+				}
+			}
+			b.ReportAllocs()
+			best := time.Hour
+			for i := 0; b.Loop(); i++ {
+				start := time.Now()
+				s.Attend(out, q, kv, i%layers, at)
+				if i > 0 {
+					best = min(best, time.Since(start))
+				}
+			}
+			if err := s.Wait(0); err != nil {
+				b.Fatal(err)
+			}
+			keys := 0
+			for t := range at.N {
+				keys += at.Pos + t + 1
+			}
+			b.ReportMetric(float64(best.Nanoseconds())/1e3, "µs-best")
+			b.ReportMetric(4*float64(keys)*float64(a.Heads*a.HeadDim)/best.Seconds()/1e9, "Gop/s-best")
+		})
+	}
+}
+
+// dotsJob multiplies what the first-level cache holds, again and again.
+type dotsJob struct {
+	k    *kernels
+	w, x []float32
+}
+
+const dotsCalls = 1000
+
+func (j *dotsJob) do(w *worker, _ int) {
+	y := grow(&w.tile, 4*j.k.tokens)
+	clear(y)
+	for range dotsCalls {
+		j.k.dots[backend.F32](&y[0], 16, (*byte)(unsafe.Pointer(&j.w[0])), 4*plainColumns, &j.x[0], 4*plainColumns, plainColumns, j.k.tokens, 0)
+	}
+}
+
+// BenchmarkDots measures the kernel of plain products where nothing waits for memory: no product of many tokens is faster.
+func BenchmarkDots(b *testing.B) {
+	for _, k := range paths() {
+		b.Run(k.name, func(b *testing.B) {
+			d := openPath(k)
+			defer d.Close()
+			j := &dotsJob{k, make([]float32, 4*plainColumns), make([]float32, k.tokens*plainColumns)}
+			tasks := 4 * len(d.pool.workers)
+			best := time.Hour
+			for b.Loop() {
+				start := time.Now()
+				d.pool.run(tasks, j)
+				best = min(best, time.Since(start))
+			}
+			b.ReportMetric(float64(2*4*k.tokens*plainColumns*dotsCalls*tasks)/best.Seconds()/1e9, "Gop/s-best")
+		})
 	}
 }

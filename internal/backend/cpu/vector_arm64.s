@@ -203,71 +203,7 @@ turn:
 	BNE  turn
 	RET
 
-// Scores: two queries, V0 and V1, and four keys a turn; two vectors of sums along the dimensions for each,
-// V(16+8·query+2·key) and the one behind it.
-
-#define KEY(key, s0, t0, s1, t1) \
-	VLD1.P 32(key), [V4.S4, V5.S4] \
-	FMLA(0, 4, s0)                 \
-	FMLA(1, 5, t0)                 \
-	FMLA(2, 4, s1)                 \
-	FMLA(3, 5, t1)
-
-// func scores(s *float32, sstride int, q, k *float32, dim, keys int)
-TEXT ·scores(SB), NOSPLIT, $0-48
-	MOVD s+0(FP), R0
-	MOVD sstride+8(FP), R1
-	ADD  R0, R1
-	MOVD q+16(FP), R2
-	MOVD k+24(FP), R3
-	MOVD dim+32(FP), R4
-	MOVD keys+40(FP), R5
-	LSL  $2, R4, R6
-
-nextkeys:
-	MOVD R2, R7
-	ADD  R6, R2, R8
-	ADD  R6, R3, R10
-	ADD  R6, R10, R11
-	ADD  R6, R11, R12
-	MOVD R4, R13
-	VEOR V16.B16, V16.B16, V16.B16
-	VEOR V17.B16, V17.B16, V17.B16
-	VEOR V18.B16, V18.B16, V18.B16
-	VEOR V19.B16, V19.B16, V19.B16
-	VEOR V20.B16, V20.B16, V20.B16
-	VEOR V21.B16, V21.B16, V21.B16
-	VEOR V22.B16, V22.B16, V22.B16
-	VEOR V23.B16, V23.B16, V23.B16
-	VEOR V24.B16, V24.B16, V24.B16
-	VEOR V25.B16, V25.B16, V25.B16
-	VEOR V26.B16, V26.B16, V26.B16
-	VEOR V27.B16, V27.B16, V27.B16
-	VEOR V28.B16, V28.B16, V28.B16
-	VEOR V29.B16, V29.B16, V29.B16
-	VEOR V30.B16, V30.B16, V30.B16
-	VEOR V31.B16, V31.B16, V31.B16
-
-turn:
-	VLD1.P 32(R7), [V0.S4, V1.S4]
-	VLD1.P 32(R8), [V2.S4, V3.S4]
-	KEY(R3, 16, 17, 24, 25)
-	KEY(R10, 18, 19, 26, 27)
-	KEY(R11, 20, 21, 28, 29)
-	KEY(R12, 22, 23, 30, 31)
-	SUBS $8, R13
-	BNE  turn
-
-	SUM4(16, 17, 18, 19, 20, 21, 22, 23)
-	SUM4(24, 25, 26, 27, 28, 29, 30, 31)
-	VST1.P [V16.S4], 16(R0)
-	VST1.P [V24.S4], 16(R1)
-	MOVD R12, R3 // behind the fourth key
-	SUBS $4, R5
-	BNE  nextkeys
-	RET
-
-// Weighted values: four queries and 16 dimensions a turn, the sixteen sums in V16 to V31 while all keys go by.
+// Weighted rows: four queries and 16 columns a turn, the sixteen sums in V16 to V31 while all rows go by.
 
 #define WEIGH(weight, s0, s1, s2, s3) \
 	VLD1R.P 4(weight), [V4.S4] \
@@ -276,21 +212,22 @@ turn:
 	FMLA(2, 4, s2)             \
 	FMLA(3, 4, s3)
 
-// func weigh(sums, p *float32, pstride int, v *float32, dim, keys int)
-TEXT ·weigh(SB), NOSPLIT, $0-48
+// func weigh(sums *float32, sstride int, p *float32, pstride int, v *float32, vstride, columns, rows int, ahead *byte)
+TEXT ·weigh(SB), NOSPLIT, $0-72
 	MOVD sums+0(FP), R0
-	MOVD p+8(FP), R1
-	MOVD pstride+16(FP), R2
-	MOVD v+24(FP), R3
-	MOVD dim+32(FP), R4
-	MOVD keys+40(FP), R5
-	LSL  $2, R4, R6
+	MOVD sstride+8(FP), R14
+	MOVD p+16(FP), R1
+	MOVD pstride+24(FP), R2
+	MOVD v+32(FP), R3
+	MOVD vstride+40(FP), R6
+	MOVD columns+48(FP), R4
+	MOVD rows+56(FP), R5
 
-nextdims:
+columns16:
 	MOVD R0, R7
-	VLD1.P (R7)(R6), [V16.S4, V17.S4, V18.S4, V19.S4]
-	VLD1.P (R7)(R6), [V20.S4, V21.S4, V22.S4, V23.S4]
-	VLD1.P (R7)(R6), [V24.S4, V25.S4, V26.S4, V27.S4]
+	VLD1.P (R7)(R14), [V16.S4, V17.S4, V18.S4, V19.S4]
+	VLD1.P (R7)(R14), [V20.S4, V21.S4, V22.S4, V23.S4]
+	VLD1.P (R7)(R14), [V24.S4, V25.S4, V26.S4, V27.S4]
 	VLD1 (R7), [V28.S4, V29.S4, V30.S4, V31.S4]
 	MOVD R1, R8
 	ADD  R2, R1, R9
@@ -299,24 +236,46 @@ nextdims:
 	MOVD R3, R12
 	MOVD R5, R13
 
-turn:
+row:
 	VLD1.P (R12)(R6), [V0.S4, V1.S4, V2.S4, V3.S4]
 	WEIGH(R8, 16, 17, 18, 19)
 	WEIGH(R9, 20, 21, 22, 23)
 	WEIGH(R10, 24, 25, 26, 27)
 	WEIGH(R11, 28, 29, 30, 31)
 	SUBS $1, R13
-	BNE  turn
+	BNE  row
 
 	MOVD R0, R7
-	VST1.P [V16.S4, V17.S4, V18.S4, V19.S4], (R7)(R6)
-	VST1.P [V20.S4, V21.S4, V22.S4, V23.S4], (R7)(R6)
-	VST1.P [V24.S4, V25.S4, V26.S4, V27.S4], (R7)(R6)
+	VST1.P [V16.S4, V17.S4, V18.S4, V19.S4], (R7)(R14)
+	VST1.P [V20.S4, V21.S4, V22.S4, V23.S4], (R7)(R14)
+	VST1.P [V24.S4, V25.S4, V26.S4, V27.S4], (R7)(R14)
 	VST1 [V28.S4, V29.S4, V30.S4, V31.S4], (R7)
 	ADD  $64, R0
 	ADD  $64, R3
 	SUBS $16, R4
-	BNE  nextdims
+	BNE  columns16
+	RET
+
+// func narrow(dst *uint16, src *float32, n int)
+TEXT ·narrow(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD $0x477fe000, R3 // 65504
+	VDUP R3, V4.S4
+	FNEG(4, 5)
+
+turn:
+	VLD1.P 32(R1), [V0.S4, V1.S4]
+	FMIN(4, 0, 0)
+	FMIN(4, 1, 1)
+	FMAX(5, 0, 0)
+	FMAX(5, 1, 1)
+	FCVTN(0, 2)
+	FCVTN2(1, 2)
+	VST1.P [V2.H8], 16(R0)
+	SUBS $8, R2
+	BNE  turn
 	RET
 
 // func pause(n int): ISB drains the pipeline, which takes about as long as PAUSE on amd64; YIELD takes no time on most
