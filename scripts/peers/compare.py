@@ -118,6 +118,15 @@ def span(values, digits):
     return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
 
 
+def read(runs, token_bytes):
+    """The GB/s at which generation reads the weights, and their share of the bandwidth where a run measures that."""
+    rate = f"{statistics.median(r['tg'] for r in runs) * token_bytes / 1e9:.1f}"
+    if "bandwidth" not in runs[0]:
+        return rate
+    share = statistics.median(r["tg"] * token_bytes / r["bandwidth"] for r in runs)
+    return f"{rate}, {share:.2f} of the bandwidth"
+
+
 def ratio(rounds, engine, key):
     if "ours" not in rounds[0] or engine == "ours":
         return ""
@@ -144,7 +153,7 @@ def page(rounds, args):
         prompt, generate = lengths(engine, args)
         lines.append(
             f"| {NAMES[engine]} | {prompt} + {generate} | {span([r['pp'] for r in runs], 2)} | {span(tg, 2)} "
-            f"| {statistics.median(tg) * token_bytes / 1e9:.1f} | {ratio(rounds, engine, 'pp')} | {ratio(rounds, engine, 'tg')} "
+            f"| {read(runs, token_bytes)} | {ratio(rounds, engine, 'pp')} | {ratio(rounds, engine, 'tg')} "
             f"| {statistics.median(r['load_seconds'] for r in runs):.1f} | {statistics.median(r['peak_bytes'] for r in runs) / 1e9:.1f} |"
         )
     lines += ["", f"A generated token reads {token_bytes / 1e9:.2f} GB of weights.", ""]

@@ -3,7 +3,8 @@
 //
 // An op runs when it is called, so Submit and Wait only report the first error. Each op is in the file of its name;
 // matrix.go holds the product that most of them share, pool.go the goroutines. simd.go lists the functions that a SIMD
-// path consists of and how one is chosen; quantised.go, plain.go and attend_simd.go call them, *_amd64.s are AVX2's.
+// path consists of and how one is chosen; quantised.go, plain.go and attend_simd.go call them. *_amd64.s are AVX2's
+// and, with avx512 in their name, AVX-512's; *_arm64.s are NEON's and, with dot, those of its dot products.
 package cpu
 
 import (
@@ -25,7 +26,7 @@ type Device struct {
 }
 
 // Open starts a device with one worker a core that Go may use (GOMAXPROCS), on the best path of the processor or the
-// one that GLM4_CPU names ("plain", "avx2", "neon", "neon-dot"). Where the machine lacks that path, every NewMatrix says
+// one that GLM4_CPU names ("plain", "avx2", "avx512", "neon", "neon-dot"). Where the machine lacks that path, every NewMatrix says
 // so.
 func Open() *Device {
 	k, err := choosePath()

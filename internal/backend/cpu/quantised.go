@@ -102,9 +102,15 @@ func (m *matrix) multiplyQuantised(w *worker, in *input, lo, hi int, tile []floa
 			m.scaleColumns(w, scale[:groups*8], m.Scales, first)
 			m.scaleColumns(w, scale[groups*8:], m.Biases, first)
 			for t := range in.n {
-				k.gemv(&w.eight[0], &m.Data[first*stride], stride, &in.q[t*m.Cols],
+				y, whole := &w.eight[0], first == r && r+8 <= hi
+				if whole {
+					y = &tile[t*rows+r-lo]
+				}
+				k.gemv(y, &m.Data[first*stride], stride, &in.q[t*m.Cols],
 					&in.scale[t*groups], &in.sum[t*groups], &scale[0], &scale[groups*8], groups, m.GroupSize)
-				copy(tile[t*rows+r-lo:(t+1)*rows], w.eight[r-first:])
+				if !whole {
+					copy(tile[t*rows+r-lo:(t+1)*rows], w.eight[r-first:])
+				}
 			}
 		}
 		return

@@ -28,8 +28,8 @@
 	VPADDD    Y10, sum, sum
 
 // A GEMV of eight rows: for each group, 32 columns of all rows a turn, into eight vectors of sums; then their lanes
-// are added up and the group joins the results. What the next eight rows need is fetched meanwhile, line by line, into
-// the second-level cache, which more loads can be on their way to than to the first.
+// are added up and the group joins the results. What comes AHEAD of the next eight rows' part is fetched meanwhile, line
+// by line, into the second-level cache, which more loads can be on their way to than to the first.
 
 // func gemv4(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, groups, size int)
 TEXT ·gemv4(SB), NOSPLIT, $0-80
@@ -58,8 +58,8 @@ columns4:
 	MADD4((R8)(DX*1), Y1)
 	MADD4((R8)(DX*2), Y2)
 	MADD4((R8)(R10*1), Y3)
-	PREFETCHT1 (SI)
-	PREFETCHT1 64(SI)
+	PREFETCHT1 AHEAD(SI)
+	PREFETCHT1 (AHEAD+64)(SI)
 	MADD4((R9), Y4)
 	MADD4((R9)(DX*1), Y5)
 	MADD4((R9)(DX*2), Y6)
@@ -106,10 +106,10 @@ columns8:
 	MADD8((R8)(DX*1), 16(R8)(DX*1), Y1)
 	MADD8((R8)(DX*2), 16(R8)(DX*2), Y2)
 	MADD8((R8)(R10*1), 16(R8)(R10*1), Y3)
-	PREFETCHT1 (SI)
-	PREFETCHT1 64(SI)
-	PREFETCHT1 128(SI)
-	PREFETCHT1 192(SI)
+	PREFETCHT1 AHEAD(SI)
+	PREFETCHT1 (AHEAD+64)(SI)
+	PREFETCHT1 (AHEAD+128)(SI)
+	PREFETCHT1 (AHEAD+192)(SI)
 	MADD8((R9), 16(R9), Y4)
 	MADD8((R9)(DX*1), 16(R9)(DX*1), Y5)
 	MADD8((R9)(DX*2), 16(R9)(DX*2), Y6)

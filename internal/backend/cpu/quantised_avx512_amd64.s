@@ -98,13 +98,13 @@ columns:                           \
 	RET
 
 #define FETCH4 \
-	PREFETCHT1 (SI)   \
-	PREFETCHT1 64(SI)
+	PREFETCHT1 AHEAD(SI)      \
+	PREFETCHT1 (AHEAD+64)(SI)
 
 #define FETCH8 \
-	FETCH4             \
-	PREFETCHT1 128(SI) \
-	PREFETCHT1 192(SI)
+	FETCH4                     \
+	PREFETCHT1 (AHEAD+128)(SI) \
+	PREFETCHT1 (AHEAD+192)(SI)
 
 DATA shifts<>+0(SB)/8, $0
 DATA shifts<>+8(SB)/8, $0

@@ -11,11 +11,10 @@ import (
 // refuses every matrix with an error that lists the names.
 const pathVariable = "GLM4_CPU"
 
-// The forms of a quantised row on amd64 and arm64, added up.
+// The forms of a quantised row on amd64 and arm64, added up. Digits are signed bytes, q = 256·h + l.
 const (
-	formSplit  = 1 // each 32 columns are 16 even ones and then 16 odd ones, as 4-bit codes are unpacked
-	formDigits = 2 // each 32 columns are 32 bytes h and then 32 bytes l of q = 256·h + l, all signed
-
+	formSplit    = 1 // each 32 columns are 16 even ones and then 16 odd ones, as 4-bit codes are unpacked
+	formDigits   = 2 // each 32 columns are 32 bytes h and then 32 bytes l
 	formDigits16 = 4 // each 16 columns are 16 bytes h and then 16 bytes l
 )
 
@@ -23,7 +22,8 @@ const (
 // nothing is read or written beyond what the comments say, and no alignment is needed. Strides are in bytes.
 //
 // Quantised products. A row x of activations becomes groups of int16 with one scale, x ≈ scale·q, |q| ≤ 32767, and
-// the sum of each group. How q is stored is a path's own matter, but for its size. With the weight scale·code + bias, a group's part of the product is
+// the sum of each group. How q is stored is a path's own matter, but for its size. With the weight scale·code + bias, a
+// group's part of the product is
 //
 //	(scale of x)·(scale of w)·Σ q·code + (bias of w)·(sum of the group)
 //

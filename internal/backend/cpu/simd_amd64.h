@@ -94,3 +94,6 @@
 	ADDQ         $4, R13        \
 	ADDQ         $32, AX        \
 	ADDQ         $32, BX
+
+// AHEAD is what a GEMV of eight rows fetches early, in bytes, beyond the distance of eight rows.
+#define AHEAD 4096

@@ -4,7 +4,8 @@
 //	go run ./scripts/peers/ours --model DIR --prompt 512 --generate 64
 //
 // The prompt, random ids, is computed from an empty cache up to the choice of the first token; tokens are then
-// generated greedily from an empty cache, the first one not counted.
+// generated greedily from an empty cache, or with --behind from the prompt's, the first one not counted. Before and after
+// that, the memory's bandwidth is measured, which changes with the machine's other guests.
 package main
 
 import (
@@ -17,6 +18,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/glm4-metal/glm4-metal/bench"
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
@@ -27,6 +29,7 @@ type figures struct {
 	LoadSeconds     float64 `json:"load_seconds"`
 	PromptSeconds   float64 `json:"prompt_seconds"`
 	GenerateSeconds float64 `json:"generate_seconds"`
+	Bandwidth       float64 `json:"bandwidth"` // bytes per second
 }
 
 func main() {
@@ -34,8 +37,9 @@ func main() {
 	version := flag.String("version", "", "what to call this version")
 	prompt := flag.Int("prompt", 512, "tokens of the prompt")
 	generate := flag.Int("generate", 64, "tokens to generate")
+	behind := flag.Bool("behind", false, "generate behind the prompt")
 	flag.Parse()
-	f, err := measure(context.Background(), *name, *prompt, *generate)
+	f, err := measure(context.Background(), *name, *prompt, *generate, *behind)
 	if err == nil {
 		f.Version = strings.TrimSpace(*version + " " + runtime.Version())
 		err = json.NewEncoder(os.Stdout).Encode(f)
@@ -47,7 +51,7 @@ func main() {
 }
 
 // measure loads the checkpoint, warms it up and times both phases.
-func measure(ctx context.Context, name string, prompt, generate int) (*figures, error) {
+func measure(ctx context.Context, name string, prompt, generate int, behind bool) (*figures, error) {
 	if prompt < 1 || generate < 1 {
 		return nil, fmt.Errorf("--prompt is %d and --generate is %d; both must be 1 or more", prompt, generate)
 	}
@@ -69,7 +73,18 @@ func measure(ctx context.Context, name string, prompt, generate int) (*figures, 
 	if err != nil {
 		return nil, err
 	}
-	rest, err := run(ctx, m, ids[:1], generate+1)
+	if !behind {
+		ids = ids[:1]
+	}
+	before, err := bench.MeasureBandwidth(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rest, err := run(ctx, m, ids, generate+1)
+	if err != nil {
+		return nil, err
+	}
+	after, err := bench.MeasureBandwidth(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +93,7 @@ func measure(ctx context.Context, name string, prompt, generate int) (*figures, 
 		LoadSeconds:     info.LoadTime.Seconds(),
 		PromptSeconds:   first.TTFT.Seconds(),
 		GenerateSeconds: rest.GenerationTime.Seconds(),
+		Bandwidth:       (before.Median + after.Median) / 2,
 	}, nil
 }
 

@@ -25,7 +25,7 @@ func TestRunDoesLessThanItCounts(t *testing.T) {
 }
 
 func TestPhaseNotTimed(t *testing.T) {
-	f, err := measure(context.Background(), "", 8, 2)
+	f, err := measure(context.Background(), "", 8, 2, false)
 	require.NoError(t, err)
 	require.Positive(t, f.PromptSeconds)
 	require.Positive(t, f.GenerateSeconds)
@@ -33,8 +33,8 @@ func TestPhaseNotTimed(t *testing.T) {
 }
 
 func TestNoTokens(t *testing.T) {
-	_, err := measure(context.Background(), "", 0, 1)
+	_, err := measure(context.Background(), "", 0, 1, false)
 	require.ErrorContains(t, err, "--prompt is 0")
-	_, err = measure(context.Background(), "", 1, 0)
+	_, err = measure(context.Background(), "", 1, 0, false)
 	require.ErrorContains(t, err, "--generate is 0")
 }
