@@ -34,31 +34,56 @@ func MeasureBandwidth(ctx context.Context) (Bandwidth, error) {
 	if err := ctx.Err(); err != nil {
 		return b, err
 	}
-	memory, err := unix.Mmap(-1, 0, bandwidthBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	memory, err := NewMemory(bandwidthBytes)
 	if err != nil {
-		return b, fmt.Errorf("no memory to measure with, %d bytes: %w", bandwidthBytes, err)
+		return b, err
 	}
-	defer unix.Munmap(memory)
-	adviseHugePages(memory)
-	words := unsafe.Slice((*uint64)(unsafe.Pointer(&memory[0])), len(memory)/8)
-	for i := range words { // gives every page memory of its own
-		words[i] = uint64(i)
-	}
+	defer memory.Close()
 	var rates []float64
 	for range bandwidthRounds {
 		if err := ctx.Err(); err != nil {
 			return b, err
 		}
-		start := time.Now()
-		if readAll(words, b.Cores) == 0 {
-			return b, fmt.Errorf("memory that was written reads as 0")
-		}
-		rates = append(rates, float64(b.Bytes)/time.Since(start).Seconds())
+		rates = append(rates, memory.Read(b.Cores))
 	}
 	slices.Sort(rates)
 	b.Best, b.Median = rates[len(rates)-1], rates[len(rates)/2]
 	return b, nil
 }
+
+// Memory is what a measurement reads.
+type Memory struct {
+	bytes []byte
+	sum   uint64 // keeps what is read from being left out
+}
+
+// NewMemory takes n bytes, a multiple of 64; the caller closes it.
+func NewMemory(n int) (*Memory, error) {
+	b, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return nil, fmt.Errorf("no memory to measure with, %d bytes: %w", n, err)
+	}
+	adviseHugePages(b)
+	m := &Memory{bytes: b}
+	for i := range m.words() { // gives every page memory of its own
+		m.words()[i] = 1
+	}
+	return m, nil
+}
+
+func (m *Memory) words() []uint64 {
+	return unsafe.Slice((*uint64)(unsafe.Pointer(&m.bytes[0])), len(m.bytes)/8)
+}
+
+// Read reads all of it on some cores and gives the bytes per second.
+func (m *Memory) Read(cores int) float64 {
+	start := time.Now()
+	m.sum += readAll(m.words(), cores)
+	return float64(len(m.bytes)) / time.Since(start).Seconds()
+}
+
+// Close frees it.
+func (m *Memory) Close() error { return unix.Munmap(m.bytes) }
 
 // readAll sums the words on some cores.
 func readAll(words []uint64, cores int) uint64 {

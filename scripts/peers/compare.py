@@ -119,12 +119,13 @@ def span(values, digits):
 
 
 def read(runs, token_bytes):
-    """The GB/s at which generation reads the weights, and their share of the bandwidth where a run measures that."""
+    """The GB/s at which generation reads the weights, and the share of what memory could deliver where a run measures that."""
     rate = f"{statistics.median(r['tg'] for r in runs) * token_bytes / 1e9:.1f}"
     if "bandwidth" not in runs[0]:
         return rate
-    share = statistics.median(r["tg"] * token_bytes / r["bandwidth"] for r in runs)
-    return f"{rate}, {share:.2f} of the bandwidth"
+    share = statistics.median(token_bytes / r["bytes_per_token"] for r in runs)
+    bandwidth = statistics.median(r["bandwidth"] for r in runs)
+    return f"{rate} ({share:.2f} of {bandwidth / 1e9:.1f})"
 
 
 def ratio(rounds, engine, key):
@@ -144,7 +145,7 @@ def page(rounds, args):
         f"{platform.release()}, {datetime.date.today()}. Median of {len(rounds)} rounds in turns, lowest and highest in "
         f"brackets; ratios within a round, then their median. Prompt and generation both begin with an empty cache.",
         "",
-        "| engine | tokens of the prompt + generated | prompt, tok/s | generate, tok/s | weights read, GB/s | ours ÷ it, prompt | ours ÷ it, generate | load, s | peak memory, GB |",
+        "| engine | tokens of the prompt + generated | prompt, tok/s | generate, tok/s | weights read, GB/s (of the bandwidth) | ours ÷ it, prompt | ours ÷ it, generate | load, s | peak memory, GB |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for engine in rounds[0]:

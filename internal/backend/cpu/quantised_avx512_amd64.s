@@ -10,11 +10,10 @@
 	VPDPBUSD Y12, Y10, high \
 	VPDPBUSD Y13, Y10, low
 
-// ROW4 takes 32 columns of 4-bit codes: the even columns to the lower half of Y10, the odd ones to the upper half. The
-// dwords of Y14 are 0 in the lower half and 4 in the upper one, the bytes of Y15 are 15.
+// ROW4 takes 32 columns of 4-bit codes. The bytes of Y15 are 0x0f in the lower half and 0xf0 in the upper one: the lower
+// half of the sums is of the even columns, the upper one 16 times that of the odd ones, at most 2^29 in a group.
 #define ROW4(row, high, low) \
 	VBROADCASTI128 row, Y10      \
-	VPSRLVD        Y14, Y10, Y10 \
 	VPAND          Y15, Y10, Y10 \
 	DIGITS(high, low)
 
@@ -22,29 +21,12 @@
 	VMOVDQU row, Y10 \
 	DIGITS(high, low)
 
-// SUM4 leaves the sums of the lanes of the eight rows in the eight lanes of Y0; Y24 has words of 256 and Y25 of 1. A lane
-// has at most 16 products of a digit and a code, so it fits into 16 bits, and two of them are added with their weight.
-#define TWOROWS(high, high2, low, low2) \
-	VPACKSSDW high2, high, high \
-	VPACKSSDW low2, low, low    \
-	VPMADDWD  Y24, high, high   \
-	VPDPWSSD  Y25, low, high
-
-#define SUM4 \
-	TWOROWS(Y0, Y2, Y16, Y18)         \
-	TWOROWS(Y1, Y3, Y17, Y19)         \
-	TWOROWS(Y4, Y6, Y20, Y22)         \
-	TWOROWS(Y5, Y7, Y21, Y23)         \
-	PAIRSUM($0xaa, $0xb1, Y0, Y1, Y0) \
-	PAIRSUM($0xaa, $0xb1, Y4, Y5, Y4) \
-	HALVES(Y0, Y4, Y0)
-
-// SUMBYTES is the same for 8-bit codes, whose sums are longer.
+// SUMROWS leaves the sums of the rows' lanes in the lanes of Y0, each row's in both halves of either Y0 or Y4.
 #define JOIN(high, low) \
 	VPSLLD $8, high, high   \
 	VPADDD low, high, high
 
-#define SUMBYTES \
+#define SUMROWS \
 	JOIN(Y0, Y16) \
 	JOIN(Y1, Y17) \
 	JOIN(Y2, Y18) \
@@ -53,9 +35,15 @@
 	JOIN(Y5, Y21) \
 	JOIN(Y6, Y22) \
 	JOIN(Y7, Y23) \
-	SUM8
+	SUM4(Y0, Y1, Y2, Y3) \
+	SUM4(Y4, Y5, Y6, Y7)
 
-#define GEMV(ROW, SIZE, FETCH, SUM) \
+// UPPER takes the factor of the upper halves off; the dwords of Y14 are 0 in the lower half and 4 in the upper one.
+#define UPPER \
+	VPSRAVD Y14, Y0, Y0 \
+	VPSRAVD Y14, Y4, Y4
+
+#define GEMV(ROW, SIZE, FETCH, SCALE) \
 	EIGHTROWS                        \
 	LEAQ (SI)(DX*8), SI              \
 	VXORPS Y8, Y8, Y8                \
@@ -88,7 +76,9 @@ columns:                           \
 	ADDQ $(8*SIZE), SI               \
 	SUBQ $32, DI                     \
 	JNZ  columns                     \
-	SUM                              \
+	SUMROWS                          \
+	SCALE                            \
+	HALVES(Y0, Y4, Y0)               \
 	GROUP                            \
 	DECQ CX                          \
 	JNZ  group                       \
@@ -96,6 +86,8 @@ columns:                           \
 	VMOVUPS Y8, (DI)                 \
 	VZEROUPPER                       \
 	RET
+
+#define NOTHING
 
 #define FETCH4 \
 	PREFETCHT1 AHEAD(SI)      \
@@ -126,11 +118,8 @@ TEXT ·gemv4VNNI(SB), NOSPLIT, $0-80
 	VMOVDQU shifts<>(SB), Y14
 	MOVL $0x0f0f0f0f, DI
 	VPBROADCASTD DI, Y15
-	MOVL $0x01000100, DI
-	VPBROADCASTD DI, Y24
-	MOVL $0x00010001, DI
-	VPBROADCASTD DI, Y25
-	GEMV(ROW4, 16, FETCH4, SUM4)
+	VPSLLVD Y14, Y15, Y15
+	GEMV(ROW4, 16, FETCH4, UPPER)
 
 // func gemv8VNNI(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, groups, size int)
 TEXT ·gemv8VNNI(SB), NOSPLIT, $0-80
@@ -143,7 +132,7 @@ TEXT ·gemv8VNNI(SB), NOSPLIT, $0-80
 	MOVQ wbias+56(FP), BX
 	MOVQ groups+64(FP), CX
 	MOVQ size+72(FP), R14
-	GEMV(ROW8, 32, FETCH8, SUMBYTES)
+	GEMV(ROW8, 32, FETCH8, NOTHING)
 
 // The GEMM of quantised_amd64.s with vectors of 64 bytes: 16 rows and 8 tokens. Two columns of a token are spread over
 // 16 lanes and multiplied with two columns of 16 rows; Z0 to Z7 are a group's sums, Z16 to Z23 are acc.

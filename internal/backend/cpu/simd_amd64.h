@@ -72,14 +72,16 @@
 	VPERM2I128 $0x21, b, a, Y10 \
 	VPADDD     Y9, Y10, out
 
+// SUM4 leaves the sums of the lanes of each half of four vectors in the half's lanes of a.
+#define SUM4(a, b, c, d) \
+	PAIRSUM($0xaa, $0xb1, a, b, a) \
+	PAIRSUM($0xaa, $0xb1, c, d, c) \
+	PAIRSUM($0xcc, $0x4e, a, c, a)
+
 // SUM8 leaves the sums of the eight lanes of Y0 to Y7 in the eight lanes of Y0.
 #define SUM8 \
-	PAIRSUM($0xaa, $0xb1, Y0, Y1, Y0) \
-	PAIRSUM($0xaa, $0xb1, Y2, Y3, Y2) \
-	PAIRSUM($0xaa, $0xb1, Y4, Y5, Y4) \
-	PAIRSUM($0xaa, $0xb1, Y6, Y7, Y6) \
-	PAIRSUM($0xcc, $0x4e, Y0, Y2, Y0) \
-	PAIRSUM($0xcc, $0x4e, Y4, Y6, Y4) \
+	SUM4(Y0, Y1, Y2, Y3) \
+	SUM4(Y4, Y5, Y6, Y7) \
 	HALVES(Y0, Y4, Y0)
 
 // GROUP adds the group's eight sums in Y0 to the results in Y8: scale·(weight scale)·sum + (weight bias)·xsum.

@@ -4,8 +4,8 @@
 //	go run ./scripts/peers/ours --model DIR --prompt 512 --generate 64
 //
 // The prompt, random ids, is computed from an empty cache up to the choice of the first token; tokens are then
-// generated greedily from an empty cache, or with --behind from the prompt's, the first one not counted. Before and after
-// that, the memory's bandwidth is measured, which changes with the machine's other guests.
+// generated greedily from an empty cache, or with --behind from the prompt's, the first one not counted. Between tokens, off
+// the clock, memory is read, since its bandwidth changes from second to second where a machine has other guests.
 package main
 
 import (
@@ -16,7 +16,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/glm4-metal/glm4-metal/bench"
 	"github.com/glm4-metal/glm4-metal/model"
@@ -29,7 +31,8 @@ type figures struct {
 	LoadSeconds     float64 `json:"load_seconds"`
 	PromptSeconds   float64 `json:"prompt_seconds"`
 	GenerateSeconds float64 `json:"generate_seconds"`
-	Bandwidth       float64 `json:"bandwidth"` // bytes per second
+	Bandwidth       float64 `json:"bandwidth"`       // bytes per second that reading reached, median
+	Deliverable     float64 `json:"bytes_per_token"` // that memory could have delivered in a token's time, median
 }
 
 func main() {
@@ -76,25 +79,33 @@ func measure(ctx context.Context, name string, prompt, generate int, behind bool
 	if !behind {
 		ids = ids[:1]
 	}
-	before, err := bench.MeasureBandwidth(ctx)
+	memory, err := bench.NewMemory(256 << 20)
 	if err != nil {
 		return nil, err
 	}
-	rest, err := run(ctx, m, ids, generate+1)
-	if err != nil {
-		return nil, err
+	defer memory.Close()
+	f := &figures{Details: info.Device, LoadSeconds: info.LoadTime.Seconds(), PromptSeconds: first.TTFT.Seconds()}
+	var rates, bytes []float64
+	read := func() float64 { return memory.Read(runtime.GOMAXPROCS(0)) }
+	s := m.NewSession()
+	defer s.Close()
+	rate, start := 0.0, time.Now()
+	for _, err := range s.GenerateTokens(ctx, ids, model.Options{MaxTokens: generate + 1, IgnoreEOS: true}) {
+		if err != nil {
+			return nil, err
+		}
+		seconds, next := time.Since(start).Seconds(), read()
+		if rate > 0 { // not the first
+			f.GenerateSeconds += seconds
+			rates = append(rates, next)
+			bytes = append(bytes, seconds*(rate+next)/2)
+		}
+		rate, start = next, time.Now()
 	}
-	after, err := bench.MeasureBandwidth(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &figures{
-		Details:         info.Device,
-		LoadSeconds:     info.LoadTime.Seconds(),
-		PromptSeconds:   first.TTFT.Seconds(),
-		GenerateSeconds: rest.GenerationTime.Seconds(),
-		Bandwidth:       (before.Median + after.Median) / 2,
-	}, nil
+	slices.Sort(rates)
+	slices.Sort(bytes)
+	f.Bandwidth, f.Deliverable = rates[len(rates)/2], bytes[len(bytes)/2]
+	return f, nil
 }
 
 // run generates n tokens in a session of its own.
