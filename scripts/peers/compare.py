@@ -8,6 +8,7 @@ round down cancels.
 import argparse
 import datetime
 import json
+import mmap
 import os
 import platform
 import statistics
@@ -62,12 +63,13 @@ def wait_for_quiet(seconds):
 
 
 def warm(paths):
-    """Brings files into the page cache."""
-    buffer = bytearray(1 << 24)
+    """Brings files into the page cache, what is missing in huge pages if the system has them, as our own readahead does."""
     for path in paths:
-        with open(path, "rb", buffering=0) as f:
-            while f.readinto(buffer):
-                pass
+        with open(path, "rb") as f, mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ) as data:
+            if hasattr(mmap, "MADV_HUGEPAGE"):
+                data.madvise(mmap.MADV_HUGEPAGE)
+            for at in range(0, len(data), 1 << 24):
+                data[at : at + (1 << 24)]
 
 
 def run(engine, args):

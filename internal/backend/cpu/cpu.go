@@ -67,7 +67,7 @@ func (d *Device) NewMatrix(m backend.MatrixData) (backend.Matrix, error) {
 	if d.err != nil {
 		return nil, d.err
 	}
-	return &matrix{MatrixData: m, kernels: d.kernels.fit(&m)}, nil
+	return &matrix{MatrixData: m, kernels: d.kernels.fit(&m), panels: panels(m.Rows, len(d.pool.workers))}, nil
 }
 
 // NewVector implements [backend.Device].

@@ -19,12 +19,16 @@ func (m *matrix) taskRows(n int) int {
 	case n <= fewTokens:
 		return 2 * blockRows // nothing is kept, and tasks cost
 	}
-	return panels * panelRows
+	if !m.Format.Quantised() {
+		return min(m.panels, mostPanels/2) * panelRows // they are twice as wide, unpacked
+	}
+	return m.panels * panelRows
 }
 
 type matrix struct {
 	backend.MatrixData
 	kernels *kernels // nil for plain Go
+	panels  int      // of a task for many tokens
 }
 
 func (m *matrix) Shape() (rows, cols int) { return m.Rows, m.Cols }

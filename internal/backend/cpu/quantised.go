@@ -2,15 +2,24 @@ package cpu
 
 import "github.com/glm4-metal/glm4-metal/internal/backend"
 
-// For many tokens, a task unpacks a panel of panelRows rows and panelColumns columns for each of its `panels` times
-// panelRows rows. A panel of 16 KiB stays in the first-level cache while panelTokens tokens pass by, whose numbers stay
-// in the second-level cache while all panels have their turn.
+// For many tokens, a task unpacks a panel of panelRows rows and panelColumns columns for each panelRows of its rows. A
+// panel of 16 KiB stays in the first-level cache while panelTokens tokens pass by, whose numbers stay in the second-level
+// cache while all panels have their turn. The more panels, the fewer times all tokens come by.
 const (
-	panels       = 4
+	mostPanels   = 8
 	panelRows    = 16
 	panelColumns = 512
 	panelTokens  = 64
 )
+
+// panels is how many panels a task takes: as many as leave each worker some tasks.
+func panels(rows, workers int) int {
+	n := mostPanels
+	for n > 1 && rows < 4*workers*n*panelRows {
+		n /= 2
+	}
+	return n
+}
 
 // input is what a product multiplies: x[n][cols] and, where its matrix is quantised and has kernels, the same as
 // groups of int16.

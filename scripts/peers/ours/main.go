@@ -72,11 +72,13 @@ func measure(ctx context.Context, name string, prompt, generate int, behind bool
 	if _, err := run(ctx, m, ids[:min(8, prompt)], 2); err != nil {
 		return nil, err
 	}
-	first, err := run(ctx, m, ids, 1)
-	if err != nil {
-		return nil, err
-	}
+	f := &figures{Details: info.Device, LoadSeconds: info.LoadTime.Seconds()}
 	if !behind {
+		first, err := run(ctx, m, ids, 1)
+		if err != nil {
+			return nil, err
+		}
+		f.PromptSeconds = first.TTFT.Seconds()
 		ids = ids[:1]
 	}
 	memory, err := bench.NewMemory(256 << 20)
@@ -84,7 +86,6 @@ func measure(ctx context.Context, name string, prompt, generate int, behind bool
 		return nil, err
 	}
 	defer memory.Close()
-	f := &figures{Details: info.Device, LoadSeconds: info.LoadTime.Seconds(), PromptSeconds: first.TTFT.Seconds()}
 	var rates, bytes []float64
 	read := func() float64 { return memory.Read(runtime.GOMAXPROCS(0)) }
 	s := m.NewSession()
@@ -101,6 +102,9 @@ func measure(ctx context.Context, name string, prompt, generate int, behind bool
 			bytes = append(bytes, seconds*(rate+next)/2)
 		}
 		rate, start = next, time.Now()
+	}
+	if behind {
+		f.PromptSeconds = s.Result().TTFT.Seconds()
 	}
 	slices.Sort(rates)
 	slices.Sort(bytes)

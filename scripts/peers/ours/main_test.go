@@ -25,11 +25,15 @@ func TestRunDoesLessThanItCounts(t *testing.T) {
 }
 
 func TestPhaseNotTimed(t *testing.T) {
-	f, err := measure(context.Background(), "", 8, 2, false)
-	require.NoError(t, err)
-	require.Positive(t, f.PromptSeconds)
-	require.Positive(t, f.GenerateSeconds)
-	require.Positive(t, f.LoadSeconds)
+	for _, behind := range []bool{false, true} {
+		f, err := measure(context.Background(), "", 8, 2, behind)
+		require.NoError(t, err)
+		require.Positive(t, f.PromptSeconds)
+		require.Positive(t, f.GenerateSeconds)
+		require.Positive(t, f.LoadSeconds)
+		require.Positive(t, f.Bandwidth)
+		require.Positive(t, f.Deliverable)
+	}
 }
 
 func TestNoTokens(t *testing.T) {
