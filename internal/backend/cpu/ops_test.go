@@ -297,18 +297,22 @@ func TestEmbedTakesTheWrongRow(t *testing.T) {
 
 func TestGateAndUpAreMixedUp(t *testing.T) {
 	eachPath(t, func(t *testing.T, b *bench) {
-		const n, cols, ffn = 5, 96, 37
-		m, w := b.matrix(2*ffn, cols, backend.BF16, 0, 0)
-		x := b.floats(n * cols)
-		act := b.buffer(make([]float32, n*ffn))
-		b.s.GateUp(act, b.buffer(x), m, n)
-		b.run()
-		gate, up := dotRows(x, w[:ffn], n), dotRows(x, w[ffn:], n)
-		want := make([]float64, n*ffn)
-		for i := range want {
-			want[i] = gate[i] / (1 + math.Exp(-gate[i])) * up[i]
+		const cols, ffn = 96, 37
+		for _, f := range []backend.Format{backend.BF16, backend.Q4, backend.Q8} {
+			for _, n := range []int{2, 5} {
+				m, w := b.matrix(2*ffn, cols, f, 32, backend.BF16)
+				x := b.floats(n * cols)
+				act := b.buffer(make([]float32, n*ffn))
+				b.s.GateUp(act, b.buffer(x), m, n)
+				b.run()
+				gate, up := dotRows(x, w[:ffn], n), dotRows(x, w[ffn:], n)
+				want := make([]float64, n*ffn)
+				for i := range want {
+					want[i] = gate[i] / (1 + math.Exp(-gate[i])) * up[i]
+				}
+				requireClose(t, want, act.Floats(), b.loss(f), fmt.Sprintf("silu(gate)·up in %v, %d tokens", f, n))
+			}
 		}
-		requireClose(t, want, act.Floats(), exact, "silu(gate)·up")
 	})
 }
 

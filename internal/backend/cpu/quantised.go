@@ -111,7 +111,7 @@ func (m *matrix) multiplyQuantised(w *worker, in *input, lo, hi int, tile []floa
 			m.scaleColumns(w, scale[:groups*8], m.Scales, first)
 			m.scaleColumns(w, scale[groups*8:], m.Biases, first)
 			for t := range in.n {
-				y, whole := &w.eight[0], first == r && r+8 <= hi
+				y, whole := &w.eight[0], r+8 <= hi
 				if whole {
 					y = &tile[t*rows+r-lo]
 				}

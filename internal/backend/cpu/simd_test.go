@@ -96,6 +96,40 @@ func TestSIMDProductLeavesPlainGoOrItsMemory(t *testing.T) {
 	})
 }
 
+func TestMatricesOfOneInputReadAnothersForm(t *testing.T) {
+	a := backend.Attention{Heads: 2, KVHeads: 1, HeadDim: 32, RotaryDims: 0, RopeTheta: 10000}
+	simdPaths(t, func(t *testing.T, b, plain *bench) {
+		for _, n := range []int{1, 5} {
+			q, _ := b.matrix(64, 128, backend.Q4, 64, backend.BF16)
+			k, _ := b.matrix(32, 128, backend.Q8, 64, backend.BF16)
+			v, _ := b.matrix(32, 128, backend.Q4, 64, backend.BF16)
+			x := b.floats(n * 128)
+			project := func(b *bench) (out, keys, values []float32) {
+				kv, err := b.d.NewCache(1, a, backend.F32)
+				require.NoError(t, err)
+				require.NoError(t, kv.Grow(n))
+				place := func(m backend.Matrix) backend.Matrix {
+					p, err := b.d.NewMatrix(m.(*matrix).MatrixData)
+					require.NoError(t, err)
+					return p
+				}
+				to := b.buffer(make([]float32, n*64))
+				b.s.QKV(to, kv, 0, b.buffer(x), &backend.QKV{Q: place(q), K: place(k), V: place(v)}, backend.Span{N: n})
+				b.run()
+				c := kv.(*cache)
+				var scratch []float32
+				keys = append(keys, c.keys[0].rows(0, 0, n, &scratch)...)
+				return to.Floats(), keys, c.values[0].rows(0, 0, n, &scratch)
+			}
+			out, keys, values := project(b)
+			wantOut, wantKeys, wantValues := project(plain)
+			requireClose(t, doubles(wantOut), out, 2*b.loss(backend.Q4), "queries")
+			requireClose(t, doubles(wantKeys), keys, 2*b.loss(backend.Q8), "keys")
+			requireClose(t, doubles(wantValues), values, 2*b.loss(backend.Q4), "values")
+		}
+	})
+}
+
 func doubles(v []float32) []float64 {
 	out := make([]float64, len(v))
 	for i, x := range v {
