@@ -26,8 +26,8 @@ type Device struct {
 }
 
 // Open starts a device with one worker a core that Go may use (GOMAXPROCS), on the best path of the processor or the
-// one that GLM4_CPU names ("plain", "avx2", "avx512", "neon", "neon-dot"). Where the machine lacks that path, every NewMatrix says
-// so.
+// one that GLM4_CPU names ("plain", "avx2", "avx512", "neon", "neon-dot"). Where the machine lacks that path, every
+// NewMatrix says so.
 func Open() *Device {
 	k, err := choosePath()
 	d := openPath(k)

@@ -1,9 +1,9 @@
 #include "textflag.h"
 #include "simd_amd64.h"
 
-// The GEMV of quantised_amd64.s with VNNI, which multiplies bytes: the 16 bits of a number of x are two digits, q = 256·h + l
-// with signed bytes h and l. Each 32 columns of x are 32 bytes of h and then 32 of l. Y0 to Y7 are the sums of the high
-// digits, Y16 to Y23 of the low ones.
+// The GEMV of quantised_amd64.s with VNNI, which multiplies bytes: the 16 bits of a number of x are two digits,
+// q = 256·h + l with signed bytes h and l. Each 32 columns of x are 32 bytes of h and then 32 of l. Y0 to Y7 are the sums
+// of the high digits, Y16 to Y23 of the low ones.
 
 // DIGITS adds the products of 32 codes, Y10, to the sums of a row.
 #define DIGITS(high, low) \
