@@ -1,3 +1,4 @@
+#include "go_asm.h"
 #include "textflag.h"
 #include "simd_amd64.h"
 
@@ -33,14 +34,7 @@
 
 // func gemv4(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, groups, size int)
 TEXT ·gemv4(SB), NOSPLIT, $0-80
-	MOVQ w+8(FP), SI
-	MOVQ stride+16(FP), DX
-	MOVQ x+24(FP), R11
-	MOVQ scale+32(FP), R12
-	MOVQ sum+40(FP), R13
-	MOVQ wscale+48(FP), AX
-	MOVQ wbias+56(FP), BX
-	MOVQ groups+64(FP), CX
+	GEMVARGS
 	EIGHTROWS
 	LEAQ (SI)(DX*8), SI
 	VPCMPEQW Y15, Y15, Y15
@@ -83,14 +77,7 @@ columns4:
 
 // func gemv8(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, groups, size int)
 TEXT ·gemv8(SB), NOSPLIT, $0-80
-	MOVQ w+8(FP), SI
-	MOVQ stride+16(FP), DX
-	MOVQ x+24(FP), R11
-	MOVQ scale+32(FP), R12
-	MOVQ sum+40(FP), R13
-	MOVQ wscale+48(FP), AX
-	MOVQ wbias+56(FP), BX
-	MOVQ groups+64(FP), CX
+	GEMVARGS
 	EIGHTROWS
 	LEAQ (SI)(DX*8), SI
 	VXORPS Y8, Y8, Y8
@@ -408,9 +395,6 @@ TEXT ·columnsBF16(SB), NOSPLIT, $0-32
 	MOVQ columns+24(FP), CX
 	COLUMNS(LOADBF16, 2)
 
-#define FORMSPLIT 1
-#define FORMDIGITS 2
-
 // Quantising x: for each group the largest |x|, then 32 columns a turn to int32, rounded to even, and packed to int16.
 // Y14 collects x-x, which is 0 unless something is not finite, and joins the group's sum: the product becomes NaN.
 
@@ -494,7 +478,7 @@ columns:
 	VPACKSSDW Y7, Y6, Y6
 	VPERMQ $0xd8, Y4, Y4
 	VPERMQ $0xd8, Y6, Y6
-	TESTQ $FORMSPLIT, R10
+	TESTQ $const_formSplit, R10
 	JZ   digits
 	VPSLLD $16, Y4, Y5         // even columns
 	VPSLLD $16, Y6, Y7
@@ -508,7 +492,7 @@ columns:
 	VPERMQ $0xd8, Y6, Y6
 
 digits:
-	TESTQ $FORMDIGITS, R10
+	TESTQ $const_formDigits, R10
 	JZ   store
 	VPSLLW $8, Y4, Y5          // the low bytes, sign and all
 	VPSLLW $8, Y6, Y7

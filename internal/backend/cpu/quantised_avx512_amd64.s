@@ -106,14 +106,7 @@ GLOBL shifts<>(SB), RODATA|NOPTR, $32
 
 // func gemv4VNNI(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, groups, size int)
 TEXT ·gemv4VNNI(SB), NOSPLIT, $0-80
-	MOVQ w+8(FP), SI
-	MOVQ stride+16(FP), DX
-	MOVQ x+24(FP), R11
-	MOVQ scale+32(FP), R12
-	MOVQ sum+40(FP), R13
-	MOVQ wscale+48(FP), AX
-	MOVQ wbias+56(FP), BX
-	MOVQ groups+64(FP), CX
+	GEMVARGS
 	MOVQ size+72(FP), R14
 	VMOVDQU shifts<>(SB), Y14
 	MOVL $0x0f0f0f0f, DI
@@ -123,14 +116,7 @@ TEXT ·gemv4VNNI(SB), NOSPLIT, $0-80
 
 // func gemv8VNNI(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, groups, size int)
 TEXT ·gemv8VNNI(SB), NOSPLIT, $0-80
-	MOVQ w+8(FP), SI
-	MOVQ stride+16(FP), DX
-	MOVQ x+24(FP), R11
-	MOVQ scale+32(FP), R12
-	MOVQ sum+40(FP), R13
-	MOVQ wscale+48(FP), AX
-	MOVQ wbias+56(FP), BX
-	MOVQ groups+64(FP), CX
+	GEMVARGS
 	MOVQ size+72(FP), R14
 	GEMV(ROW8, 32, FETCH8, NOTHING)
 

@@ -84,6 +84,17 @@
 	SUM4(Y4, Y5, Y6, Y7) \
 	HALVES(Y0, Y4, Y0)
 
+// GEMVARGS loads the arguments that all GEMVs of quantised weights keep in registers.
+#define GEMVARGS \
+	MOVQ w+8(FP), SI       \
+	MOVQ stride+16(FP), DX \
+	MOVQ x+24(FP), R11     \
+	MOVQ scale+32(FP), R12 \
+	MOVQ sum+40(FP), R13   \
+	MOVQ wscale+48(FP), AX \
+	MOVQ wbias+56(FP), BX  \
+	MOVQ groups+64(FP), CX
+
 // GROUP adds the group's eight sums in Y0 to the results in Y8: scale·(weight scale)·sum + (weight bias)·xsum.
 #define GROUP \
 	VCVTDQ2PS    Y0, Y0         \
