@@ -96,11 +96,16 @@ func (j *attendJob) loadQueries(w *attnScratch, t *attendTask) {
 }
 
 // attendChunk leaves the largest score of each query in w.chunkTop, the sum of its weights in w.chunkTotal and its
-// weighted values in w.sums. All queries, four at a time, share the widened keys and values of a tile. A query's
-// numbers do not depend on the others: keys behind its own position weigh 0.
+// weighted values in w.sums. All queries share the keys and values of a tile: four at a time once it is widened, or 16 that
+// widen it as they read it. Those are heads of one token, so a query's numbers do not depend on the others: keys behind its
+// own position weigh 0.
 func (j *attendJob) attendChunk(w *attnScratch, t *attendTask, chunk int) {
 	k, dim, queries := j.kernels, j.keys.dim, t.queries()
 	padded := (queries + 3) &^ 3
+	step, halves := 4, k.weighHalves != nil && j.keys.f16 != nil && t.heads%16 == 0
+	if halves {
+		step = 16
+	}
 	begin := chunk * attendChunk
 	n := min(attendChunk, t.at.Pos+t.at.N-begin)
 	visible := func(query int) int { // causal
@@ -115,15 +120,15 @@ func (j *attendJob) attendChunk(w *attnScratch, t *attendTask, chunk int) {
 
 	// Each tile's products fetch the next one from memory: the processor follows the cache too late by itself.
 	for from := 0; from < n; from += keyTile {
-		tile := j.keys.tile(begin+from, t.kvHead, keyTile, &w.tile)
+		tile := j.keys.tile(begin+from, t.kvHead, keyTile, halves, &w.tile)
 		next := j.values.bytes(begin, t.kvHead)
 		if from+keyTile < n {
 			next = j.keys.bytes(begin+from+keyTile, t.kvHead)
 		}
-		for i := 0; i < padded; i += 4 {
-			if n := visible(i+3) - from; n > 0 {
-				k.weigh(&scores[i*scoreStride+from], 4*scoreStride, &w.queries[i*dim], 4*dim,
-					&tile[0], 4*keyTile, min(keyTile, (n+15)&^15), dim, &next[4*i*dim%len(next)])
+		for i := 0; i < padded; i += step {
+			if n := visible(i+step-1) - from; n > 0 {
+				k.weighTile(&scores[i*scoreStride+from], scoreStride, &w.queries[i*dim], dim,
+					tile, keyTile, min(keyTile, (n+15)&^15), dim, &next[4*i*dim%len(next)])
 			}
 		}
 	}
@@ -143,16 +148,25 @@ func (j *attendJob) attendChunk(w *attnScratch, t *attendTask, chunk int) {
 		clear(p[whole:max(whole, n)])
 	}
 	for from := 0; from < n; from += keyTile {
-		tile := j.values.tile(begin+from, t.kvHead, min(keyTile, n-from), &w.tile)
+		tile := j.values.tile(begin+from, t.kvHead, min(keyTile, n-from), halves, &w.tile)
 		next := j.keys.bytes(min(begin+n, t.at.Pos), t.kvHead)
 		if from+keyTile < n {
 			next = j.values.bytes(begin+from+keyTile, t.kvHead)
 		}
-		for i := 0; i < padded; i += 4 {
-			if rows := min(keyTile, visible(i+3)-from); rows > 0 {
-				k.weigh(&sums[i*dim], 4*dim, &scores[i*scoreStride+from], 4*scoreStride,
-					&tile[0], 4*dim, dim, rows, &next[4*i*dim%len(next)])
+		for i := 0; i < padded; i += step {
+			if rows := min(keyTile, visible(i+step-1)-from); rows > 0 {
+				k.weighTile(&sums[i*dim], dim, &scores[i*scoreStride+from], scoreStride,
+					tile, dim, dim, rows, &next[4*i*dim%len(next)])
 			}
 		}
+	}
+}
+
+// weighTile is weigh, or weighHalves where the tile is of float16; strides are in numbers.
+func (k *kernels) weighTile(sums *float32, sstride int, p *float32, pstride int, v tile, vstride, columns, rows int, ahead *byte) {
+	if v.halves != nil {
+		k.weighHalves(sums, 4*sstride, p, 4*pstride, v.halves, 2*vstride, columns, rows, ahead)
+	} else {
+		k.weigh(sums, 4*sstride, p, 4*pstride, v.floats, 4*vstride, columns, rows, ahead)
 	}
 }

@@ -3,6 +3,7 @@ package cpu
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -165,6 +166,7 @@ func TestLongContextAllocates(t *testing.T) {
 // A key or value that is no number shows in the tokens that see it, and in no other.
 func TestBrokenKeysAndValuesPassForNumbers(t *testing.T) {
 	eachPath(t, func(t *testing.T, b *bench) {
+		b = withWorkers(t, b.d.kernels, 1) // one task has all heads of both tokens
 		a := backend.Attention{Heads: 8, KVHeads: 1, HeadDim: 16, RopeTheta: 1}
 		const total = attendChunk + 40
 		for _, bad := range []int{3, attendChunk - 1, attendChunk, total - 2} {
@@ -214,6 +216,35 @@ func TestSIMDWeighedRowsAreWrongOrLeaveTheirMemory(t *testing.T) {
 					}
 				}
 				requireClose(t, want, sums, exact, fmt.Sprintf("%s: %d columns, %d rows", k.name, columns, rows))
+			}
+		}
+	}
+}
+
+// 16 queries that read float16 must get what four that read the same numbers widened get, bit by bit.
+func TestSIMDWeighedHalvesDifferFromWidenedOnes(t *testing.T) {
+	for _, k := range paths() {
+		if k.weighHalves == nil {
+			continue
+		}
+		b := newBench(t, k)
+		for i, columns := range []int{16, 32, 48, 128} {
+			for _, rows := range []int{1, 2, 3, 4, 31, 32, 128} {
+				front := i%2 == 1
+				sstride, pstride, vstride := columns+i, rows+2*i, columns+3*i
+				before := b.floats(15*sstride + columns)
+				got, p := floatsAt(t, before, front), floatsAt(t, b.floats(15*pstride+rows), front)
+				data, values := encode(b.floats((rows-1)*vstride+columns), backend.F16)
+				v := bytesAt(t, data, front)
+				k.weighHalves(&got[0], 4*sstride, &p[0], 4*pstride, (*uint16)(unsafe.Pointer(&v[0])), 2*vstride, columns, rows, &v[0])
+				want, wide := slices.Clone(before), make([]float32, len(values))
+				for i, v := range values {
+					wide[i] = float32(v)
+				}
+				for q := 0; q < 16; q += 4 {
+					k.weigh(&want[q*sstride], 4*sstride, &p[q*pstride], 4*pstride, &wide[0], 4*vstride, columns, rows, &v[0])
+				}
+				require.Equal(t, want, got, "%s: %d columns, %d rows", k.name, columns, rows)
 			}
 		}
 	}

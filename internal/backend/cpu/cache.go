@@ -166,19 +166,29 @@ func (s *store) rows(block, head, n int, scratch *[]float32) []float32 {
 	return out
 }
 
-// tile gives a head's numbers at n positions of one keyTile as float32s, in scratch where they must be widened: values
-// are [n][dim], keys [dim][keyTile] whatever n is, with anything behind the last position.
-func (s *store) tile(pos, head, n int, scratch *[]float32) []float32 {
+// tile is where the numbers of a head at some positions of one keyTile begin: values are [n][dim], keys [dim][keyTile]
+// whatever n is, with anything behind the last position.
+type tile struct {
+	floats *float32
+	halves *uint16 // not nil: they are float16
+}
+
+// tile gives a head's numbers at n positions of one keyTile: in the cache itself if they are float32 or halves asks for
+// float16 as it is, else widened in scratch.
+func (s *store) tile(pos, head, n int, halves bool, scratch *[]float32) tile {
 	if s.keys {
 		n = keyTile
 	}
 	block, from, _ := s.place(pos, head)
-	if s.f32 != nil {
-		return s.f32[block][from : from+n*s.dim]
+	switch {
+	case s.f32 != nil:
+		return tile{floats: &s.f32[block][from]}
+	case halves:
+		return tile{halves: &s.f16[block][from]}
 	}
 	out, half := grow(scratch, n*s.dim), s.f16[block][from:from+n*s.dim]
 	s.kernels.widen[backend.F16](&out[0], (*byte)(unsafe.Pointer(&half[0])), len(half))
-	return out
+	return tile{floats: &out[0]}
 }
 
 // bytes gives the memory of the whole keyTile that a position lies in.

@@ -18,6 +18,7 @@ var avx512 = func() *kernels {
 	k.gemm, k.gemmTokens = gemmVNNI, 8
 	k.widen[backend.F16], k.widen[backend.BF16], k.narrow = widenF16AVX512, widenBF16AVX512, narrowAVX512
 	k.weigh, k.expSum, k.siluMul, k.maximum = weighAVX512, expSumAVX512, siluMulAVX512, maximumAVX512
+	k.weighHalves = weighHalvesAVX512
 	k.squares, k.scaled, k.times, k.add = squaresAVX512, scaledAVX512, timesAVX512, addAVX512
 	k.dots = [3]func(y *float32, ystride int, w *byte, stride int, x *float32, xstride, columns, count, ahead int){
 		backend.F32: dotsF32AVX512, backend.F16: dotsF16AVX512, backend.BF16: dotsBF16AVX512}
@@ -61,6 +62,9 @@ func narrowAVX512(dst *uint16, src *float32, n int)
 
 //go:noescape
 func weighAVX512(sums *float32, sstride int, p *float32, pstride int, v *float32, vstride, columns, rows int, ahead *byte)
+
+//go:noescape
+func weighHalvesAVX512(sums *float32, sstride int, p *float32, pstride int, v *uint16, vstride, columns, rows int, ahead *byte)
 
 //go:noescape
 func expSumAVX512(x *float32, n int, high float32) (sum float32)

@@ -1,7 +1,10 @@
 package cpu
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 	"unsafe"
@@ -180,4 +183,87 @@ func BenchmarkDots(b *testing.B) {
 			b.ReportMetric(float64(2*4*k.tokens*plainColumns*dotsCalls*tasks)/best.Seconds()/1e9, "Gop/s-best")
 		})
 	}
+}
+
+// BenchmarkLayers measures steps of one token through four layers of GLM-4-9B in 4 bit, in turns behind a short context and
+// a long one.
+func BenchmarkLayers(b *testing.B) {
+	const layers, hidden, ffn, long = 4, 4096, 13696, 8192
+	a := backend.Attention{Heads: 32, KVHeads: 2, HeadDim: 128, RotaryDims: 64, RopeTheta: 10000}
+	d := Open()
+	defer d.Close()
+	s, _ := d.NewStream()
+	random := rand.New(rand.NewPCG(1, 1))
+	matrix := func(rows, cols int) backend.Matrix {
+		m := backend.MatrixData{Name: "test", Rows: rows, Cols: cols, Format: backend.Q4, GroupSize: 64, ScaleFormat: backend.BF16}
+		m.Data, m.Scales, m.Biases = make([]byte, rows*cols/2), make([]byte, rows*cols/32), make([]byte, rows*cols/32)
+		for i := 0; i < len(m.Data); i += 8 {
+			binary.LittleEndian.PutUint64(m.Data[i:], random.Uint64())
+		}
+		w, err := d.NewMatrix(m)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return w
+	}
+	type layer struct {
+		qkv             backend.QKV
+		out, gate, down backend.Matrix
+	}
+	var model [layers]layer
+	for i := range model {
+		model[i] = layer{backend.QKV{Q: matrix(hidden, hidden), K: matrix(256, hidden), V: matrix(256, hidden)},
+			matrix(hidden, hidden), matrix(2*ffn, hidden), matrix(hidden, ffn)}
+	}
+	embed := matrix(16, hidden)
+	ones := make([]float32, hidden)
+	weight, _ := d.NewVector(ones)
+	norm := backend.Norm{Weight: weight, Eps: 1e-5}
+	kv, _ := d.NewCache(layers, a, backend.F16)
+	if err := kv.Grow(long + 1); err != nil {
+		b.Fatal(err)
+	}
+	ids, _ := d.NewTokens(1)
+	buffer := func(n int) backend.Buffer {
+		x, _ := d.NewBuffer(n)
+		return x
+	}
+	h, xn, q, y, act := buffer(hidden), buffer(hidden), buffer(hidden), buffer(hidden), buffer(ffn)
+	step := func(pos int) time.Duration {
+		at, start := backend.Span{Pos: pos, N: 1}, time.Now()
+		s.Embed(h, xn, ids, 1, embed, norm)
+		for i := range model {
+			m := &model[i]
+			s.QKV(q, kv, i, xn, &m.qkv, at)
+			s.Attend(y, q, kv, i, at)
+			s.Out(xn, y, m.out, 1)
+			s.AddNorm(h, xn, xn, nil, norm, 1)
+			s.GateUp(act, xn, m.gate, 1)
+			s.Down(y, act, m.down, 1)
+			s.AddNorm(h, xn, y, nil, norm, 1)
+		}
+		return time.Since(start)
+	}
+	for pos := range long {
+		for i := range model {
+			kv.(*cache).keys[i].write(ones[:256], backend.Span{Pos: pos, N: 1})
+			kv.(*cache).values[i].write(ones[:256], backend.Span{Pos: pos, N: 1})
+		}
+	}
+	step(0)
+	var near, far, ratio []float64
+	for b.Loop() {
+		n, f := step(8).Seconds(), step(long).Seconds()
+		near, far, ratio = append(near, n), append(far, f), append(ratio, n/f)
+	}
+	if err := s.Wait(0); err != nil {
+		b.Fatal(err)
+	}
+	for _, x := range [][]float64{near, far, ratio} {
+		slices.Sort(x)
+	}
+	half := len(ratio) / 2
+	b.ReportMetric(1e3*near[half]/layers, "ms/layer-short")
+	b.ReportMetric(1e3*far[half]/layers, "ms/layer-long")
+	b.ReportMetric(ratio[half], "long/short-speed")
 }

@@ -346,6 +346,103 @@ done:
 	VZEROUPPER
 	RET
 
+// Weighted rows of float16: 16 queries and 16 columns a turn, two rows at a time. A number that is widened serves 16 queries
+// at once, so there is nothing to keep of it.
+
+// EACHSUM moves Z0 to Z15 and the sums of 16 queries, AX being those of the first.
+#define EACHSUM(MOVE) \
+	MOVE(Z0)  \
+	MOVE(Z1)  \
+	MOVE(Z2)  \
+	MOVE(Z3)  \
+	MOVE(Z4)  \
+	MOVE(Z5)  \
+	MOVE(Z6)  \
+	MOVE(Z7)  \
+	MOVE(Z8)  \
+	MOVE(Z9)  \
+	MOVE(Z10) \
+	MOVE(Z11) \
+	MOVE(Z12) \
+	MOVE(Z13) \
+	MOVE(Z14) \
+	MOVE(Z15)
+
+#define LOADSUM(z) \
+	VMOVUPS (AX), z \
+	ADDQ    R12, AX
+
+#define STORESUM(z) \
+	VMOVUPS z, (AX) \
+	ADDQ    R12, AX
+
+#define HALFROW(at, z) \
+	VCVTPH2PS (AX), z                      \
+	ADDQ      DX, AX                       \
+	VFMADD231PS.BCST at(SI), z, Z0         \
+	VFMADD231PS.BCST at(SI)(R8*1), z, Z1   \
+	VFMADD231PS.BCST at(SI)(R8*2), z, Z2   \
+	VFMADD231PS.BCST at(SI)(R9*1), z, Z3   \
+	VFMADD231PS.BCST at(SI)(R8*4), z, Z4   \
+	VFMADD231PS.BCST at(SI)(R10*1), z, Z5  \
+	VFMADD231PS.BCST at(SI)(R9*2), z, Z6   \
+	VFMADD231PS.BCST at(SI)(R13*1), z, Z7  \
+	VFMADD231PS.BCST at(BX), z, Z8         \
+	VFMADD231PS.BCST at(BX)(R8*1), z, Z9   \
+	VFMADD231PS.BCST at(BX)(R8*2), z, Z10  \
+	VFMADD231PS.BCST at(BX)(R9*1), z, Z11  \
+	VFMADD231PS.BCST at(BX)(R8*4), z, Z12  \
+	VFMADD231PS.BCST at(BX)(R10*1), z, Z13 \
+	VFMADD231PS.BCST at(BX)(R9*2), z, Z14  \
+	VFMADD231PS.BCST at(BX)(R13*1), z, Z15
+
+// func weighHalvesAVX512(sums *float32, sstride int, p *float32, pstride int, v *uint16, vstride, columns, rows int, ahead *byte)
+TEXT ·weighHalvesAVX512(SB), NOSPLIT, $0-72
+	MOVQ sums+0(FP), DI
+	MOVQ sstride+8(FP), R12
+	MOVQ pstride+24(FP), R8
+	LEAQ (R8)(R8*2), R9
+	LEAQ (R8)(R8*4), R10
+	LEAQ (R9)(R8*4), R13
+	MOVQ v+32(FP), R11
+	MOVQ vstride+40(FP), DX
+	MOVQ ahead+64(FP), R14
+
+columns:
+	MOVQ DI, AX
+	EACHSUM(LOADSUM)
+	MOVQ p+16(FP), SI
+	LEAQ (SI)(R8*8), BX
+	MOVQ R11, AX
+	MOVQ rows+56(FP), CX
+	SUBQ $2, CX
+	JLT  one
+
+two:
+	PREFETCHT0 (R14)
+	ADDQ $64, R14
+	HALFROW(0, Z16)
+	HALFROW(4, Z17)
+	ADDQ $8, SI
+	ADDQ $8, BX
+	SUBQ $2, CX
+	JGE  two
+
+one:
+	ADDQ $2, CX
+	JZ   done
+	HALFROW(0, Z16)
+
+done:
+	MOVQ DI, AX
+	EACHSUM(STORESUM)
+	ADDQ $64, DI
+	ADDQ $32, R11
+	SUBQ $16, columns+48(FP)
+	JNZ  columns
+	VZEROUPPER
+	RET
+
 // func narrowAVX512(dst *uint16, src *float32, n int): MINPS and MAXPS give their last operand where one is NaN.
 TEXT ·narrowAVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI
