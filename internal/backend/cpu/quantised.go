@@ -12,6 +12,10 @@ const (
 	panelTokens  = 64
 )
 
+// gemvColumns is what a GEMV may read of x at a time, and some do read what lies behind the last column; it counts for
+// nothing.
+const gemvColumns = 128
+
 // panels is how many panels a task takes: as many as leave each worker some tasks.
 func panels(rows, workers int) int {
 	n := mostPanels
@@ -33,6 +37,7 @@ type input struct {
 	scale, sum []float32
 	block      int
 	padded     int // n, or for GEMM the next multiple of its tokens; what is behind n is never looked at
+	pad        int // numbers behind each token's in q, up to a multiple of gemvColumns; none for GEMM
 	size, form int // of the int16 form; size is 0 when there is none
 }
 
@@ -56,12 +61,12 @@ func (s *stream) prepare(m *matrix) {
 		return
 	}
 	in.size, in.form = m.GroupSize, m.form(in.n)
-	in.block, in.padded = in.cols, in.n
+	in.block, in.padded, in.pad = in.cols, in.n, -in.cols&(gemvColumns-1)
 	if in.n > fewTokens {
 		pass := m.kernels.gemmTokens
-		in.block, in.padded = min(panelColumns, in.cols), (in.n+pass-1)/pass*pass
+		in.block, in.padded, in.pad = min(panelColumns, in.cols), (in.n+pass-1)/pass*pass, 0
 	}
-	grow(&in.q, in.padded*in.cols)
+	grow(&in.q, in.padded*(in.cols+in.pad))
 	grow(&in.scale, in.padded*in.cols/in.size)
 	grow(&in.sum, in.padded*in.cols/in.size)
 	s.quantise = quantiseJob{in, m.kernels}
@@ -76,11 +81,11 @@ type quantiseJob struct {
 
 func (j *quantiseJob) do(_ *worker, t int) {
 	in := j.in
-	q, scale, sum := in.q[:in.padded*in.cols], in.scale[:in.padded*in.cols/in.size], in.sum[:in.padded*in.cols/in.size]
+	q, scale, sum := in.q[:in.padded*(in.cols+in.pad)], in.scale[:in.padded*in.cols/in.size], in.sum[:in.padded*in.cols/in.size]
 	for from := 0; from < in.cols; from += in.block {
 		n := min(in.block, in.cols-from)
 		at := in.padded*from + t*n
-		j.kernels.quantise(&q[at], &scale[at/in.size], &sum[at/in.size], &in.x[t*in.cols+from], n/in.size, in.size, in.form)
+		j.kernels.quantise(&q[at+t*in.pad], &scale[at/in.size], &sum[at/in.size], &in.x[t*in.cols+from], n/in.size, in.size, in.form)
 	}
 }
 
@@ -115,7 +120,7 @@ func (m *matrix) multiplyQuantised(w *worker, in *input, lo, hi int, tile []floa
 				if whole {
 					y = &tile[t*rows+r-lo]
 				}
-				k.gemv(y, &m.Data[first*stride], stride, &in.q[t*m.Cols],
+				k.gemv(y, &m.Data[first*stride], stride, &in.q[t*(m.Cols+in.pad)],
 					&in.scale[t*groups], &in.sum[t*groups], &scale[0], &scale[groups*8], groups, m.GroupSize)
 				if !whole {
 					copy(tile[t*rows+r-lo:(t+1)*rows], w.eight[r-first:])

@@ -29,8 +29,7 @@
 	VPADDD    Y10, sum, sum
 
 // A GEMV of eight rows: for each group, 32 columns of all rows a turn, into eight vectors of sums; then their lanes
-// are added up and the group joins the results. What comes AHEAD of the next eight rows' part is fetched meanwhile, line
-// by line, into the second-level cache, which more loads can be on their way to than to the first.
+// are added up and the group joins the results. What comes behind the next eight rows is fetched meanwhile.
 
 // func gemv4(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, groups, size int)
 TEXT ·gemv4(SB), NOSPLIT, $0-80
@@ -52,8 +51,8 @@ columns4:
 	MADD4((R8)(DX*1), Y1)
 	MADD4((R8)(DX*2), Y2)
 	MADD4((R8)(R10*1), Y3)
-	PREFETCHT1 AHEAD(SI)
-	PREFETCHT1 (AHEAD+64)(SI)
+	FETCHLINE(0)
+	FETCHLINE(64)
 	MADD4((R9), Y4)
 	MADD4((R9)(DX*1), Y5)
 	MADD4((R9)(DX*2), Y6)
@@ -93,10 +92,10 @@ columns8:
 	MADD8((R8)(DX*1), 16(R8)(DX*1), Y1)
 	MADD8((R8)(DX*2), 16(R8)(DX*2), Y2)
 	MADD8((R8)(R10*1), 16(R8)(R10*1), Y3)
-	PREFETCHT1 AHEAD(SI)
-	PREFETCHT1 (AHEAD+64)(SI)
-	PREFETCHT1 (AHEAD+128)(SI)
-	PREFETCHT1 (AHEAD+192)(SI)
+	FETCHLINE(0)
+	FETCHLINE(64)
+	FETCHLINE(128)
+	FETCHLINE(192)
 	MADD8((R9), 16(R9), Y4)
 	MADD8((R9)(DX*1), 16(R9)(DX*1), Y5)
 	MADD8((R9)(DX*2), 16(R9)(DX*2), Y6)
@@ -417,6 +416,7 @@ TEXT quantiseTo<>(SB), NOSPLIT, $0-56
 	MOVQ groups+32(FP), CX
 	MOVQ size+40(FP), DX
 	MOVQ form+48(FP), R10
+	MOVQ $4, R13               // of each 128 columns, those parts of 32 that come
 	VPCMPEQD Y15, Y15, Y15
 	VPSRLD $1, Y15, Y15        // 0x7fffffff
 
@@ -507,10 +507,23 @@ digits:
 	VPERMQ $0xd8, Y4, Y4
 	VPERMQ $0xd8, Y6, Y6
 
+	VMOVDQU X4, (DI)
+	VEXTRACTI128 $1, Y4, 64(DI)
+	VMOVDQU X6, 128(DI)
+	VEXTRACTI128 $1, Y6, 192(DI)
+	ADDQ $16, DI
+	DECQ R13
+	JNZ  next
+	MOVQ $4, R13
+	ADDQ $192, DI
+	JMP  next
+
 store:
 	VMOVDQU Y4, (DI)
 	VMOVDQU Y6, 32(DI)
 	ADDQ $64, DI
+
+next:
 	ADDQ $128, SI
 	SUBQ $32, AX
 	JNZ  columns

@@ -1,124 +1,139 @@
 #include "textflag.h"
 #include "simd_amd64.h"
 
-// The GEMV of quantised_amd64.s with VNNI, which multiplies bytes: the 16 bits of a number of x are two digits,
-// q = 256·h + l with signed bytes h and l. Each 32 columns of x are 32 bytes of h and then 32 of l. Y0 to Y7 are the sums
-// of the high digits, Y16 to Y23 of the low ones.
+// A GEMV of 4-bit codes with VNNI, which multiplies bytes: the 16 bits of a number of x are two digits, q = 256·h + l with
+// signed bytes h and l. A turn takes 128 columns of four rows, whole lines of memory; twice four rows make a call. Codes of
+// 8 bits gain nothing over quantised_amd64.s.
 
-// DIGITS adds the products of 32 codes, Y10, to the sums of a row.
-#define DIGITS(high, low) \
-	VPDPBUSD Y12, Y10, high \
-	VPDPBUSD Y13, Y10, low
+// ROW leaves in sum the products of a row's 128 columns, 8 of them a lane. Z16 to Z19 are the digits of x: h of even and of
+// odd columns, and l. Z15 holds bytes of 15, K1 masks the codes that the row has.
+#define ROW(row, sum) \
+	VMOVDQU32.Z row, K1, Z20     \
+	VPSRLW      $4, Z20, Z21     \
+	VPANDD      Z15, Z20, Z20    \
+	VPANDD      Z15, Z21, Z21    \
+	VPXORD      sum, sum, sum    \
+	VPDPBUSD    Z16, Z20, sum    \
+	VPDPBUSD    Z17, Z21, sum    \
+	VPSLLD      $8, sum, sum     \
+	VPDPBUSD    Z18, Z20, sum    \
+	VPDPBUSD    Z19, Z21, sum
 
-// ROW4 takes 32 columns of 4-bit codes. The bytes of Y15 are 0x0f in the lower half and 0xf0 in the upper one: the lower
-// half of the sums is of the even columns, the upper one 16 times that of the odd ones, at most 2^29 in a group.
-#define ROW4(row, high, low) \
-	VBROADCASTI128 row, Y10      \
-	VPAND          Y15, Y10, Y10 \
-	DIGITS(high, low)
+// FOLD leaves the sums of both halves of each 128 bits of a and b in the 128 bits of a.
+#define FOLD(LOW, HIGH, a, b) \
+	LOW    b, a, Z22  \
+	HIGH   b, a, Z23  \
+	VPADDD Z22, Z23, a
 
-#define ROW8(row, high, low) \
-	VMOVDQU row, Y10 \
-	DIGITS(high, low)
-
-// SUMROWS leaves the sums of the rows' lanes in the lanes of Y0, each row's in both halves of either Y0 or Y4.
-#define JOIN(high, low) \
-	VPSLLD $8, high, high   \
-	VPADDD low, high, high
-
-#define SUMROWS \
-	JOIN(Y0, Y16) \
-	JOIN(Y1, Y17) \
-	JOIN(Y2, Y18) \
-	JOIN(Y3, Y19) \
-	JOIN(Y4, Y20) \
-	JOIN(Y5, Y21) \
-	JOIN(Y6, Y22) \
-	JOIN(Y7, Y23) \
-	SUM4(Y0, Y1, Y2, Y3) \
-	SUM4(Y4, Y5, Y6, Y7)
-
-// UPPER takes the factor of the upper halves off; the dwords of Y14 are 0 in the lower half and 4 in the upper one.
-#define UPPER \
-	VPSRAVD Y14, Y0, Y0 \
-	VPSRAVD Y14, Y4, Y4
-
-#define GEMV(ROW, SIZE, FETCH, SCALE) \
-	EIGHTROWS                        \
-	LEAQ (SI)(DX*8), SI              \
-	VXORPS Y8, Y8, Y8                \
-group:                             \
-	ZERO8                            \
-	VPXORD Y16, Y16, Y16             \
-	VPXORD Y17, Y17, Y17             \
-	VPXORD Y18, Y18, Y18             \
-	VPXORD Y19, Y19, Y19             \
-	VPXORD Y20, Y20, Y20             \
-	VPXORD Y21, Y21, Y21             \
-	VPXORD Y22, Y22, Y22             \
-	VPXORD Y23, Y23, Y23             \
-	MOVQ R14, DI                     \
-columns:                           \
-	VMOVDQU (R11), Y12               \
-	VMOVDQU 32(R11), Y13             \
-	ROW((R8), Y0, Y16)               \
-	ROW((R8)(DX*1), Y1, Y17)         \
-	ROW((R8)(DX*2), Y2, Y18)         \
-	ROW((R8)(R10*1), Y3, Y19)        \
-	FETCH                            \
-	ROW((R9), Y4, Y20)               \
-	ROW((R9)(DX*1), Y5, Y21)         \
-	ROW((R9)(DX*2), Y6, Y22)         \
-	ROW((R9)(R10*1), Y7, Y23)        \
-	ADDQ $64, R11                    \
-	ADDQ $SIZE, R8                   \
-	ADDQ $SIZE, R9                   \
-	ADDQ $(8*SIZE), SI               \
-	SUBQ $32, DI                     \
-	JNZ  columns                     \
-	SUMROWS                          \
-	SCALE                            \
-	HALVES(Y0, Y4, Y0)               \
-	GROUP                            \
-	DECQ CX                          \
-	JNZ  group                       \
-	MOVQ y+0(FP), DI                 \
-	VMOVUPS Y8, (DI)                 \
-	VZEROUPPER                       \
-	RET
-
-#define NOTHING
-
-#define FETCH4 \
-	PREFETCHT1 AHEAD(SI)      \
-	PREFETCHT1 (AHEAD+64)(SI)
-
-#define FETCH8 \
-	FETCH4                     \
-	PREFETCHT1 (AHEAD+128)(SI) \
-	PREFETCHT1 (AHEAD+192)(SI)
-
-DATA shifts<>+0(SB)/8, $0
-DATA shifts<>+8(SB)/8, $0
-DATA shifts<>+16(SB)/8, $0x0000000400000004
-DATA shifts<>+24(SB)/8, $0x0000000400000004
-GLOBL shifts<>(SB), RODATA|NOPTR, $32
+// HALVE leaves the sums of the first and of the second pair of 128 bits of Z0 in its first and second 128 bits.
+#define HALVE \
+	VSHUFI32X4 $0x08, Z0, Z0, Z22 \
+	VSHUFI32X4 $0x0d, Z0, Z0, Z23 \
+	VPADDD     Z22, Z23, Z0
 
 // func gemv4VNNI(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, groups, size int)
-TEXT ·gemv4VNNI(SB), NOSPLIT, $0-80
+TEXT ·gemv4VNNI(SB), NOSPLIT, $8-80
 	GEMVARGS
-	MOVQ size+72(FP), R14
-	VMOVDQU shifts<>(SB), Y14
+	LEAQ (DX)(DX*2), R10
 	MOVL $0x0f0f0f0f, DI
-	VPBROADCASTD DI, Y15
-	VPSLLVD Y14, Y15, Y15
-	GEMV(ROW4, 16, FETCH4, UPPER)
+	VPBROADCASTD DI, Z15
+	MOVQ size+72(FP), DI
+	MOVQ $4, R9                // groups in 128 columns
+	XORQ R14, R14              // how often their sums are halved
+	CMPQ DI, $32
+	JE   rows
+	SHRQ $1, R9
+	INCQ R14
+	CMPQ DI, $64
+	JE   rows
+	SHRQ $1, R9
+	INCQ R14
 
-// func gemv8VNNI(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, groups, size int)
-TEXT ·gemv8VNNI(SB), NOSPLIT, $0-80
-	GEMVARGS
-	MOVQ size+72(FP), R14
-	GEMV(ROW8, 32, FETCH8, NOTHING)
+rows:
+	MOVQ y+0(FP), R15
+	MOVQ $2, left-8(SP)
+
+rows4:
+	MOVQ SI, R8
+	LEAQ (SI)(DX*4), SI
+	KXNORW K1, K1, K1
+	VXORPS X8, X8, X8
+
+columns:
+	MOVQ R9, DI
+	CMPQ CX, R9
+	JGE  whole
+	MOVQ CX, DI                // the last groups: eight codes a bit of the mask
+	IMULQ size+72(FP), CX
+	SHRQ $3, CX
+	MOVL $1, SI
+	SHLL CX, SI
+	DECL SI
+	KMOVW SI, K1
+	MOVQ DI, CX
+
+whole:
+	VMOVDQU64 (R11), Z16
+	VMOVDQU64 64(R11), Z17
+	VMOVDQU64 128(R11), Z18
+	VMOVDQU64 192(R11), Z19
+	FETCHLINE(0)
+	ROW((R8), Z0)
+	FETCHLINE(64)
+	ROW((R8)(DX*1), Z1)
+	FETCHLINE(128)
+	ROW((R8)(DX*2), Z2)
+	FETCHLINE(192)
+	ROW((R8)(R10*1), Z3)
+	ADDQ $256, R11
+	ADDQ $64, R8
+	ADDQ $256, SI
+	FOLD(VPUNPCKLDQ, VPUNPCKHDQ, Z0, Z1)
+	FOLD(VPUNPCKLDQ, VPUNPCKHDQ, Z2, Z3)
+	FOLD(VPUNPCKLQDQ, VPUNPCKHQDQ, Z0, Z2)
+	TESTQ R14, R14
+	JZ   groups
+	HALVE
+	CMPQ R14, $1
+	JE   groups
+	HALVE
+
+groups:
+	VCVTDQ2PS Z0, Z0
+	SUBQ DI, CX
+
+group:
+	VBROADCASTSS (R12), X1
+	VMULPS       (AX), X1, X1
+	VFMADD231PS  X1, X0, X8
+	VBROADCASTSS (R13), X2
+	VFMADD231PS  (BX), X2, X8
+	ADDQ $4, R12
+	ADDQ $4, R13
+	ADDQ $32, AX
+	ADDQ $32, BX
+	VSHUFI32X4 $0x39, Z0, Z0, Z0
+	DECQ DI
+	JNZ  group
+	TESTQ CX, CX
+	JNZ  columns
+
+	VMOVUPS X8, (R15)
+	ADDQ $16, R15
+	MOVQ w+8(FP), SI
+	LEAQ (SI)(DX*4), SI
+	MOVQ x+24(FP), R11
+	MOVQ scale+32(FP), R12
+	MOVQ sum+40(FP), R13
+	MOVQ wscale+48(FP), AX
+	ADDQ $16, AX
+	MOVQ wbias+56(FP), BX
+	ADDQ $16, BX
+	MOVQ groups+64(FP), CX
+	DECQ left-8(SP)
+	JNZ  rows4
+	VZEROUPPER
+	RET
 
 // The GEMM of quantised_amd64.s with vectors of 64 bytes: 16 rows and 8 tokens. Two columns of a token are spread over
 // 16 lanes and multiplied with two columns of 16 rows; Z0 to Z7 are a group's sums, Z16 to Z23 are acc.

@@ -14,7 +14,7 @@ const pathVariable = "GLM4_CPU"
 // The forms of a quantised row on amd64 and arm64, added up. Digits are signed bytes, q = 256·h + l.
 const (
 	formSplit    = 1 // each 32 columns are 16 even ones and then 16 odd ones, as 4-bit codes are unpacked
-	formDigits   = 2 // each 32 columns are 32 bytes h and then 32 bytes l
+	formDigits   = 2 // besides, each 128 columns are 64 bytes h of even ones, 64 h of odd ones, 64 l of even and 64 l of odd ones
 	formDigits16 = 4 // each 16 columns are 16 bytes h and then 16 bytes l
 )
 
@@ -80,7 +80,8 @@ type kernels struct {
 // quantisedKernels are the kernels that read packed codes of one width.
 type quantisedKernels struct {
 	gemvForm, gemmForm int // what quantise is to write for them
-	// gemv writes y[8], the products of eight rows with one token; wscale and wbias are [groups][8].
+	// gemv writes y[8], the products of eight rows with one token; wscale and wbias are [groups][8]. It may read x up to the
+	// next multiple of gemvColumns.
 	gemv func(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, groups, size int)
 	// panel unpacks eight rows to their half of [columns/2][16][2], or to what else gemm reads in that memory; the second
 	// half begins 16 numbers behind the first. columns is a multiple of 32.

@@ -14,7 +14,6 @@ var avx512 = func() *kernels {
 	k.name = "avx512"
 	k.quantise = quantiseVNNI
 	k.q4.gemv, k.q4.gemvForm = gemv4VNNI, formSplit|formDigits
-	k.q8.gemv, k.q8.gemvForm = gemv8VNNI, formDigits
 	k.gemm, k.gemmTokens = gemmVNNI, 8
 	k.widen[backend.F16], k.widen[backend.BF16], k.narrow = widenF16AVX512, widenBF16AVX512, narrowAVX512
 	k.weigh, k.expSum, k.siluMul, k.maximum = weighAVX512, expSumAVX512, siluMulAVX512, maximumAVX512
@@ -44,9 +43,6 @@ func quantiseVNNI(q *int16, scale, sum, x *float32, groups, size, form int)
 
 //go:noescape
 func gemv4VNNI(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, groups, size int)
-
-//go:noescape
-func gemv8VNNI(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, groups, size int)
 
 //go:noescape
 func gemmVNNI(acc *float32, panel, x *int16, scale, sum, wscale, wbias *float32, half, columns, groups, size int)

@@ -234,7 +234,7 @@ func TestQuantisedKernelsLeaveTheirMemory(t *testing.T) {
 		}
 		for _, f := range []backend.Format{backend.Q4, backend.Q8} {
 			for _, group := range []int{32, 64, 128} {
-				for i, groups := range []int{1, 1, 3, 3} {
+				for i, groups := range []int{1, 1, 3, 3, 6, 7} {
 					front, cols := i%2 == 1, groups*group
 					m, _ := b.matrix(panelRows, cols, f, group, backend.F32)
 					kq, stride := m.(*matrix).quantisedKernels(), cols*f.Bits()/8
@@ -242,20 +242,25 @@ func TestQuantisedKernelsLeaveTheirMemory(t *testing.T) {
 					half := groups * 8
 					floats := func(n int) []float32 { return floatsAt(t, b.floats(n), front) }
 					x, wscale, wbias := floats(k.gemmTokens*cols), floats(2*half), floats(2*half)
-					forms := [2][]int16{words(k.gemmTokens*cols, front), words(k.gemmTokens*cols, front)}
+					width := (cols + gemvColumns - 1) / gemvColumns * gemvColumns
+					vectors, tokens := words(k.gemmTokens*width, front), words(k.gemmTokens*cols, front)
 					scale, sum := floats(k.gemmTokens*groups), floats(k.gemmTokens*groups)
-					for i, form := range []int{kq.gemvForm, kq.gemmForm} {
-						k.quantise(&forms[i][0], &scale[0], &sum[0], &x[0], k.gemmTokens*groups, group, form)
+					for i := range vectors {
+						vectors[i] = -1 // what pads a token counts for nothing
 					}
+					for token := range k.gemmTokens {
+						k.quantise(&vectors[token*width], &scale[0], &sum[0], &x[token*cols], groups, group, kq.gemvForm)
+					}
+					k.quantise(&tokens[0], &scale[0], &sum[0], &x[0], k.gemmTokens*groups, group, kq.gemmForm)
 					panel, acc := words(panelRows*cols, front), floatsAt(t, make([]float32, k.gemmTokens*panelRows), front)
 					y := floatsAt(t, make([]float32, 8), front)
 					for eight := range 2 {
 						kq.panel(&panel[eight*16], &w[eight*8*stride], stride, cols)
 					}
-					k.gemm(&acc[0], &panel[0], &forms[1][0], &scale[0], &sum[0], &wscale[0], &wbias[0], 4*half, cols, groups, group)
+					k.gemm(&acc[0], &panel[0], &tokens[0], &scale[0], &sum[0], &wscale[0], &wbias[0], 4*half, cols, groups, group)
 					for token := range k.gemmTokens {
 						for eight := range 2 {
-							kq.gemv(&y[0], &w[eight*8*stride], stride, &forms[0][token*cols], &scale[token*groups], &sum[token*groups],
+							kq.gemv(&y[0], &w[eight*8*stride], stride, &vectors[token*width], &scale[token*groups], &sum[token*groups],
 								&wscale[eight*half], &wbias[eight*half], groups, group)
 							require.Equal(t, y, acc[token*panelRows+eight*8:][:8], "%v, %d groups of %d, token %d", f, groups, group, token)
 						}
