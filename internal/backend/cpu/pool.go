@@ -178,10 +178,14 @@ func (p *pool) close() {
 	p.begin()
 }
 
+// margin, in numbers, lies on both sides of what grow gives: a processor that fetches ahead of one worker's scratch memory
+// would take the lines behind it, which may be another's, from the core that writes them. It is a page of float32s.
+const margin = 1024
+
 // grow gives a slice of n numbers, reusing the memory of buf.
 func grow[T int16 | float32](buf *[]T, n int) []T {
 	if cap(*buf) < n {
-		*buf = make([]T, n)
+		*buf = make([]T, n+2*margin)[margin : margin+n : margin+n]
 	}
 	return (*buf)[:n]
 }
