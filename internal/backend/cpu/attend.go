@@ -57,7 +57,7 @@ func (s *stream) Attend(a, q backend.Buffer, kv backend.Cache, layer int, at bac
 	}
 	j.splits = (j.group + j.share - 1) / j.share
 	if j.chunks > 1 {
-		rows := chunks(c.Cap()-1) * at.N * g.Heads // grows with the cache, not with a step
+		rows := chunks(c.Cap()-1) * g.KVHeads * j.partRows() // grows with the cache, not with a step
 		j.parts, j.tops, j.totals = grow(&j.parts, rows*g.HeadDim), grow(&j.tops, rows), grow(&j.totals, rows)
 	}
 	s.pool.run(tasks*j.splits, j)
@@ -75,8 +75,8 @@ type attendJob struct {
 	at                            backend.Span
 	kvHeads, group, share, splits int
 
-	// Where the chunks are tasks: [chunks][at.N][heads][dim] weighted values, and the largest score and the sum of weights
-	// of each row.
+	// Where the chunks are tasks: [chunks][kvHeads][partRows][dim] weighted values, and the largest score and the sum of
+	// weights of each row. In partRows one split follows another, each [at.N][its heads].
 	chunks              int
 	parts, tops, totals []float32
 }

@@ -13,35 +13,47 @@ const scoreStride = attendChunk + 16
 // chunks is how many chunks a query at a position sees.
 func chunks(pos int) int { return pos/attendChunk + 1 }
 
+// padded is how many queries a task has for the kernels, a multiple of four. What pads them may be anything, and so may what
+// comes of it.
+func (t *attendTask) padded() int { return (t.queries() + 3) &^ 3 }
+
+// part is what a chunk gives to some queries: weighted values [queries][dim], the largest score and the sum of weights of
+// each.
+type part struct{ sums, top, total []float32 }
+
 // attendSIMD computes a task's queries over all chunks that they see.
 func (j *attendJob) attendSIMD(w *attnScratch, t attendTask) {
-	dim := j.keys.dim
+	dim, n := j.keys.dim, t.padded()
 	j.loadQueries(w, &t)
+	top, total := grow(&w.top, n), grow(&w.total, n)
+	p := part{grow(&w.sums, n*dim), grow(&w.chunkTop, n), grow(&w.chunkTotal, n)}
 	for chunk := range chunks(t.at.Pos + t.at.N - 1) {
-		j.attendChunk(w, &t, chunk)
+		j.attendChunk(w, &t, chunk, p)
 		for i := range t.queries() {
 			if chunk < chunks(t.at.Pos+i/t.heads) {
-				j.kernels.join(t.row(j.out, i, dim, dim), &w.top[i], &w.total[i],
-					w.sums[i*dim:(i+1)*dim], w.chunkTop[i], w.chunkTotal[i], chunk)
+				j.kernels.join(t.row(j.out, i, dim, dim), &top[i], &total[i], p, i, chunk)
 			}
 		}
 	}
 	for i := range t.queries() {
-		j.kernels.times(&t.row(j.out, i, dim, dim)[0], dim, 1/w.total[i])
+		j.kernels.times(&t.row(j.out, i, dim, dim)[0], dim, 1/total[i])
 	}
 }
 
-// attendPart computes a task's queries over one chunk and leaves the sums in parts.
+// attendPart computes a task's queries over one chunk and leaves what they get in parts.
 func (j *attendJob) attendPart(w *attnScratch, t attendTask, chunk int) {
-	dim := j.keys.dim
 	j.loadQueries(w, &t)
-	j.attendChunk(w, &t, chunk)
-	for i := range t.queries() {
-		at := (chunk*j.at.N+i/t.heads)*j.heads() + t.first + i%t.heads
-		copy(j.parts[at*dim:(at+1)*dim], w.sums[i*dim:])
-		j.tops[at], j.totals[at] = w.chunkTop[i], w.chunkTotal[i]
-	}
+	j.attendChunk(w, &t, chunk, j.part(chunk, t.first, t.padded()))
 }
+
+// part is that of the n queries of a task in parts; head is its first.
+func (j *attendJob) part(chunk, head, n int) part {
+	dim, at := j.keys.dim, (chunk*j.kvHeads+head/j.group)*j.partRows()+head%j.group*j.at.N
+	return part{j.parts[at*dim:][:n*dim], j.tops[at:][:n], j.totals[at:][:n]}
+}
+
+// partRows is how many rows of parts the heads of a KV head have in a chunk, whatever the splits.
+func (j *attendJob) partRows() int { return (j.at.N*j.group + 3) &^ 3 }
 
 // mergeJob adds up the parts of a query; it has a task for each token and head.
 type mergeJob struct{ *attendJob }
@@ -49,59 +61,57 @@ type mergeJob struct{ *attendJob }
 func (j *mergeJob) do(_ *worker, task int) {
 	dim := j.keys.dim
 	out := j.out[task*dim : (task+1)*dim]
+	token, head := task/j.heads(), task%j.heads()
+	inSplit := head % j.group % j.share
+	heads := min(j.share, j.group-head%j.group+inSplit)
+	query := token*heads + inSplit
 	var top, total float32
-	for chunk := range chunks(j.at.Pos + task/j.heads()) {
-		at := chunk*j.at.N*j.heads() + task
-		j.kernels.join(out, &top, &total, j.parts[at*dim:(at+1)*dim], j.tops[at], j.totals[at], chunk)
+	for chunk := range chunks(j.at.Pos + token) {
+		j.kernels.join(out, &top, &total, j.part(chunk, head-inSplit, query+1), query, chunk)
 	}
 	j.kernels.times(&out[0], dim, 1/total)
 }
 
-// join adds the sum of a chunk to the sums of those before it, which have the largest score top and the sum of weights
-// total. The part is scratch.
-func (k *kernels) join(sums []float32, top, total *float32, part []float32, partTop, partTotal float32, chunk int) {
+// join adds what a query gets of a chunk to the sums of the chunks before, which have the largest score top and the sum of
+// weights total. The part is scratch.
+func (k *kernels) join(sums []float32, top, total *float32, p part, query, chunk int) {
+	add, addTop, addTotal := p.sums[query*len(sums):][:len(sums)], p.top[query], p.total[query]
 	if chunk == 0 {
-		copy(sums, part)
-		*top, *total = partTop, partTotal
+		copy(sums, add)
+		*top, *total = addTop, addTotal
 		return
 	}
-	high := max(*top, partTop)
+	high := max(*top, addTop)
 	if *top != high { // or one is NaN
-		shrink := float32(math.Exp(float64(*top - high)))
+		shrink := float32(math.Exp2(float64(*top - high)))
 		*total *= shrink
 		k.times(&sums[0], len(sums), shrink)
 	}
-	if partTop != high {
-		shrink := float32(math.Exp(float64(partTop - high)))
-		partTotal *= shrink
-		k.times(&part[0], len(part), shrink)
+	if addTop != high {
+		shrink := float32(math.Exp2(float64(addTop - high)))
+		addTotal *= shrink
+		k.times(&add[0], len(add), shrink)
 	}
 	*top = high
-	*total += partTotal
-	k.add(&sums[0], &part[0], len(sums))
+	*total += addTotal
+	k.add(&sums[0], &add[0], len(sums))
 }
 
-// loadQueries copies a task's queries, divided by √dim, to w.queries. What pads them to a multiple of four may be
-// anything, and so may what comes of it.
+// loadQueries copies a task's queries, divided by √dim, to w.queries. The scores are to be exponents of 2.
 func (j *attendJob) loadQueries(w *attnScratch, t *attendTask) {
-	dim, n := j.keys.dim, t.queries()
-	padded := (n + 3) &^ 3
-	grow(&w.top, padded)
-	grow(&w.total, padded)
-	q := grow(&w.queries, padded*dim)
+	dim := j.keys.dim
+	q := grow(&w.queries, t.padded()*dim)
 	for i := range t.at.N {
 		copy(q[i*t.heads*dim:(i+1)*t.heads*dim], t.row(j.q, i*t.heads, dim, t.heads*dim))
 	}
-	j.kernels.times(&q[0], len(q), float32(1/math.Sqrt(float64(dim))))
+	j.kernels.times(&q[0], len(q), float32(math.Log2E/math.Sqrt(float64(dim))))
 }
 
-// attendChunk leaves the largest score of each query in w.chunkTop, the sum of its weights in w.chunkTotal and its
-// weighted values in w.sums. All queries share the keys and values of a tile: four at a time once it is widened, or 16 that
-// widen it as they read it. Those are heads of one token, so a query's numbers do not depend on the others: keys behind its
-// own position weigh 0.
-func (j *attendJob) attendChunk(w *attnScratch, t *attendTask, chunk int) {
-	k, dim, queries := j.kernels, j.keys.dim, t.queries()
-	padded := (queries + 3) &^ 3
+// attendChunk leaves what a task's queries get of a chunk in p. All share the keys and values of a tile: four at a time once
+// it is widened, or 16 that widen it as they read it. Those are heads of one token, so a query's numbers do not depend on the
+// others: keys behind its own position weigh 0.
+func (j *attendJob) attendChunk(w *attnScratch, t *attendTask, chunk int, p part) {
+	k, dim, queries, padded := j.kernels, j.keys.dim, t.queries(), t.padded()
 	step, halves := 4, k.weighHalves != nil && j.keys.f16 != nil && t.heads%16 == 0
 	if halves {
 		step = 16
@@ -111,12 +121,13 @@ func (j *attendJob) attendChunk(w *attnScratch, t *attendTask, chunk int) {
 	visible := func(query int) int { // causal
 		return min(n, t.at.Pos+min(query, queries-1)/t.heads+1-begin)
 	}
-	scores, sums := grow(&w.scores, padded*scoreStride), grow(&w.sums, padded*dim)
-	tops, totals := grow(&w.chunkTop, padded), grow(&w.chunkTotal, padded)
-	for i := range padded {
-		clear(scores[i*scoreStride:][:(n+keyTile-1)/keyTile*keyTile])
+	scores := grow(&w.scores, padded*scoreStride)
+	if !halves {
+		for i := range padded {
+			clear(scores[i*scoreStride:][:(n+keyTile-1)/keyTile*keyTile])
+		}
+		clear(p.sums)
 	}
-	clear(sums)
 
 	// Each tile's products fetch the next one from memory: the processor follows the cache too late by itself.
 	for from := 0; from < n; from += keyTile {
@@ -128,7 +139,7 @@ func (j *attendJob) attendChunk(w *attnScratch, t *attendTask, chunk int) {
 		for i := 0; i < padded; i += step {
 			if n := visible(i+step-1) - from; n > 0 {
 				k.weighTile(&scores[i*scoreStride+from], scoreStride, &w.queries[i*dim], dim,
-					tile, keyTile, min(keyTile, (n+15)&^15), dim, &next[4*i*dim%len(next)])
+					tile, keyTile, min(keyTile, (n+15)&^15), dim, true, &next[4*i*dim%len(next)])
 			}
 		}
 	}
@@ -138,14 +149,14 @@ func (j *attendJob) attendChunk(w *attnScratch, t *attendTask, chunk int) {
 		if seen <= 0 {
 			continue
 		}
-		p := scores[i*scoreStride:][:attendChunk]
+		x := scores[i*scoreStride:][:attendChunk]
 		whole := (seen + 7) &^ 7
 		for j := seen; j < whole; j++ {
-			p[j] = inf
+			x[j] = inf
 		}
-		tops[i] = k.maximum(&p[0], whole)
-		totals[i] = k.expSum(&p[0], whole, tops[i])
-		clear(p[whole:max(whole, n)])
+		p.top[i] = k.maximum(&x[0], whole)
+		p.total[i] = k.exp2Sum(&x[0], whole, p.top[i])
+		clear(x[whole:max(whole, n)])
 	}
 	for from := 0; from < n; from += keyTile {
 		tile := j.values.tile(begin+from, t.kvHead, min(keyTile, n-from), halves, &w.tile)
@@ -155,17 +166,17 @@ func (j *attendJob) attendChunk(w *attnScratch, t *attendTask, chunk int) {
 		}
 		for i := 0; i < padded; i += step {
 			if rows := min(keyTile, visible(i+step-1)-from); rows > 0 {
-				k.weighTile(&sums[i*dim], dim, &scores[i*scoreStride+from], scoreStride,
-					tile, dim, dim, rows, &next[4*i*dim%len(next)])
+				k.weighTile(&p.sums[i*dim], dim, &scores[i*scoreStride+from], scoreStride,
+					tile, dim, dim, rows, from == 0, &next[4*i*dim%len(next)])
 			}
 		}
 	}
 }
 
 // weighTile is weigh, or weighHalves where the tile is of float16; strides are in numbers.
-func (k *kernels) weighTile(sums *float32, sstride int, p *float32, pstride int, v tile, vstride, columns, rows int, ahead *byte) {
+func (k *kernels) weighTile(sums *float32, sstride int, p *float32, pstride int, v tile, vstride, columns, rows int, fresh bool, ahead *byte) {
 	if v.halves != nil {
-		k.weighHalves(sums, 4*sstride, p, 4*pstride, v.halves, 2*vstride, columns, rows, ahead)
+		k.weighHalves(sums, 4*sstride, p, 4*pstride, v.halves, 2*vstride, columns, rows, fresh, ahead)
 	} else {
 		k.weigh(sums, 4*sstride, p, 4*pstride, v.floats, 4*vstride, columns, rows, ahead)
 	}

@@ -236,7 +236,7 @@ func TestSIMDWeighedHalvesDifferFromWidenedOnes(t *testing.T) {
 				got, p := floatsAt(t, before, front), floatsAt(t, b.floats(15*pstride+rows), front)
 				data, values := encode(b.floats((rows-1)*vstride+columns), backend.F16)
 				v := bytesAt(t, data, front)
-				k.weighHalves(&got[0], 4*sstride, &p[0], 4*pstride, (*uint16)(unsafe.Pointer(&v[0])), 2*vstride, columns, rows, &v[0])
+				k.weighHalves(&got[0], 4*sstride, &p[0], 4*pstride, (*uint16)(unsafe.Pointer(&v[0])), 2*vstride, columns, rows, false, &v[0])
 				want, wide := slices.Clone(before), make([]float32, len(values))
 				for i, v := range values {
 					wide[i] = float32(v)

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
@@ -42,20 +43,36 @@ func (d *Device) NewCache(layers int, a backend.Attention, f backend.Format) (ba
 	}
 	c := &cache{attention: a, format: f, keys: make([]store, layers), values: make([]store, layers)}
 	for i := range layers {
-		c.keys[i] = store{kernels: d.kernels, keys: true, heads: a.KVHeads, dim: a.HeadDim}
-		c.values[i] = store{kernels: d.kernels, heads: a.KVHeads, dim: a.HeadDim}
+		c.keys[i] = store{kernels: d.kernels, keys: true, heads: a.KVHeads, dim: a.HeadDim, row: make([]uint16, a.HeadDim)}
+		c.values[i] = store{kernels: d.kernels, heads: a.KVHeads, dim: a.HeadDim, row: make([]uint16, a.HeadDim)}
 	}
 	return c, nil
 }
 
 func (c *cache) Grow(n int) error {
+	layers, size := len(c.keys), c.attention.KVHeads*blockTokens*c.attention.HeadDim
 	for c.Cap() < n {
-		for i := range c.keys {
-			c.keys[i].grow(c.format)
-			c.values[i].grow(c.format)
+		if c.format == backend.F32 {
+			new := blocks[float32](2*layers, size)
+			for i := range layers {
+				c.keys[i].f32, c.values[i].f32 = append(c.keys[i].f32, new[2*i]), append(c.values[i].f32, new[2*i+1])
+			}
+		} else {
+			new := blocks[uint16](2*layers, size)
+			for i := range layers {
+				c.keys[i].f16, c.values[i].f16 = append(c.keys[i].f16, new[2*i]), append(c.values[i].f16, new[2*i+1])
+			}
 		}
 	}
 	return nil
+}
+
+// blocks gives n blocks of size numbers from one piece of memory, which may then lie in huge pages: a processor does not keep
+// the addresses of all the small pages of a long context.
+func blocks[T uint16 | float32](n, size int) [][]T {
+	all := make([]T, n*size)
+	adviseHugePages(unsafe.Slice((*byte)(unsafe.Pointer(&all[0])), len(all)*int(unsafe.Sizeof(all[0]))))
+	return slices.Collect(slices.Chunk(all, size))
 }
 
 func (c *cache) Cap() int { return c.keys[0].blocks() * blockTokens }
@@ -87,16 +104,6 @@ func (s *stream) cache(kv backend.Cache, layer int, at backend.Span) *cache {
 }
 
 func (s *store) blocks() int { return max(len(s.f32), len(s.f16)) }
-
-func (s *store) grow(f backend.Format) {
-	n := s.heads * blockTokens * s.dim
-	if f == backend.F32 {
-		s.f32 = append(s.f32, make([]float32, n))
-	} else {
-		s.f16 = append(s.f16, make([]uint16, n))
-		s.row = make([]uint16, s.dim)
-	}
-}
 
 // place gives the block of a position and where in it a head's row begins; its dimensions are step apart.
 func (s *store) place(pos, head int) (block, from, step int) {

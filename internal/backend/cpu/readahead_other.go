@@ -4,7 +4,7 @@ package cpu
 
 import "golang.org/x/sys/unix"
 
-// adviseHugePages asks for what is Linux's alone; elsewhere the whole is announced, to be read soon.
-func adviseHugePages(b []byte) { unix.Madvise(b, unix.MADV_WILLNEED) }
+func adviseHugePages([]byte) {}
 
-func bringIn([]byte) {}
+// bringIn announces that the pages will be read soon.
+func bringIn(b []byte) { unix.Madvise(b, unix.MADV_WILLNEED) }

@@ -59,11 +59,11 @@ type kernels struct {
 	// queries p with transposed keys v as well as values v weighted by p. It may fetch rows·columns/2 bytes from ahead
 	// on to the cache, which need not be memory.
 	weigh func(sums *float32, sstride int, p *float32, pstride int, v *float32, vstride, columns, rows int, ahead *byte)
-	// weighHalves is weigh with sums[16][columns], p[16][rows] and v in float16, and the same results; nil where the path has
-	// none. It may fetch 2·rows·columns bytes.
-	weighHalves func(sums *float32, sstride int, p *float32, pstride int, v *uint16, vstride, columns, rows int, ahead *byte)
-	// expSum turns x into exp(x - high) and adds it up; n is a multiple of 8.
-	expSum func(x *float32, n int, high float32) (sum float32)
+	// weighHalves is weigh with sums[16][columns], p[16][rows] and v in float16, and the same results; sums that are fresh
+	// are 0 before, whatever they hold. It is nil where the path has none. It may fetch 2·rows·columns bytes.
+	weighHalves func(sums *float32, sstride int, p *float32, pstride int, v *uint16, vstride, columns, rows int, fresh bool, ahead *byte)
+	// exp2Sum turns x into 2^(x - high) and adds it up; n is a multiple of 8.
+	exp2Sum func(x *float32, n int, high float32) (sum float32)
 	// narrow rounds n float32s, a multiple of 8, to float16, with what lies beyond its range as the largest.
 	narrow func(dst *uint16, src *float32, n int)
 

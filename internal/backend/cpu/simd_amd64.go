@@ -16,7 +16,7 @@ var avx512 = func() *kernels {
 	k.q4.gemv, k.q4.gemvForm = gemv4VNNI, formSplit|formDigits
 	k.gemm, k.gemmTokens = gemmVNNI, 8
 	k.widen[backend.F16], k.widen[backend.BF16], k.narrow = widenF16AVX512, widenBF16AVX512, narrowAVX512
-	k.weigh, k.expSum, k.siluMul, k.maximum = weighAVX512, expSumAVX512, siluMulAVX512, maximumAVX512
+	k.weigh, k.exp2Sum, k.siluMul, k.maximum = weighAVX512, exp2SumAVX512, siluMulAVX512, maximumAVX512
 	k.weighHalves = weighHalvesAVX512
 	k.squares, k.scaled, k.times, k.add = squaresAVX512, scaledAVX512, timesAVX512, addAVX512
 	k.dots = [3]func(y *float32, ystride int, w *byte, stride int, x *float32, xstride, columns, count, ahead int){
@@ -60,10 +60,10 @@ func narrowAVX512(dst *uint16, src *float32, n int)
 func weighAVX512(sums *float32, sstride int, p *float32, pstride int, v *float32, vstride, columns, rows int, ahead *byte)
 
 //go:noescape
-func weighHalvesAVX512(sums *float32, sstride int, p *float32, pstride int, v *uint16, vstride, columns, rows int, ahead *byte)
+func weighHalvesAVX512(sums *float32, sstride int, p *float32, pstride int, v *uint16, vstride, columns, rows int, fresh bool, ahead *byte)
 
 //go:noescape
-func expSumAVX512(x *float32, n int, high float32) (sum float32)
+func exp2SumAVX512(x *float32, n int, high float32) (sum float32)
 
 //go:noescape
 func siluMulAVX512(gate, up *float32, n int)

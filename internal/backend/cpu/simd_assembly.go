@@ -16,7 +16,7 @@ var assembly = &kernels{
 		backend.F32: dotsF32, backend.F16: dotsF16, backend.BF16: dotsBF16},
 	tokens:  3,
 	widen:   [3]func(dst *float32, src *byte, n int){backend.F16: widenF16, backend.BF16: widenBF16},
-	expSum:  expSum,
+	exp2Sum: exp2Sum,
 	weigh:   weigh,
 	narrow:  narrow,
 	siluMul: siluMul,
@@ -70,7 +70,7 @@ func widenF16(dst *float32, src *byte, n int)
 func widenBF16(dst *float32, src *byte, n int)
 
 //go:noescape
-func expSum(x *float32, n int, high float32) (sum float32)
+func exp2Sum(x *float32, n int, high float32) (sum float32)
 
 //go:noescape
 func weigh(sums *float32, sstride int, p *float32, pstride int, v *float32, vstride, columns, rows int, ahead *byte)

@@ -1,7 +1,8 @@
 #include "textflag.h"
 
 // exp(x) = 2^n·exp(r) with n = round(x/ln 2): r is taken off in two steps to keep its bits, exp(r) is the polynomial
-// of Cephes' expf (S. Moshier). Below -87 the result is 0.
+// of Cephes' expf (S. Moshier). Below -87 the result is 0. 2^x is the same with r = (x - n)·ln 2, where n = round(x); below
+// -125.5 it is 0.
 DATA ·expConst+0(SB)/4, $0x42b00000  // 88
 DATA ·expConst+4(SB)/4, $0xc2ae0000  // -87
 DATA ·expConst+8(SB)/4, $0x3fb8aa3b  // 1/ln 2
@@ -14,9 +15,11 @@ DATA ·expConst+32(SB)/4, $0x3d2aa9c1 // 4.1665795894e-2
 DATA ·expConst+36(SB)/4, $0x3e2aaaaa // 1.6666665459e-1
 DATA ·expConst+40(SB)/4, $0x3f000000 // 0.5
 DATA ·expConst+44(SB)/4, $0x3f800000 // 1
-GLOBL ·expConst(SB), RODATA|NOPTR, $48
+DATA ·expConst+48(SB)/4, $0xc2fb0000 // -125.5
+DATA ·expConst+52(SB)/4, $0x3f317218 // ln 2
+GLOBL ·expConst(SB), RODATA|NOPTR, $56
 
-// EXPCONST loads what EXP keeps in registers.
+// EXPCONST and EXP2CONST load what EXP and EXP2 keep in registers.
 #define EXPCONST \
 	VBROADCASTSS ·expConst+0(SB), Y15  \
 	VBROADCASTSS ·expConst+4(SB), Y14  \
@@ -26,14 +29,32 @@ GLOBL ·expConst(SB), RODATA|NOPTR, $48
 	VBROADCASTSS ·expConst+40(SB), Y10 \
 	VBROADCASTSS ·expConst+44(SB), Y9
 
-// EXP turns Y0 to exp(Y0); a NaN stays one. It uses Y1 to Y4. Y4 marks what is not below -87.
+#define EXP2CONST \
+	VBROADCASTSS ·expConst+48(SB), Y14 \
+	VBROADCASTSS ·expConst+52(SB), Y13 \
+	VBROADCASTSS ·expConst+40(SB), Y10 \
+	VBROADCASTSS ·expConst+44(SB), Y9
+
+// EXP turns Y0 to exp(Y0), EXP2 what is at most 127 to 2^Y0; a NaN stays one. They use Y1 to Y4. Y4 marks what does not
+// become 0.
 #define EXP \
-	VCMPPS       $5, Y14, Y0, Y4           \
-	VMINPS       Y0, Y15, Y0               \
-	VMULPS       Y13, Y0, Y1               \
-	VROUNDPS     $0, Y1, Y1                \
-	VFNMADD231PS Y12, Y1, Y0               \
-	VFNMADD231PS Y11, Y1, Y0               \
+	VCMPPS       $5, Y14, Y0, Y4 \
+	VMINPS       Y0, Y15, Y0     \
+	VMULPS       Y13, Y0, Y1     \
+	VROUNDPS     $0, Y1, Y1      \
+	VFNMADD231PS Y12, Y1, Y0     \
+	VFNMADD231PS Y11, Y1, Y0     \
+	EXPREST
+
+#define EXP2 \
+	VCMPPS   $5, Y14, Y0, Y4 \
+	VROUNDPS $0, Y0, Y1      \
+	VSUBPS   Y1, Y0, Y0      \
+	VMULPS   Y13, Y0, Y0     \
+	EXPREST
+
+// EXPREST turns r in Y0 and n in Y1 to 2^n·exp(r).
+#define EXPREST \
 	VCVTPS2DQ    Y1, Y1                    \
 	VPSLLD       $23, Y1, Y1               \
 	VBROADCASTSS ·expConst+20(SB), Y2     \
@@ -59,18 +80,18 @@ GLOBL ·expConst(SB), RODATA|NOPTR, $48
 	VHADDPS X0, X0, X0      \
 	VHADDPS X0, X0, X0
 
-// func expSum(x *float32, n int, high float32) (sum float32)
-TEXT ·expSum(SB), NOSPLIT, $0-28
+// func exp2Sum(x *float32, n int, high float32) (sum float32)
+TEXT ·exp2Sum(SB), NOSPLIT, $0-28
 	MOVQ x+0(FP), DI
 	MOVQ n+8(FP), CX
 	VBROADCASTSS high+16(FP), Y8
-	EXPCONST
+	EXP2CONST
 	VXORPS Y7, Y7, Y7
 
 turn:
 	VMOVUPS (DI), Y0
 	VSUBPS Y8, Y0, Y0
-	EXP
+	EXP2
 	VMOVUPS Y0, (DI)
 	VADDPS Y0, Y7, Y7
 	ADDQ $32, DI

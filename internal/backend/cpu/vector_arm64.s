@@ -2,7 +2,8 @@
 #include "simd_arm64.h"
 
 // exp(x) = 2^n·exp(r) with n = round(x/ln 2): r is taken off in two steps to keep its bits, exp(r) is the polynomial
-// of Cephes' expf (S. Moshier). Below -87 the result is 0.
+// of Cephes' expf (S. Moshier). Below -87 the result is 0. 2^x is the same with r = (x - n)·ln 2, where n = round(x); below
+// -125.5 it is 0.
 DATA expConst<>+0(SB)/4, $0x42b00000  // 88
 DATA expConst<>+4(SB)/4, $0xc2ae0000  // -87
 DATA expConst<>+8(SB)/4, $0x3fb8aa3b  // 1/ln 2
@@ -17,7 +18,11 @@ DATA expConst<>+40(SB)/4, $0x3f000000 // 0.5
 DATA expConst<>+44(SB)/4, $0x3f800000 // 1
 GLOBL expConst<>(SB), RODATA|NOPTR, $48
 
-// EXPCONST loads the constants into V20 to V31.
+DATA exp2Const<>+0(SB)/4, $0xc2fb0000 // -125.5
+DATA exp2Const<>+4(SB)/4, $0x3f317218 // ln 2
+GLOBL exp2Const<>(SB), RODATA|NOPTR, $8
+
+// EXPCONST loads the constants of EXP into V20 to V31, EXP2CONST those of EXP2.
 #define EXPCONST \
 	MOVD    $expConst<>(SB), R9 \
 	VLD1R.P 4(R9), [V20.S4]     \
@@ -33,8 +38,14 @@ GLOBL expConst<>(SB), RODATA|NOPTR, $48
 	VLD1R.P 4(R9), [V30.S4]     \
 	VLD1R.P 4(R9), [V31.S4]
 
-// EXP turns the vector x to exp(x); a NaN stays one. It uses the vectors n, p, q and below, which marks what is below
-// -87.
+#define EXP2CONST \
+	EXPCONST                    \
+	MOVD    $exp2Const<>(SB), R9 \
+	VLD1R.P 4(R9), [V21.S4]     \
+	VLD1R.P 4(R9), [V22.S4]
+
+// EXP turns the vector x to exp(x), EXP2 one of at most 127 to 2^x; a NaN stays one. They use the vectors n, p, q and below,
+// which marks what becomes 0.
 #define EXP(x, n, p, q, below) \
 	FCMGT(x, 21, below) \
 	FMIN(20, x, x)      \
@@ -42,6 +53,17 @@ GLOBL expConst<>(SB), RODATA|NOPTR, $48
 	FRINTN(n, n)        \
 	FMLS(23, n, x)      \
 	FMLS(24, n, x)      \
+	EXPREST(x, n, p, q, below)
+
+#define EXP2(x, n, p, q, below) \
+	FCMGT(x, 21, below) \
+	FRINTN(x, n)        \
+	FSUB(n, x, x)       \
+	FMUL(22, x, x)      \
+	EXPREST(x, n, p, q, below)
+
+// EXPREST turns x, which is r, to 2^n·exp(r).
+#define EXPREST(x, n, p, q, below) \
 	FCVTNS(n, n)        \
 	SHL23(n, n)         \
 	COPY(26, p)         \
@@ -66,13 +88,13 @@ GLOBL expConst<>(SB), RODATA|NOPTR, $48
 	FADDP(16, 16, 16) \
 	FADDP(16, 16, 16)
 
-// func expSum(x *float32, n int, high float32) (sum float32)
-TEXT ·expSum(SB), NOSPLIT, $0-28
+// func exp2Sum(x *float32, n int, high float32) (sum float32)
+TEXT ·exp2Sum(SB), NOSPLIT, $0-28
 	MOVD x+0(FP), R0
 	MOVD n+8(FP), R1
 	FMOVS high+16(FP), F18
 	VDUP V18.S[0], V18.S4
-	EXPCONST
+	EXP2CONST
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
 
@@ -80,8 +102,8 @@ turn:
 	VLD1 (R0), [V0.S4, V1.S4]
 	FSUB(18, 0, 0)
 	FSUB(18, 1, 1)
-	EXP(0, 2, 3, 4, 5)
-	EXP(1, 6, 7, 8, 9)
+	EXP2(0, 2, 3, 4, 5)
+	EXP2(1, 6, 7, 8, 9)
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	FADD(0, 16, 16)
 	FADD(1, 17, 17)

@@ -3,13 +3,21 @@
 // The vector kernels on 16 lanes. n is a multiple of 8, so the last turn of an elementwise kernel may be one of 8
 // lanes, under the mask K1; lanes that are masked off are neither read nor written.
 
-// EXPCONST loads the constants of vector_amd64.s into Z20 to Z31.
+// EXPCONST and EXP2CONST load the constants of vector_amd64.s into Z20 to Z31 and Z21 to Z31.
 #define EXPCONST \
 	VBROADCASTSS ·expConst+0(SB), Z20  \
 	VBROADCASTSS ·expConst+4(SB), Z21  \
 	VBROADCASTSS ·expConst+8(SB), Z22  \
 	VBROADCASTSS ·expConst+12(SB), Z23 \
 	VBROADCASTSS ·expConst+16(SB), Z24 \
+	EXPRESTCONST
+
+#define EXP2CONST \
+	VBROADCASTSS ·expConst+48(SB), Z21 \
+	VBROADCASTSS ·expConst+52(SB), Z22 \
+	EXPRESTCONST
+
+#define EXPRESTCONST \
 	VBROADCASTSS ·expConst+20(SB), Z25 \
 	VBROADCASTSS ·expConst+24(SB), Z26 \
 	VBROADCASTSS ·expConst+28(SB), Z27 \
@@ -18,7 +26,8 @@
 	VBROADCASTSS ·expConst+40(SB), Z30 \
 	VBROADCASTSS ·expConst+44(SB), Z31
 
-// EXP turns Z0 to exp(Z0); a NaN stays one. It uses Z1 to Z3 and K2, which marks what is not below -87.
+// EXP turns Z0 to exp(Z0), EXP2 what is at most 127 to 2^Z0; a NaN stays one. They use Z1 to Z3 and K2, which marks what does
+// not become 0.
 #define EXP \
 	VCMPPS       $5, Z21, Z0, K2  \
 	VMINPS       Z0, Z20, Z0      \
@@ -26,6 +35,17 @@
 	VRNDSCALEPS  $8, Z1, Z1       \
 	VFNMADD231PS Z23, Z1, Z0      \
 	VFNMADD231PS Z24, Z1, Z0      \
+	EXPREST
+
+#define EXP2 \
+	VCMPPS      $5, Z21, Z0, K2  \
+	VRNDSCALEPS $8, Z0, Z1       \
+	VSUBPS      Z1, Z0, Z0       \
+	VMULPS      Z22, Z0, Z0      \
+	EXPREST
+
+// EXPREST turns r in Z0 and n in Z1 to 2^n·exp(r).
+#define EXPREST \
 	VMOVAPS      Z25, Z2          \
 	VFMADD213PS  Z26, Z0, Z2      \
 	VFMADD213PS  Z27, Z0, Z2      \
@@ -65,17 +85,17 @@ turn:
 	TESTQ CX, CX  \
 	JG    turn
 
-// func expSumAVX512(x *float32, n int, high float32) (sum float32)
-TEXT ·expSumAVX512(SB), NOSPLIT, $0-28
+// func exp2SumAVX512(x *float32, n int, high float32) (sum float32)
+TEXT ·exp2SumAVX512(SB), NOSPLIT, $0-28
 	MOVQ x+0(FP), DI
 	MOVQ n+8(FP), CX
 	VBROADCASTSS high+16(FP), Z8
-	EXPCONST
+	EXP2CONST
 	VPXORQ Z7, Z7, Z7
 	LOOP
 	VMOVUPS.Z (DI), K1, Z0
 	VSUBPS Z8, Z0, Z0
-	EXP
+	EXP2
 	VMOVUPS Z0, K1, (DI)
 	VADDPS Z0, Z7, K1, Z7
 	ADDQ $64, DI
@@ -369,7 +389,7 @@ done:
 	MOVE(Z15)
 
 #define LOADSUM(z) \
-	VMOVUPS (AX), z \
+	VMOVUPS.Z (AX), K1, z \
 	ADDQ    R12, AX
 
 #define STORESUM(z) \
@@ -396,8 +416,8 @@ done:
 	VFMADD231PS.BCST at(BX)(R9*2), z, Z14  \
 	VFMADD231PS.BCST at(BX)(R13*1), z, Z15
 
-// func weighHalvesAVX512(sums *float32, sstride int, p *float32, pstride int, v *uint16, vstride, columns, rows int, ahead *byte)
-TEXT ·weighHalvesAVX512(SB), NOSPLIT, $0-72
+// func weighHalvesAVX512(sums *float32, sstride int, p *float32, pstride int, v *uint16, vstride, columns, rows int, fresh bool, ahead *byte)
+TEXT ·weighHalvesAVX512(SB), NOSPLIT, $0-80
 	MOVQ sums+0(FP), DI
 	MOVQ sstride+8(FP), R12
 	MOVQ pstride+24(FP), R8
@@ -406,7 +426,10 @@ TEXT ·weighHalvesAVX512(SB), NOSPLIT, $0-72
 	LEAQ (R9)(R8*4), R13
 	MOVQ v+32(FP), R11
 	MOVQ vstride+40(FP), DX
-	MOVQ ahead+64(FP), R14
+	MOVBLZX fresh+64(FP), AX
+	DECL AX
+	KMOVW AX, K1
+	MOVQ ahead+72(FP), R14
 
 columns:
 	MOVQ DI, AX
@@ -420,6 +443,7 @@ columns:
 
 two:
 	PREFETCHT0 (R14)
+	PREFETCHT1 8192(R14)
 	ADDQ $64, R14
 	HALFROW(0, Z16)
 	HALFROW(4, Z17)
