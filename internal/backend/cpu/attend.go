@@ -39,14 +39,14 @@ func (s *stream) Attend(a, q backend.Buffer, kv backend.Cache, layer int, at bac
 	if g.HeadDim%16 != 0 {
 		j.kernels = nil
 	}
-	// With one tile of tokens the chunks of a long context are tasks of their own. The heads that share a KV head are
-	// split only as far as every worker needs something to do, and for kernels in fours.
-	tiles := (at.N + tileTokens - 1) / tileTokens
-	if j.kernels != nil && tiles == 1 {
+	// With one tile of tokens the chunks of a long context are tasks of their own, unless the KV heads occupy all workers
+	// alike and nothing need be merged. The heads that share a KV head are split only as far as every worker needs something
+	// to do, and for kernels in fours.
+	tiles, wanted := (at.N+tileTokens-1)/tileTokens, len(s.pool.workers)
+	if j.kernels != nil && tiles == 1 && g.KVHeads%wanted != 0 {
 		j.chunks = chunks(at.Pos + at.N - 1)
 	}
 	tasks := tiles * g.KVHeads * j.chunks
-	wanted := len(s.pool.workers)
 	if j.chunks > 1 {
 		wanted *= 2 // the last chunk may be short
 	}

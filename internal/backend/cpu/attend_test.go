@@ -142,6 +142,7 @@ func TestSIMDAttentionDependsOnTheNumberOfWorkers(t *testing.T) {
 
 func TestLongContextAllocates(t *testing.T) {
 	eachPath(t, func(t *testing.T, b *bench) {
+		b = withWorkers(t, b.d.kernels, 3) // chunks are tasks
 		a := backend.Attention{Heads: 4, KVHeads: 2, HeadDim: 16, RopeTheta: 1}
 		const total = 3 * attendChunk
 		kv, err := b.d.NewCache(1, a, backend.F16)
