@@ -60,7 +60,8 @@ type kernels struct {
 	// on to the cache, which need not be memory.
 	weigh func(sums *float32, sstride int, p *float32, pstride int, v *float32, vstride, columns, rows int, ahead *byte)
 	// weighHalves is weigh with sums[16][columns], p[16][rows] and v in float16, and the same results; sums that are fresh
-	// are 0 before, whatever they hold. It is nil where the path has none. It may fetch 2·rows·columns bytes.
+	// count as 0, whatever they hold. It is nil where the path has none. It may fetch 2·rows·columns bytes, and as many 8 KiB
+	// behind ahead.
 	weighHalves func(sums *float32, sstride int, p *float32, pstride int, v *uint16, vstride, columns, rows int, fresh bool, ahead *byte)
 	// exp2Sum turns x into 2^(x - high) and adds it up; n is a multiple of 8.
 	exp2Sum func(x *float32, n int, high float32) (sum float32)

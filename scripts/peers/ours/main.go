@@ -4,8 +4,9 @@
 //	go run ./scripts/peers/ours --model DIR --prompt 512 --generate 64
 //
 // The prompt, random ids, is computed from an empty cache up to the choice of the first token; tokens are then
-// generated greedily from an empty cache, or with --behind from the prompt's, the first one not counted. Between tokens, off
-// the clock, memory is read, since its bandwidth changes from second to second where a machine has other guests.
+// generated greedily from an empty cache, the first one not counted. With --behind they are generated behind the prompt, by
+// turns with others from an empty cache. Between tokens, off the clock, memory is read, since its bandwidth changes from second
+// to second where a machine has other guests.
 package main
 
 import (
@@ -13,6 +14,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -31,8 +33,9 @@ type figures struct {
 	LoadSeconds     float64 `json:"load_seconds"`
 	PromptSeconds   float64 `json:"prompt_seconds"`
 	GenerateSeconds float64 `json:"generate_seconds"`
-	Bandwidth       float64 `json:"bandwidth"`       // bytes per second that reading reached, median
-	Deliverable     float64 `json:"bytes_per_token"` // that memory could have delivered in a token's time, median
+	BehindSpeed     float64 `json:"behind_speed,omitempty"` // behind the prompt, that at an empty cache being 1, median of turns
+	Bandwidth       float64 `json:"bandwidth"`              // bytes per second that reading reached, median
+	Deliverable     float64 `json:"bytes_per_token"`        // that memory could have delivered in a token's time, median
 }
 
 func main() {
@@ -86,30 +89,59 @@ func measure(ctx context.Context, name string, prompt, generate int, behind bool
 		return nil, err
 	}
 	defer memory.Close()
-	var rates, bytes []float64
-	read := func() float64 { return memory.Read(runtime.GOMAXPROCS(0)) }
-	s := m.NewSession()
+	var rates, bytes, speeds []float64
+	s, empty := m.NewSession(), m.NewSession()
 	defer s.Close()
-	rate, start := 0.0, time.Now()
-	for _, err := range s.GenerateTokens(ctx, ids, model.Options{MaxTokens: generate + 1, IgnoreEOS: true}) {
+	defer empty.Close()
+	options := model.Options{MaxTokens: generate + 1, IgnoreEOS: true}
+	next, stop := iter.Pull2(s.GenerateTokens(ctx, ids, options))
+	defer stop()
+	nextEmpty, stopEmpty := iter.Pull2(empty.GenerateTokens(ctx, ids[:1], options))
+	defer stopEmpty()
+	before := 0.0
+	for i := range generate + 1 {
+		seconds, err := timed(next)
 		if err != nil {
 			return nil, err
 		}
-		seconds, next := time.Since(start).Seconds(), read()
-		if rate > 0 { // not the first
-			f.GenerateSeconds += seconds
-			rates = append(rates, next)
-			bytes = append(bytes, seconds*(rate+next)/2)
+		if behind && i == 0 {
+			f.PromptSeconds = seconds
 		}
-		rate, start = next, time.Now()
+		after := memory.Read(runtime.GOMAXPROCS(0))
+		if i > 0 {
+			f.GenerateSeconds += seconds
+			rates = append(rates, after)
+			bytes = append(bytes, seconds*(before+after)/2)
+		}
+		before = after
+		if behind {
+			emptySeconds, err := timed(nextEmpty)
+			if err != nil {
+				return nil, err
+			}
+			if i > 0 {
+				speeds = append(speeds, emptySeconds/seconds)
+			}
+			before = memory.Read(runtime.GOMAXPROCS(0))
+		}
 	}
+	f.Bandwidth, f.Deliverable = median(rates), median(bytes)
 	if behind {
-		f.PromptSeconds = s.Result().TTFT.Seconds()
+		f.BehindSpeed = median(speeds)
 	}
-	slices.Sort(rates)
-	slices.Sort(bytes)
-	f.Bandwidth, f.Deliverable = rates[len(rates)/2], bytes[len(bytes)/2]
 	return f, nil
+}
+
+func median(x []float64) float64 {
+	slices.Sort(x)
+	return x[len(x)/2]
+}
+
+// timed takes the next token of a sequence and gives the seconds that it took.
+func timed(next func() (model.Token, error, bool)) (float64, error) {
+	start := time.Now()
+	_, err, _ := next()
+	return time.Since(start).Seconds(), err
 }
 
 // run generates n tokens in a session of its own.

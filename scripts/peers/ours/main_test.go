@@ -33,6 +33,7 @@ func TestPhaseNotTimed(t *testing.T) {
 		require.Positive(t, f.LoadSeconds)
 		require.Positive(t, f.Bandwidth)
 		require.Positive(t, f.Deliverable)
+		require.Equal(t, behind, f.BehindSpeed > 0)
 	}
 }
 
