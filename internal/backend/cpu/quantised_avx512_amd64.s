@@ -2,22 +2,35 @@
 #include "simd_amd64.h"
 
 // A GEMV of 4-bit codes with VNNI, which multiplies bytes: the 16 bits of a number of x are two digits, q = 256·h + l with
-// signed bytes h and l. A turn takes 128 columns of four rows, whole lines of memory; twice four rows make a call. Codes of
-// 8 bits gain nothing over quantised_amd64.s.
+// signed bytes h and l. A turn takes 128 columns of eight rows, whole lines of memory. Codes of 8 bits gain nothing over
+// quantised_amd64.s.
+
+// CODES loads the codes of eight rows to Z24 to Z31.
+#define CODES(LOAD) \
+	LOAD((R8), Z24)         \
+	LOAD((R8)(DX*1), Z25)   \
+	LOAD((R8)(DX*2), Z26)   \
+	LOAD((R8)(R10*1), Z27)  \
+	LOAD((R9), Z28)         \
+	LOAD((R9)(DX*1), Z29)   \
+	LOAD((R9)(DX*2), Z30)   \
+	LOAD((R9)(R10*1), Z31)
+
+#define WHOLE(from, to) VMOVDQU32 from, to
+#define MASKED(from, to) VMOVDQU32.Z from, K1, to
 
 // ROW leaves in sum the products of a row's 128 columns, 8 of them a lane. Z16 to Z19 are the digits of x: h of even and of
-// odd columns, and l. Z15 holds bytes of 15, K1 masks the codes that the row has.
-#define ROW(row, sum) \
-	VMOVDQU32.Z row, K1, Z20     \
-	VPSRLW      $4, Z20, Z21     \
-	VPANDD      Z15, Z20, Z20    \
-	VPANDD      Z15, Z21, Z21    \
-	VPXORD      sum, sum, sum    \
-	VPDPBUSD    Z16, Z20, sum    \
-	VPDPBUSD    Z17, Z21, sum    \
-	VPSLLD      $8, sum, sum     \
-	VPDPBUSD    Z18, Z20, sum    \
-	VPDPBUSD    Z19, Z21, sum
+// odd columns, and l. Z15 holds bytes of 15.
+#define ROW(codes, sum) \
+	VPSRLW   $4, codes, Z20     \
+	VPANDD   Z15, codes, codes  \
+	VPANDD   Z15, Z20, Z20      \
+	VPXORD   sum, sum, sum      \
+	VPDPBUSD Z16, codes, sum    \
+	VPDPBUSD Z17, Z20, sum      \
+	VPSLLD   $8, sum, sum       \
+	VPDPBUSD Z18, codes, sum    \
+	VPDPBUSD Z19, Z20, sum
 
 // FOLD leaves the sums of both halves of each 128 bits of a and b in the 128 bits of a.
 #define FOLD(LOW, HIGH, a, b) \
@@ -25,115 +38,209 @@
 	HIGH   b, a, Z23  \
 	VPADDD Z22, Z23, a
 
-// HALVE leaves the sums of the first and of the second pair of 128 bits of Z0 in its first and second 128 bits.
-#define HALVE \
-	VSHUFI32X4 $0x08, Z0, Z0, Z22 \
-	VSHUFI32X4 $0x0d, Z0, Z0, Z23 \
-	VPADDD     Z22, Z23, Z0
+// FOLD4 leaves the sums of the 128 bits of four rows in those of a.
+#define FOLD4(a, b, c, d) \
+	FOLD(VPUNPCKLDQ, VPUNPCKHDQ, a, b)    \
+	FOLD(VPUNPCKLDQ, VPUNPCKHDQ, c, d)    \
+	FOLD(VPUNPCKLQDQ, VPUNPCKHQDQ, a, c)
 
 // func gemv4VNNI(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, groups, size int)
-TEXT ·gemv4VNNI(SB), NOSPLIT, $8-80
+TEXT ·gemv4VNNI(SB), NOSPLIT, $0-80
 	GEMVARGS
-	LEAQ (DX)(DX*2), R10
+	EIGHTROWS
+	LEAQ (SI)(DX*8), SI
 	MOVL $0x0f0f0f0f, DI
 	VPBROADCASTD DI, Z15
-	MOVQ size+72(FP), DI
-	MOVQ $4, R9                // groups in 128 columns
-	XORQ R14, R14              // how often their sums are halved
-	CMPQ DI, $32
-	JE   rows
-	SHRQ $1, R9
-	INCQ R14
-	CMPQ DI, $64
-	JE   rows
-	SHRQ $1, R9
-	INCQ R14
-
-rows:
-	MOVQ y+0(FP), R15
-	MOVQ $2, left-8(SP)
-
-rows4:
-	MOVQ SI, R8
-	LEAQ (SI)(DX*4), SI
-	KXNORW K1, K1, K1
 	VXORPS X8, X8, X8
+	MOVQ size+72(FP), R14
+	MOVQ $4, R15               // groups in 128 columns
+	CMPQ R14, $32
+	JE   columns
+	SHRQ $1, R15
+	CMPQ R14, $64
+	JE   columns
+	SHRQ $1, R15
 
 columns:
-	MOVQ R9, DI
-	CMPQ CX, R9
-	JGE  whole
-	MOVQ CX, DI                // the last groups: eight codes a bit of the mask
-	IMULQ size+72(FP), CX
-	SHRQ $3, CX
-	MOVL $1, SI
-	SHLL CX, SI
-	DECL SI
-	KMOVW SI, K1
-	MOVQ DI, CX
+	MOVQ R15, DI
+	CMPQ CX, R15
+	JLT  last
+	CODES(WHOLE)
 
-whole:
+products:
+	SUBQ DI, CX
 	VMOVDQU64 (R11), Z16
 	VMOVDQU64 64(R11), Z17
 	VMOVDQU64 128(R11), Z18
 	VMOVDQU64 192(R11), Z19
 	FETCHLINE(0)
-	ROW((R8), Z0)
+	ROW(Z24, Z0)
 	FETCHLINE(64)
-	ROW((R8)(DX*1), Z1)
+	ROW(Z25, Z1)
 	FETCHLINE(128)
-	ROW((R8)(DX*2), Z2)
+	ROW(Z26, Z2)
 	FETCHLINE(192)
-	ROW((R8)(R10*1), Z3)
+	ROW(Z27, Z3)
+	FETCHLINE(256)
+	ROW(Z28, Z4)
+	FETCHLINE(320)
+	ROW(Z29, Z5)
+	FETCHLINE(384)
+	ROW(Z30, Z6)
+	FETCHLINE(448)
+	ROW(Z31, Z7)
 	ADDQ $256, R11
 	ADDQ $64, R8
-	ADDQ $256, SI
-	FOLD(VPUNPCKLDQ, VPUNPCKHDQ, Z0, Z1)
-	FOLD(VPUNPCKLDQ, VPUNPCKHDQ, Z2, Z3)
-	FOLD(VPUNPCKLQDQ, VPUNPCKHQDQ, Z0, Z2)
-	TESTQ R14, R14
-	JZ   groups
-	HALVE
-	CMPQ R14, $1
+	ADDQ $64, R9
+	ADDQ $512, SI
+	FOLD4(Z0, Z1, Z2, Z3)
+	FOLD4(Z4, Z5, Z6, Z7)
+
+	// The 128 bits of Z0 and Z4 are 32 columns. Two groups of eight rows come to Z3.
+	CMPQ R14, $32
+	JE   narrow
+	VSHUFI32X4 $0x88, Z4, Z0, Z1
+	VSHUFI32X4 $0xdd, Z4, Z0, Z2
+	VPADDD     Z1, Z2, Z3
+	VSHUFI32X4 $0xd8, Z3, Z3, Z3
+	CMPQ R14, $64
 	JE   groups
-	HALVE
+	VEXTRACTI64X4 $1, Z3, Y0
+	VPADDD Y0, Y3, Y3
 
 groups:
-	VCVTDQ2PS Z0, Z0
-	SUBQ DI, CX
-
-group:
-	VBROADCASTSS (R12), X1
-	VMULPS       (AX), X1, X1
-	VFMADD231PS  X1, X0, X8
-	VBROADCASTSS (R13), X2
-	VFMADD231PS  (BX), X2, X8
-	ADDQ $4, R12
-	ADDQ $4, R13
-	ADDQ $32, AX
-	ADDQ $32, BX
-	VSHUFI32X4 $0x39, Z0, Z0, Z0
+	VMOVDQA Y3, Y0
+	GROUP
 	DECQ DI
-	JNZ  group
+	JZ   next
+	VEXTRACTI64X4 $1, Z3, Y0
+	GROUP
+	DECQ DI
+	JZ   next
+	VMOVDQA64 Z4, Z3
+	JMP  groups
+
+next:
 	TESTQ CX, CX
 	JNZ  columns
-
-	VMOVUPS X8, (R15)
-	ADDQ $16, R15
-	MOVQ w+8(FP), SI
-	LEAQ (SI)(DX*4), SI
-	MOVQ x+24(FP), R11
-	MOVQ scale+32(FP), R12
-	MOVQ sum+40(FP), R13
-	MOVQ wscale+48(FP), AX
-	ADDQ $16, AX
-	MOVQ wbias+56(FP), BX
-	ADDQ $16, BX
-	MOVQ groups+64(FP), CX
-	DECQ left-8(SP)
-	JNZ  rows4
+	MOVQ y+0(FP), DI
+	VMOVUPS Y8, (DI)
 	VZEROUPPER
 	RET
+
+narrow:
+	VSHUFI32X4 $0x44, Z4, Z0, Z3
+	VSHUFI32X4 $0xee, Z4, Z0, Z4
+	VSHUFI32X4 $0xd8, Z3, Z3, Z3
+	VSHUFI32X4 $0xd8, Z4, Z4, Z4
+	JMP  groups
+
+last:
+	MOVQ CX, DI                // the last groups: eight codes a bit of the mask
+	IMULQ R14, CX
+	SHRQ $3, CX
+	MOVL $1, R15
+	SHLL CX, R15
+	DECL R15
+	KMOVW R15, K1
+	MOVQ DI, CX
+	CODES(MASKED)
+	JMP  products
+
+// FETCHSCALES is FETCHLINE for the columns, which are read less at a time.
+#define FETCHSCALES(at) \
+	PREFETCHT1 (6144+at)(SI) \
+	PREFETCHT1 (2048+at)(SI) \
+	PREFETCHT1 at(SI)
+
+// The columns of quantised_amd64.s with 16 of them a turn, for two bytes a number: they are put in order as words, four columns
+// of eight rows in each vector, and then widened. Z16 and Z17 are the words of two pairs of rows that come first, and last.
+#define COLUMNS16(WIDEN, LESS) \
+	CMPQ CX, $16                         \
+	JLT  less                            \
+	VMOVDQU64 ·columnOrder+0(SB), Z16    \
+	VMOVDQU64 ·columnOrder+64(SB), Z17   \
+	VMOVDQU64 ·columnOrder+128(SB), Z18  \
+	VMOVDQU64 ·columnOrder+192(SB), Z19  \
+	MOVL  $0xaaaaaaaa, AX                \
+	KMOVD AX, K1                         \
+	EIGHTROWS                            \
+	LEAQ (SI)(DX*8), SI                  \
+	SUBQ $16, CX                         \
+turn:                                  \
+	VMOVDQU (R8), Y0                     \
+	VMOVDQU (R8)(DX*2), Y1               \
+	VMOVDQU (R9), Y2                     \
+	VMOVDQU (R9)(DX*2), Y3               \
+	VINSERTI64X4 $1, (R8)(DX*1), Z0, Z0  \
+	VINSERTI64X4 $1, (R8)(R10*1), Z1, Z1 \
+	VINSERTI64X4 $1, (R9)(DX*1), Z2, Z2  \
+	VINSERTI64X4 $1, (R9)(R10*1), Z3, Z3 \
+	FETCHSCALES(0)                       \
+	FETCHSCALES(64)                      \
+	FETCHSCALES(128)                     \
+	FETCHSCALES(192)                     \
+	ADDQ $256, SI                        \
+	VMOVDQA64 Z16, Z4                    \
+	VMOVDQA64 Z16, Z5                    \
+	VPERMI2W Z1, Z0, Z4                  \
+	VPERMI2W Z3, Z2, Z5                  \
+	VPERMT2W Z1, Z17, Z0                 \
+	VPERMT2W Z3, Z17, Z2                 \
+	VPUNPCKLQDQ Z5, Z4, Z6               \
+	VPUNPCKHQDQ Z5, Z4, Z7               \
+	VPUNPCKLQDQ Z2, Z0, Z4               \
+	VPUNPCKHQDQ Z2, Z0, Z5               \
+	WIDEN(Z6, Y6, 0)                     \
+	WIDEN(Z7, Y7, 128)                   \
+	WIDEN(Z4, Y4, 256)                   \
+	WIDEN(Z5, Y5, 384)                   \
+	TESTQ CX, CX                         \
+	JZ   done                            \
+	MOVQ $16, AX                         \
+	CMPQ CX, AX                          \
+	CMOVQLT CX, AX                       \
+	SUBQ AX, CX                          \
+	LEAQ (R8)(AX*2), R8                  \
+	LEAQ (R9)(AX*2), R9                  \
+	SHLQ $5, AX                          \
+	ADDQ AX, DI                          \
+	JMP  turn                            \
+done:                                  \
+	VZEROUPPER                           \
+	RET                                  \
+less:                                  \
+	JMP LESS
+
+// FROMBF16 and FROMF16 write 32 numbers, at bytes behind DI.
+#define FROMBF16(z, y, at) \
+	VPERMW.Z z, Z18, K1, Z8  \
+	VPERMW.Z z, Z19, K1, Z9  \
+	VMOVUPS  Z8, at(DI)      \
+	VMOVUPS  Z9, (at+64)(DI)
+
+#define FROMF16(z, y, at) \
+	VCVTPH2PS     y, Z8           \
+	VEXTRACTI64X4 $1, z, Y9       \
+	VCVTPH2PS     Y9, Z9          \
+	VMOVUPS       Z8, at(DI)      \
+	VMOVUPS       Z9, (at+64)(DI)
+
+// func columnsF16AVX512(dst *float32, src *byte, stride, columns int)
+TEXT ·columnsF16AVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ stride+16(FP), DX
+	MOVQ columns+24(FP), CX
+	COLUMNS16(FROMF16, ·columnsF16(SB))
+
+// func columnsBF16AVX512(dst *float32, src *byte, stride, columns int)
+TEXT ·columnsBF16AVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ stride+16(FP), DX
+	MOVQ columns+24(FP), CX
+	COLUMNS16(FROMBF16, ·columnsBF16(SB))
 
 // The GEMM of quantised_amd64.s with vectors of 64 bytes: 16 rows and 8 tokens. Two columns of a token are spread over
 // 16 lanes and multiplied with two columns of 16 rows; Z0 to Z7 are a group's sums, Z16 to Z23 are acc.

@@ -15,6 +15,7 @@ var avx512 = func() *kernels {
 	k.quantise = quantiseVNNI
 	k.q4.gemv, k.q4.gemvForm = gemv4VNNI, formSplit|formDigits
 	k.gemm, k.gemmTokens = gemmVNNI, 8
+	k.columns[backend.F16], k.columns[backend.BF16] = columnsF16AVX512, columnsBF16AVX512
 	k.widen[backend.F16], k.widen[backend.BF16], k.narrow = widenF16AVX512, widenBF16AVX512, narrowAVX512
 	k.weigh, k.exp2Sum, k.siluMul, k.maximum = weighAVX512, exp2SumAVX512, siluMulAVX512, maximumAVX512
 	k.weighHalves = weighHalvesAVX512
@@ -23,6 +24,18 @@ var avx512 = func() *kernels {
 		backend.F32: dotsF32AVX512, backend.F16: dotsF16AVX512, backend.BF16: dotsBF16AVX512}
 	k.tokens = 6
 	return &k
+}()
+
+// columnOrder are the words that columnsF16AVX512 and columnsBF16AVX512 pick.
+var columnOrder = func() (order [4][32]uint16) {
+	for i := range 32 {
+		column, row := i/8+i%8/4*4, i%4
+		order[0][i] = uint16(row*16 + column)
+		order[1][i] = order[0][i] + 8
+		order[2][i] = uint16(i / 2)
+		order[3][i] = order[2][i] + 16
+	}
+	return order
 }()
 
 // paths lists the SIMD paths of this machine, the best first.
@@ -46,6 +59,12 @@ func gemv4VNNI(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wb
 
 //go:noescape
 func gemmVNNI(acc *float32, panel, x *int16, scale, sum, wscale, wbias *float32, half, columns, groups, size int)
+
+//go:noescape
+func columnsF16AVX512(dst *float32, src *byte, stride, columns int)
+
+//go:noescape
+func columnsBF16AVX512(dst *float32, src *byte, stride, columns int)
 
 //go:noescape
 func widenF16AVX512(dst *float32, src *byte, n int)
