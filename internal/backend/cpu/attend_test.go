@@ -117,8 +117,12 @@ func TestAttentionDependsOnHowManyTokensShareIt(t *testing.T) {
 
 func TestSIMDAttentionDependsOnTheNumberOfWorkers(t *testing.T) {
 	for _, k := range paths() {
-		for _, at := range []backend.Span{{Pos: 100, N: 1}, {Pos: 1100, N: 1}, {Pos: 2*attendChunk - 3, N: 7}, {Pos: 40, N: 20}} {
-			a := backend.Attention{Heads: 32, KVHeads: 2, HeadDim: 16, RopeTheta: 1}
+		for i, at := range []backend.Span{{Pos: 100, N: 1}, {Pos: 1100, N: 1}, {Pos: 2*attendChunk - 3, N: 7}, {Pos: attendChunk, N: 7}, {Pos: 40, N: 20}} {
+			heads := 32
+			if i == 3 {
+				heads = 24 // 12 do not part into equal fours
+			}
+			a := backend.Attention{Heads: heads, KVHeads: 2, HeadDim: 16, RopeTheta: 1}
 			total := at.Pos + at.N
 			var want []float32
 			for _, workers := range []int{1, 2, 5, 40} {
@@ -128,8 +132,8 @@ func TestSIMDAttentionDependsOnTheNumberOfWorkers(t *testing.T) {
 				require.NoError(t, kv.Grow(total))
 				kv.(*cache).keys[0].write(b.floats(total*32), backend.Span{N: total})
 				kv.(*cache).values[0].write(b.floats(total*32), backend.Span{N: total})
-				out := b.buffer(make([]float32, at.N*512))
-				b.s.Attend(out, b.buffer(b.floats(at.N*512)), kv, 0, at)
+				out := b.buffer(make([]float32, at.N*16*heads))
+				b.s.Attend(out, b.buffer(b.floats(at.N*16*heads)), kv, 0, at)
 				b.run()
 				if want == nil {
 					want = out.Floats()
