@@ -53,14 +53,14 @@ func (c *cache) Grow(n int) error {
 	layers, size := len(c.keys), c.attention.KVHeads*blockTokens*c.attention.HeadDim
 	for c.Cap() < n {
 		if c.format == backend.F32 {
-			new := blocks[float32](2*layers, size)
+			added := blocks[float32](2*layers, size)
 			for i := range layers {
-				c.keys[i].f32, c.values[i].f32 = append(c.keys[i].f32, new[2*i]), append(c.values[i].f32, new[2*i+1])
+				c.keys[i].f32, c.values[i].f32 = append(c.keys[i].f32, added[2*i]), append(c.values[i].f32, added[2*i+1])
 			}
 		} else {
-			new := blocks[uint16](2*layers, size)
+			added := blocks[uint16](2*layers, size)
 			for i := range layers {
-				c.keys[i].f16, c.values[i].f16 = append(c.keys[i].f16, new[2*i]), append(c.values[i].f16, new[2*i+1])
+				c.keys[i].f16, c.values[i].f16 = append(c.keys[i].f16, added[2*i]), append(c.values[i].f16, added[2*i+1])
 			}
 		}
 	}
