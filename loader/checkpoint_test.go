@@ -21,9 +21,9 @@ func TestEveryTensorIsFoundByItsCanonicalName(t *testing.T) {
 			var c *Checkpoint
 			var err error
 			if from == "disk" {
-				c, err = Open(folder.save(t))
+				c, err = Open(t.Context(), folder.save(t))
 			} else {
-				c, err = OpenFS(folder.fs(), "demo")
+				c, err = OpenFS(t.Context(), folder.fs(), "demo")
 			}
 			require.NoError(t, err)
 			defer c.Close()
@@ -276,7 +276,7 @@ func TestTensorThatIsNotWhatTheConfigImplies(t *testing.T) {
 func TestFilesBeginOnAPageAndAreReleased(t *testing.T) {
 	folder := files{"config.json": tinyGLM4.bytes(), singleName: encode(glm4Tensors(), 4096)}
 	for _, c := range []*Checkpoint{folder.open(t), func() *Checkpoint {
-		c, err := Open(folder.save(t))
+		c, err := Open(t.Context(), folder.save(t))
 		require.NoError(t, err)
 		return c
 	}()} {
@@ -381,7 +381,7 @@ func TestFullSizeCheckpointOpensAtOnce(t *testing.T) {
 	best := time.Hour
 	for range 3 {
 		start := time.Now()
-		c, err := Open(dir)
+		c, err := Open(t.Context(), dir)
 		require.NoError(t, err)
 		best = min(best, time.Since(start))
 		require.Greater(t, c.Bytes(), int64(5_200_000_000))

@@ -1,12 +1,13 @@
 package loader
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/glm4-metal/glm4-metal/internal/textfile"
 )
 
 // Config is what config.json says about a model, under one set of names whatever the family. Every value has been validated.
@@ -217,12 +218,12 @@ func chatglmConfig(c *Config, f *fields) {
 
 // readConfig reads config.json and generation_config.json from a folder.
 func readConfig(dir string, fsys fs.FS) (Config, error) {
-	config, err := readSmall(dir, fsys, "config.json")
+	config, err := textfile.ReadFS(fsys, dir, "config.json", maxConfig)
 	if err != nil {
 		return Config{}, err
 	}
-	generation, err := readSmall(dir, fsys, "generation_config.json")
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	generation, err := textfile.ReadFS(fsys, dir, "generation_config.json", maxConfig)
+	if err != nil && !textfile.Absent(err) {
 		return Config{}, err
 	}
 	return parseConfig(dir, config, generation)

@@ -79,7 +79,7 @@ func Load(ctx context.Context, name string, options ...LoadOption) (*Model, erro
 		option(&o)
 	}
 	start := time.Now()
-	c, err := openCheckpoint(name)
+	c, err := openCheckpoint(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -98,14 +98,11 @@ func Load(ctx context.Context, name string, options ...LoadOption) (*Model, erro
 	return m, nil
 }
 
-func openCheckpoint(name string) (*loader.Checkpoint, error) {
+func openCheckpoint(ctx context.Context, name string) (*loader.Checkpoint, error) {
 	if name == "" {
-		return loader.OpenFS(demo.FS(), demo.Name)
+		return loader.OpenFS(ctx, demo.FS(), demo.Name)
 	}
-	if err := checkFolder(name); err != nil {
-		return nil, err
-	}
-	return loader.Open(name)
+	return loader.Open(ctx, name)
 }
 
 // newModel puts the checkpoint on a device. On success it owns the checkpoint.
