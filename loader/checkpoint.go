@@ -41,6 +41,7 @@ type Checkpoint struct {
 	matrices map[string]Matrix // by canonical module name
 	vectors  map[string]Tensor // by canonical tensor name
 	unused   []Tensor
+	notes    []string
 }
 
 // Open opens the checkpoint in a folder. It reads config.json and the headers of the safetensors files, maps those files read-only and
@@ -98,7 +99,10 @@ func open(ctx context.Context, dir string, fsys fs.FS, load func(name string) ([
 	}
 	for _, step := range []func() error{
 		func() error { return checkIndex(dir, index, c.stored) },
+		c.checkPacking,
+		func() error { return c.decideTie(ctx) },
 		c.resolve,
+		c.checkUnused,
 		ctx.Err,
 	} {
 		if err := step(); err != nil {
@@ -169,7 +173,12 @@ func (c *Checkpoint) Tensors() []Tensor {
 	return tensors
 }
 
-// Unused returns the tensors that the model has no use for, sorted by name, such as ChatGLM's rotary_pos_emb.inv_freq.
+// Notes returns what a person should know about how the checkpoint was read, a line each, such as that config.json ties
+// embeddings that are not the same.
+func (c *Checkpoint) Notes() []string { return slices.Clone(c.notes) }
+
+// Unused returns the tensors that the model has no use for, sorted by name: extras that are known to change nothing, such
+// as ChatGLM's rotary_pos_emb.inv_freq, a vision tower or a head for multi-token prediction. Others are refused by Open.
 func (c *Checkpoint) Unused() []Tensor { return slices.Clone(c.unused) }
 
 func sortByName(tensors []Tensor) {

@@ -295,7 +295,7 @@ func TestFilesBeginOnAPageAndAreReleased(t *testing.T) {
 		_, err := c.Matrix("lm_head")
 		require.EqualError(t, err, c.Dir+`: the model has no matrix "lm_head"`)
 	}
-	odd := append([]Tensor{{Name: "odd", DType: U8, Shape: []int{1}, Data: []byte{1}}}, glm4Tensors()...)
+	odd := append([]Tensor{{Name: "visual.odd", DType: U8, Shape: []int{1}, Data: []byte{1}}}, glm4Tensors()...)
 	require.False(t, tiny(tinyGLM4, odd).open(t).Aligned(2))
 }
 

@@ -26,7 +26,7 @@ type Config struct {
 	RMSEps        float64
 	SandwichNorms bool    // four norms a layer (glm4) instead of two
 	AttentionBias bool    // q_proj, k_proj and v_proj have biases, as config.json says and the tensors confirm
-	TieEmbeddings bool    // embed_tokens is also lm_head
+	TieEmbeddings bool    // embed_tokens is also lm_head: config.json says so and the weights have no other
 	EOS           []int32 // sorted union of config.json and generation_config.json; may be empty
 	Pad           int32   // -1 when there is none
 	DType         string  // as declared, such as "bfloat16"; the tensors' own types decide
@@ -83,6 +83,7 @@ func parseConfig(dir string, config, generation []byte) (Config, error) {
 	}
 	c.EOS = f.ids("eos_token_id", c.Vocab)
 	c.Quantization = quantization(f)
+	c.checkOtherFields(f)
 	if f.err != nil {
 		return Config{}, f.err
 	}

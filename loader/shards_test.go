@@ -125,10 +125,10 @@ func TestFolderThatIsNoCheckpoint(t *testing.T) {
 
 func TestPathThatIsNoFolder(t *testing.T) {
 	dir := tiny(tinyGLM4, glm4Tensors()).save(t)
-	_, err := Open(t.Context(), dir + "/nothing")
+	_, err := Open(t.Context(), dir+"/nothing")
 	require.EqualError(t, err, dir+"/nothing: there is no such folder; give the path of a checkpoint (config.json, *.safetensors, tokenizer.json)")
 	require.ErrorIs(t, err, fs.ErrNotExist)
-	_, err = Open(t.Context(), dir + "/" + singleName)
+	_, err = Open(t.Context(), dir+"/"+singleName)
 	require.EqualError(t, err, dir+"/model.safetensors: the weights of a checkpoint; give its folder, "+dir)
 	require.NoError(t, os.Remove(filepath.Join(dir, singleName)))
 	require.NoError(t, os.Mkdir(filepath.Join(dir, singleName), 0o755))
