@@ -45,28 +45,37 @@ type Checkpoint struct {
 }
 
 // Open opens the checkpoint in a folder. It reads config.json and the headers of the safetensors files, maps those files read-only and
-// checks everything that can be checked without touching the pages of the weights: each tensor that the config implies is
-// there, with the right shape and type. A file must not be truncated while it is mapped.
+// checks everything that can be checked without touching more than a few pages of the weights: each tensor that the config
+// implies is there, with the right shape and type, and nothing else that would change the arithmetic. A file must not be truncated while it is mapped.
 //
 // It ends early with ctx, whose error it then returns. Other errors wrap fs.ErrNotExist or fs.ErrPermission where that is the cause.
 func Open(ctx context.Context, dir string) (*Checkpoint, error) {
 	if err := CheckFolder(dir); err != nil {
 		return nil, err
 	}
-	return open(ctx, filepath.Clean(dir), os.DirFS(dir), func(name string) ([]byte, error) {
-		return mapFile(filepath.Join(dir, filepath.FromSlash(name)))
+	path := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
+	return open(ctx, filepath.Clean(dir), os.DirFS(dir), storage{
+		load:  func(name string) ([]byte, error) { return mapFile(path(name)) },
+		holes: func(name string) []span { return fileHoles(path(name)) },
 	})
 }
 
 // OpenFS opens a checkpoint whose files are not on disk, such as an embedded one. They are read into memory that, like a mapping,
 // begins on a page and lives until Close. name stands for the folder in errors.
 func OpenFS(ctx context.Context, fsys fs.FS, name string) (*Checkpoint, error) {
-	return open(ctx, name, fsys, func(file string) ([]byte, error) {
-		return readAligned(name+"/"+file, fsys, file)
+	return open(ctx, name, fsys, storage{
+		load:  func(file string) ([]byte, error) { return readAligned(name+"/"+file, fsys, file) },
+		holes: func(string) []span { return nil },
 	})
 }
 
-func open(ctx context.Context, dir string, fsys fs.FS, load func(name string) ([]byte, error)) (_ *Checkpoint, err error) {
+// storage is where weight files are.
+type storage struct {
+	load  func(name string) ([]byte, error)
+	holes func(name string) []span // parts that were never written
+}
+
+func open(ctx context.Context, dir string, fsys fs.FS, from storage) (_ *Checkpoint, err error) {
 	c := &Checkpoint{Dir: dir, fsys: fsys, stored: map[string]Tensor{}}
 	defer func() {
 		if err != nil {
@@ -88,12 +97,12 @@ func open(ctx context.Context, dir string, fsys fs.FS, load func(name string) ([
 		if _, err := fs.Stat(fsys, file+".aria2"); err == nil {
 			return nil, fmt.Errorf("%s/%s: the file is incomplete%s; finish it with aria2c -c", dir, file, unfinishedBeside(fsys, file))
 		}
-		region, err := load(file)
+		region, err := from.load(file)
 		if err != nil {
 			return nil, explainNoShard(dir, fsys, file, len(files), err)
 		}
 		c.regions = append(c.regions, region)
-		if err := c.addFile(ctx, file, region); err != nil {
+		if err := c.addFile(ctx, file, region, from.holes(file)); err != nil {
 			return nil, err
 		}
 	}
@@ -112,8 +121,8 @@ func open(ctx context.Context, dir string, fsys fs.FS, load func(name string) ([
 	return c, nil
 }
 
-// addFile reads the header of a mapped file.
-func (c *Checkpoint) addFile(ctx context.Context, file string, region []byte) error {
+// addFile reads the header of a mapped file that has these holes.
+func (c *Checkpoint) addFile(ctx context.Context, file string, region []byte, holes []span) error {
 	path := c.Dir + "/" + file
 	switch kind := kindOf(file, region[:min(startBytes, len(region))]); kind {
 	case otherFile:
@@ -135,7 +144,7 @@ func (c *Checkpoint) addFile(ctx context.Context, file string, region []byte) er
 		}
 		c.stored[t.Name] = t
 	}
-	return nil
+	return c.checkFilled(tensors, holes)
 }
 
 // Close unmaps the files. Every Tensor and Matrix of the checkpoint is invalid afterwards: reading its bytes faults.
