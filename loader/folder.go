@@ -256,6 +256,11 @@ func explainNoShard(dir string, fsys fs.FS, file string, shards int, err error) 
 		return missing("%s/%s: the file is missing, but %s names it as one of %d; download it%s", dir, file, indexName, shards, beside)
 	case beside != "":
 		return fmt.Errorf("%w%s", err, beside)
+	case errors.Is(err, unix.ENOMEM):
+		var limit unix.Rlimit
+		if unix.Getrlimit(unix.RLIMIT_AS, &limit) == nil && limit.Cur < 1<<62 {
+			return fmt.Errorf("%w; the address space of the process is limited to %.2f GB (ulimit -v), and all weights are mapped into it: raise the limit", err, float64(limit.Cur)/1e9)
+		}
 	}
 	return err
 }

@@ -4,11 +4,13 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -128,6 +130,17 @@ func TestFolderThatMayNotBeSearched(t *testing.T) {
 	_, err := Open(t.Context(), dir)
 	require.EqualError(t, err, dir+"/config.json: permission denied; the folder "+dir+" may not be searched (chmod u+x, or go+x for other users)")
 	require.ErrorIs(t, err, fs.ErrPermission)
+}
+
+func TestLimitOfAddressSpaceIsNotNamed(t *testing.T) {
+	var old unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_AS, &old))
+	limit := unix.Rlimit{Cur: 1 << 50, Max: old.Max} // which nothing here exceeds
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_AS, &limit))
+	defer unix.Setrlimit(unix.RLIMIT_AS, &old)
+	err := explainNoShard("DIR", fstest.MapFS{}, "m", 1, fmt.Errorf("DIR/m: %w", unix.ENOMEM))
+	require.EqualError(t, err, "DIR/m: cannot allocate memory; the address space of the process is limited to 1125899.91 GB (ulimit -v), and all weights are mapped into it: raise the limit")
+	require.ErrorIs(t, err, unix.ENOMEM)
 }
 
 // A text editor's mark, or UTF-16, changes nothing in any of the files.
