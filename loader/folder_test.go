@@ -122,6 +122,24 @@ func TestBrokenLinkPassesForAbsentFile(t *testing.T) {
 	require.EqualError(t, err, whole+"/model.safetensors: a link to gone, which does not exist; download the file again")
 }
 
+func TestUnfinishedHubDownloadIsNotTold(t *testing.T) {
+	cache := t.TempDir()
+	dir := cache + "/snapshots/0123"
+	require.NoError(t, os.MkdirAll(cache+"/blobs", 0o755))
+	require.NoError(t, os.MkdirAll(dir, 0o755))
+	require.NoError(t, os.WriteFile(cache+"/blobs/ab.incomplete", nil, 0o600))
+	good := sharded()
+	require.NoError(t, os.WriteFile(dir+"/config.json", good["config.json"], 0o600))
+	_, err := Open(t.Context(), dir)
+	require.EqualError(t, err, dir+": ../../blobs/ab.incomplete is a download that has not ended; finish it, or download the checkpoint again")
+	for _, name := range []string{indexName, shard1} {
+		require.NoError(t, os.WriteFile(dir+"/"+name, good[name], 0o600))
+	}
+	_, err = Open(t.Context(), dir)
+	require.EqualError(t, err, dir+"/"+shard2+": the file is missing, but model.safetensors.index.json names it as one of 2; download it; ../../blobs/ab.incomplete is a download that has not ended")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+}
+
 func TestFolderThatMayNotBeSearched(t *testing.T) {
 	dir := tiny(tinyGLM4, glm4Tensors()).save(t)
 	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
@@ -211,4 +229,6 @@ func TestHostileHeaderTakesMemory(t *testing.T) {
 		_, err := readHeader(t.Context(), "m", file(text, nil))
 		require.EqualError(t, err, want)
 	}
+	_, err := parseIndex(t.Context(), []byte(`{"metadata":`+strings.Repeat("[", 5000)))
+	require.EqualError(t, err, "not a valid index: nested too deeply")
 }
