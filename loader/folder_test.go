@@ -198,7 +198,7 @@ func TestHugeTextIsParsedToItsEnd(t *testing.T) {
 			return err
 		},
 		"index": func(ctx context.Context) error {
-			_, err := parseIndex(ctx, []byte(`{"metadata":{"a":["`+long+`"]},"weight_map":{"a":"b.safetensors"}}`))
+			_, err := parseIndex(ctx, []byte(`{"weight_map":{"a":"b.safetensors"`+strings.Repeat(`,"`+long[:jsonPiece]+`":"b.safetensors"`, pieces)+`}}`))
 			return err
 		},
 	} {
@@ -229,6 +229,10 @@ func TestHostileHeaderTakesMemory(t *testing.T) {
 		_, err := readHeader(t.Context(), "m", file(text, nil))
 		require.EqualError(t, err, want)
 	}
-	_, err := parseIndex(t.Context(), []byte(`{"metadata":`+strings.Repeat("[", 5000)))
-	require.EqualError(t, err, "not a valid index: nested too deeply")
+	_, err := parseIndex(t.Context(), []byte(`{"metadata":[0`+strings.Repeat(",1", maxEntry)+"]}"))
+	require.EqualError(t, err, "not a valid index: a name or value is too long")
+	_, err = parseIndex(t.Context(), []byte(`{"a":0`+strings.Repeat(`,"a":0`, 1000)+"}"))
+	require.EqualError(t, err, "not a valid index: more than 1000 fields beside weight_map")
+	_, err = readHeader(t.Context(), "m", file(`{"__metadata__":{"a":"`+strings.Repeat("x", maxMetadata)+`"}}`, nil))
+	require.EqualError(t, err, "__metadata__ is not an object of strings: a name or value is too long")
 }

@@ -18,9 +18,10 @@ const maxHeader = 100_000_000
 // Limits far above any GLM-4 (613 tensors, 1,657 quantised) and its descriptions of some 100 bytes each. They bound the
 // memory that a hostile header takes.
 const (
-	maxTensors = 1 << 17 // in a file or an index
-	maxEntry   = 1 << 17 // bytes of JSON about one tensor
-	maxRank    = 8       // dimensions of one
+	maxTensors  = 1 << 17  // in a file or an index
+	maxEntry    = 1 << 17  // bytes of JSON about one tensor
+	maxMetadata = 16 << 20 // bytes of JSON about the file
+	maxRank     = 8        // dimensions of a tensor
 )
 
 // maxDim keeps a product of two dimensions within an int64.
@@ -105,7 +106,7 @@ func parseHeader(ctx context.Context, header []byte) ([]entry, error) {
 		}
 		seen[name] = true
 		if name == "__metadata__" {
-			r.end = len(header)
+			r.end = int(dec.InputOffset()) + maxMetadata
 			if err := skipMetadata(dec); err != nil {
 				return nil, fmt.Errorf("__metadata__ is not an object of strings: %w", err)
 			}
@@ -123,7 +124,6 @@ func parseHeader(ctx context.Context, header []byte) ([]entry, error) {
 			return nil, fmt.Errorf("header describes more than %d tensors", maxTensors)
 		}
 	}
-	r.end = len(header)
 	if _, err := dec.Token(); err != nil {
 		return nil, fmt.Errorf("header is not valid JSON: %w", err)
 	}

@@ -73,24 +73,31 @@ func parseIndex(ctx context.Context, data []byte) (map[string]string, error) {
 }
 
 func parseWeightMap(ctx context.Context, data []byte) (map[string]string, error) {
-	r := &jsonReader{ctx: ctx, data: data, end: len(data)}
+	r := &jsonReader{ctx: ctx, data: data, end: maxEntry}
 	dec := json.NewDecoder(r)
-	if err := expect(dec, json.Delim('{')); err != nil {
+	if err := expect(dec, '{'); err != nil {
 		return nil, err
 	}
+	const maxOthers = 1000
+	others := 0
 	index := map[string]string{}
 	for dec.More() {
+		r.end = int(dec.InputOffset()) + maxEntry
 		field, err := dec.Token()
 		if err != nil {
 			return nil, err
 		}
 		if field != "weight_map" {
-			if err := skipValue(dec); err != nil {
+			var other json.RawMessage
+			if err := dec.Decode(&other); err != nil {
 				return nil, err
+			}
+			if others++; others > maxOthers {
+				return nil, fmt.Errorf("more than %d fields beside weight_map", maxOthers)
 			}
 			continue
 		}
-		if err := expect(dec, json.Delim('{')); err != nil {
+		if err := expect(dec, '{'); err != nil {
 			return nil, fmt.Errorf("weight_map: %w", err)
 		}
 		for dec.More() {
@@ -111,12 +118,11 @@ func parseWeightMap(ctx context.Context, data []byte) (map[string]string, error)
 				return nil, fmt.Errorf("weight_map has more than %d tensors", maxTensors)
 			}
 		}
-		r.end = len(data)
-		if err := expect(dec, json.Delim('}')); err != nil {
+		if err := expect(dec, '}'); err != nil {
 			return nil, err
 		}
 	}
-	return index, expect(dec, json.Delim('}'))
+	return index, expect(dec, '}')
 }
 
 // checkIndex checks that each tensor is in the shard that the index names.
