@@ -57,7 +57,10 @@ func openPath(k *kernels) *Device {
 func (d *Device) Info() backend.Info { return d.info }
 
 // Map implements [backend.Device]. The CPU reads everything where it is; it only sees to it that it is in memory.
-func (d *Device) Map(regions, tensors [][]byte) { d.readahead.start(regions, d.info.Memory) }
+func (d *Device) Map(regions, tensors [][]byte) {
+	d.pool.mapped = regions
+	d.readahead.start(regions, d.info.Memory)
+}
 
 // NewMatrix implements [backend.Device]; the data is read in place.
 func (d *Device) NewMatrix(m backend.MatrixData) (backend.Matrix, error) {
@@ -134,6 +137,13 @@ func (s *stream) Wait(int) error {
 }
 
 func (s *stream) Close() error { return nil }
+
+// run has a job done, unless something has failed before.
+func (s *stream) run(tasks int, j job) {
+	if s.err == nil {
+		s.err = s.pool.run(tasks, j)
+	}
+}
 
 var errForeign = errors.New("cpu: this object belongs to another device")
 
