@@ -11,7 +11,7 @@ import (
 // FaultError says that the bytes of a checkpoint's file can no longer be read: it has shrunk since it was opened, or its disk
 // fails or is gone.
 type FaultError struct {
-	File       string // with its folder; the folder alone where nothing tells which file it is
+	File       string // with its folder
 	Size, Left int64  // bytes when it was opened, and now
 	Err        error  // what failed, if something was tried
 }
@@ -38,7 +38,8 @@ func guard(regions [][]byte, read func() error) (err error) {
 }
 
 // Explain names the file of an error that came from reading tensors elsewhere, such as on a device: one that tells of mapped
-// memory that can no longer be read becomes a [FaultError] that wraps it. Any other stays as it is.
+// memory that can no longer be read becomes a [FaultError] that wraps it, unless nothing tells which file it was. Any other
+// error stays as it is.
 func (c *Checkpoint) Explain(err error) error {
 	var f *fault.Error
 	if !errors.As(err, &f) {
@@ -54,7 +55,7 @@ func (c *Checkpoint) Explain(err error) error {
 			return e
 		}
 	}
-	return &FaultError{File: c.Dir, Err: err}
+	return err
 }
 
 // Check asks for the size of each mapped file. It returns a [FaultError] for one that is shorter than when it was opened: its

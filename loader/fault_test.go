@@ -98,7 +98,10 @@ func TestErrorOfAnotherKindNamesAFile(t *testing.T) {
 	require.Equal(t, io.EOF, c.Explain(io.EOF))
 	require.Equal(t, io.EOF, c.Guard(func() error { return io.EOF }))
 	require.Panics(t, func() { c.Guard(func() error { panic("bug") }) })
-	require.EqualError(t, c.Explain(&fault.Error{Err: errors.New("page fault")}), dir+": can no longer be read, though it was in use; see to its disk and load the model again")
+	elsewhere := &fault.Error{Err: errors.New("a device's")}
+	require.Equal(t, error(elsewhere), c.Explain(elsewhere))
+	mapped := &fault.Error{Addr: uintptr(unsafe.Pointer(&c.Mapped()[0][0]))}
+	require.EqualError(t, c.Explain(mapped), dir+"/"+singleName+": can no longer be read, though it was in use; see to its disk and load the model again")
 }
 
 // openWith opens a folder with another way of mapping.

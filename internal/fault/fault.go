@@ -22,13 +22,13 @@ import (
 
 // Error is a read of mapped memory that failed, somewhere below those who know the file.
 type Error struct {
-	Addr uintptr // that was read, 0 when it is not known
-	Err  error   // what the device said, nil when it was a processor's read
+	Addr uintptr // that was read, 0 when it was not the processor that read
+	Err  error   // what the device said then
 }
 
 func (e *Error) Error() string {
 	if e.Err != nil {
-		return fmt.Sprintf("mapped memory can no longer be read: %v", e.Err)
+		return e.Err.Error()
 	}
 	return fmt.Sprintf("mapped memory can no longer be read, at address %#x", e.Addr)
 }
