@@ -20,7 +20,7 @@ func (e *FaultError) Error() string {
 	if e.Left < e.Size {
 		return fmt.Sprintf("%s: the file has shrunk from %d to %d bytes while it was in use; restore it and load the model again", e.File, e.Size, e.Left)
 	}
-	return fmt.Sprintf("%s: can no longer be read, though it was in use; see to its disk and load the model again", e.File)
+	return fmt.Sprintf("%s: some of its bytes cannot be read; see to its disk and load the model again", e.File)
 }
 
 // Unwrap gives what failed.

@@ -101,7 +101,7 @@ func TestErrorOfAnotherKindNamesAFile(t *testing.T) {
 	elsewhere := &fault.Error{Err: errors.New("a device's")}
 	require.Equal(t, error(elsewhere), c.Explain(elsewhere))
 	mapped := &fault.Error{Addr: uintptr(unsafe.Pointer(&c.Mapped()[0][0]))}
-	require.EqualError(t, c.Explain(mapped), dir+"/"+singleName+": can no longer be read, though it was in use; see to its disk and load the model again")
+	require.EqualError(t, c.Explain(mapped), dir+"/"+singleName+": some of its bytes cannot be read; see to its disk and load the model again")
 }
 
 // openWith opens a folder with another way of mapping.
