@@ -33,7 +33,7 @@ type Checkpoint struct {
 	Config Config
 
 	fsys     fs.FS
-	regions  [][]byte          // one mapping a file
+	regions  []region          // one a file
 	stored   map[string]Tensor // by the name in the files
 	matrices map[string]Matrix // by canonical module name
 	vectors  map[string]Tensor // by canonical tensor name
@@ -42,25 +42,26 @@ type Checkpoint struct {
 
 // Open opens the checkpoint in a folder. It reads config.json and the headers of the safetensors files, maps those files read-only and
 // checks everything that can be checked without touching the pages of the weights: each tensor that the config implies is
-// there, with the right shape and type. A file must not be truncated while it is mapped.
+// there, with the right shape and type. A file that cannot be mapped is read. One that is replaced or grows while it is mapped
+// does no harm; of one that shrinks, or whose disk fails, see [Checkpoint.Guard].
 func Open(dir string) (*Checkpoint, error) {
 	if err := checkFolder(dir); err != nil {
 		return nil, err
 	}
-	return open(filepath.Clean(dir), os.DirFS(dir), func(name string) ([]byte, error) {
-		return mapFile(filepath.Join(dir, filepath.FromSlash(name)))
+	return open(filepath.Clean(dir), os.DirFS(dir), func(name string) (region, error) {
+		return mapFile(filepath.Join(dir, filepath.FromSlash(name)), mapMemory)
 	})
 }
 
 // OpenFS opens a checkpoint whose files are not on disk, such as an embedded one. They are read into memory that, like a mapping,
 // begins on a page and lives until Close. name stands for the folder in errors.
 func OpenFS(fsys fs.FS, name string) (*Checkpoint, error) {
-	return open(name, fsys, func(file string) ([]byte, error) {
+	return open(name, fsys, func(file string) (region, error) {
 		return readAligned(name+"/"+file, fsys, file)
 	})
 }
 
-func open(dir string, fsys fs.FS, load func(name string) ([]byte, error)) (_ *Checkpoint, err error) {
+func open(dir string, fsys fs.FS, load func(name string) (region, error)) (_ *Checkpoint, err error) {
 	c := &Checkpoint{Dir: dir, fsys: fsys, stored: map[string]Tensor{}}
 	defer func() {
 		if err != nil {
@@ -75,20 +76,26 @@ func open(dir string, fsys fs.FS, load func(name string) ([]byte, error)) (_ *Ch
 		return nil, err
 	}
 	for _, file := range files {
-		region, err := load(file)
+		r, err := load(file)
 		if err != nil {
 			if index != nil && errors.Is(err, fs.ErrNotExist) {
 				return nil, fmt.Errorf("%s/%s: the file is missing, but %s names it as one of %d; download it", dir, file, indexName, len(files))
 			}
 			return nil, err
 		}
-		c.regions = append(c.regions, region)
-		if isLFSPointer(region) {
-			return nil, lfsError(dir + "/" + file)
-		}
-		tensors, err := readHeader(file, region)
-		if err != nil {
-			return nil, fmt.Errorf("%s/%s: %w", dir, file, err)
+		c.regions = append(c.regions, r)
+		var tensors []Tensor
+		err = c.Guard(func() (err error) {
+			if isLFSPointer(r.data) {
+				return lfsError(dir + "/" + file)
+			}
+			if tensors, err = readHeader(file, r.data); err != nil {
+				return fmt.Errorf("%s/%s: %w", dir, file, err)
+			}
+			return nil
+		})
+		if err = cmp.Or(c.Check(), err); err != nil {
+			return nil, err
 		}
 		for _, t := range tensors {
 			if other, ok := c.stored[t.Name]; ok {
@@ -110,7 +117,10 @@ func open(dir string, fsys fs.FS, load func(name string) ([]byte, error)) (_ *Ch
 func (c *Checkpoint) Close() error {
 	var errs []error
 	for _, r := range c.regions {
-		errs = append(errs, unmap(r))
+		errs = append(errs, unmap(r.data))
+		if r.file != nil {
+			errs = append(errs, r.file.Close())
+		}
 	}
 	c.regions, c.stored, c.matrices, c.vectors, c.unused = nil, nil, nil, nil, nil
 	return errors.Join(errs...)
@@ -158,8 +168,14 @@ func (c *Checkpoint) Bytes() int64 {
 }
 
 // Mapped returns the memory of the files, one region each, headers included. Each begins on a page, every tensor's Data lies in one,
-// and they are read-only and valid until Close.
-func (c *Checkpoint) Mapped() [][]byte { return slices.Clone(c.regions) }
+// and they are read-only and valid until Close. Reading them may fault: see [Checkpoint.Guard].
+func (c *Checkpoint) Mapped() [][]byte {
+	var regions [][]byte
+	for _, r := range c.regions {
+		regions = append(regions, r.data)
+	}
+	return regions
+}
 
 // Aligned reports whether every tensor begins at a multiple of n bytes, n at most a page, so that a device can use it in place.
 func (c *Checkpoint) Aligned(n int) bool {
