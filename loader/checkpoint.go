@@ -36,7 +36,7 @@ type Checkpoint struct {
 	Config Config
 
 	fsys     fs.FS
-	regions  [][]byte          // one mapping a file
+	regions  []region          // one a file
 	stored   map[string]Tensor // by the name in the files
 	matrices map[string]Matrix // by canonical module name
 	vectors  map[string]Tensor // by canonical tensor name
@@ -47,7 +47,8 @@ type Checkpoint struct {
 // Open opens the checkpoint in a folder. It reads config.json and the headers of the safetensors files, maps those files read-only and
 // checks everything that can be checked without touching more than a few pages of the weights: each tensor that the config
 // implies is there, with the right shape and type, and nothing else that would change the arithmetic. Where embeddings are
-// tied beside a head, both are compared. A file must not be truncated while it is mapped.
+// tied beside a head, both are compared. A file that cannot be mapped is read. One that is replaced or grows while it is
+// mapped does no harm; of one that shrinks, or whose disk fails, see [Checkpoint.Guard].
 //
 // It ends early with ctx, whose error it then returns. Other errors wrap fs.ErrNotExist or fs.ErrPermission where that is
 // the cause.
@@ -55,29 +56,20 @@ func Open(ctx context.Context, dir string) (*Checkpoint, error) {
 	if err := CheckFolder(dir); err != nil {
 		return nil, err
 	}
-	path := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
-	return open(ctx, filepath.Clean(dir), os.DirFS(dir), storage{
-		load:  func(name string) ([]byte, error) { return mapFile(path(name)) },
-		holes: func(name string) []span { return fileHoles(path(name)) },
+	return open(ctx, filepath.Clean(dir), os.DirFS(dir), func(name string) (region, error) {
+		return mapFile(filepath.Join(dir, filepath.FromSlash(name)), mapMemory)
 	})
 }
 
 // OpenFS opens a checkpoint whose files are not on disk, such as an embedded one. They are read into memory that, like a mapping,
 // begins on a page and lives until Close. name stands for the folder in errors.
 func OpenFS(ctx context.Context, fsys fs.FS, name string) (*Checkpoint, error) {
-	return open(ctx, name, fsys, storage{
-		load:  func(file string) ([]byte, error) { return readAligned(name+"/"+file, fsys, file) },
-		holes: func(string) []span { return nil },
+	return open(ctx, name, fsys, func(file string) (region, error) {
+		return readAligned(name+"/"+file, fsys, file)
 	})
 }
 
-// storage is where weight files are.
-type storage struct {
-	load  func(name string) ([]byte, error)
-	holes func(name string) []span // parts that were never written
-}
-
-func open(ctx context.Context, dir string, fsys fs.FS, from storage) (_ *Checkpoint, err error) {
+func open(ctx context.Context, dir string, fsys fs.FS, load func(name string) (region, error)) (_ *Checkpoint, err error) {
 	c := &Checkpoint{Dir: dir, fsys: fsys, stored: map[string]Tensor{}}
 	defer func() {
 		if err != nil {
@@ -99,19 +91,20 @@ func open(ctx context.Context, dir string, fsys fs.FS, from storage) (_ *Checkpo
 		if _, err := fs.Stat(fsys, file+".aria2"); err == nil {
 			return nil, fmt.Errorf("%s/%s: the file is incomplete%s; finish it with aria2c -c", dir, file, unfinishedBeside(fsys, file))
 		}
-		region, err := from.load(file)
+		r, err := load(file)
 		if err != nil {
 			return nil, explainNoShard(dir, fsys, file, len(files), err)
 		}
-		c.regions = append(c.regions, region)
-		if err := c.addFile(ctx, file, region, from.holes(file)); err != nil {
+		c.regions = append(c.regions, r)
+		err = c.Guard(func() error { return c.addFile(ctx, file, r) })
+		if err = cmp.Or(c.Check(), err); err != nil {
 			return nil, err
 		}
 	}
 	for _, step := range []func() error{
 		func() error { return checkIndex(dir, index, c.stored) },
 		c.checkPacking,
-		func() error { return c.decideTie(ctx) },
+		func() error { return c.Guard(func() error { return c.decideTie(ctx) }) },
 		c.resolve,
 		c.checkUnused,
 		ctx.Err,
@@ -123,17 +116,17 @@ func open(ctx context.Context, dir string, fsys fs.FS, from storage) (_ *Checkpo
 	return c, nil
 }
 
-// addFile reads the header of a mapped file that has these holes.
-func (c *Checkpoint) addFile(ctx context.Context, file string, region []byte, holes []span) error {
+// addFile reads the header of a file and looks whether its content has come.
+func (c *Checkpoint) addFile(ctx context.Context, file string, r region) error {
 	path := c.Dir + "/" + file
-	switch kind := kindOf(file, region[:min(startBytes, len(region))]); kind {
+	switch kind := kindOf(file, r.data[:min(startBytes, len(r.data))]); kind {
 	case otherFile:
 	case lfsPointer:
 		return textfile.LFSError(path)
 	default:
 		return fmt.Errorf("%s: %s", path, kind)
 	}
-	tensors, err := readHeader(ctx, file, region)
+	tensors, err := readHeader(ctx, file, r.data)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -146,14 +139,17 @@ func (c *Checkpoint) addFile(ctx context.Context, file string, region []byte, ho
 		}
 		c.stored[t.Name] = t
 	}
-	return c.checkFilled(tensors, holes)
+	return c.checkFilled(tensors, r.holes())
 }
 
 // Close unmaps the files. Every Tensor and Matrix of the checkpoint is invalid afterwards: reading its bytes faults.
 func (c *Checkpoint) Close() error {
 	var errs []error
 	for _, r := range c.regions {
-		errs = append(errs, unmap(r))
+		errs = append(errs, unmap(r.data))
+		if r.file != nil {
+			errs = append(errs, r.file.Close())
+		}
 	}
 	c.regions, c.stored, c.matrices, c.vectors, c.unused = nil, nil, nil, nil, nil
 	return errors.Join(errs...)
@@ -206,8 +202,14 @@ func (c *Checkpoint) Bytes() int64 {
 }
 
 // Mapped returns the memory of the files, one region each, headers included. Each begins on a page, every tensor's Data lies in one,
-// and they are read-only and valid until Close.
-func (c *Checkpoint) Mapped() [][]byte { return slices.Clone(c.regions) }
+// and they are read-only and valid until Close. Reading them may fault: see [Checkpoint.Guard].
+func (c *Checkpoint) Mapped() [][]byte {
+	var regions [][]byte
+	for _, r := range c.regions {
+		regions = append(regions, r.data)
+	}
+	return regions
+}
 
 // Aligned reports whether every tensor begins at a multiple of n bytes, n at most a page, so that a device can use it in place.
 func (c *Checkpoint) Aligned(n int) bool {

@@ -383,9 +383,12 @@ func writeSparse(t *testing.T) string {
 
 // openSparse opens a folder as Open does, but for its holes.
 func openSparse(t *testing.T, dir string) *Checkpoint {
-	c, err := open(t.Context(), dir, os.DirFS(dir), storage{
-		load:  func(name string) ([]byte, error) { return mapFile(filepath.Join(dir, name)) },
-		holes: func(string) []span { fileHoles(filepath.Join(dir, singleName)); return nil },
+	c, err := open(t.Context(), dir, os.DirFS(dir), func(name string) (region, error) {
+		r, err := mapFile(filepath.Join(dir, name), mapMemory)
+		require.NotEmpty(t, r.holes())
+		require.NoError(t, r.file.Close())
+		r.file = nil
+		return r, err
 	})
 	require.NoError(t, err)
 	return c

@@ -27,7 +27,8 @@ const (
 // maxDim keeps a product of two dimensions within an int64.
 const maxDim = 1 << 40
 
-// Tensor is one tensor as it stands in a file. Data belongs to the Checkpoint and is read-only: writing to it faults.
+// Tensor is one tensor as it stands in a file. Data belongs to the Checkpoint and is read-only: writing to it
+// faults, and reading it may: see [Checkpoint.Guard].
 type Tensor struct {
 	Name   string // as in the file, which for the chatglm family is not the canonical name
 	File   string // name of the file inside the checkpoint's folder

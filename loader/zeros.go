@@ -2,8 +2,6 @@ package loader
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -103,24 +101,15 @@ func zeros(data []byte) bool {
 	return true
 }
 
-// fileHoles gives the parts of a file that were never written; none where the file system does not tell.
-func fileHoles(path string) []span {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return nil
-	}
+// holes gives the parts of the file that were never written; none where it was not mapped or the file system does not tell.
+func (r *region) holes() []span {
 	var holes []span
-	for at := int64(0); at < size && len(holes) < maxHoles; {
-		hole, err := f.Seek(at, unix.SEEK_HOLE)
+	for at, size := int64(0), int64(len(r.data)); r.file != nil && at < size && len(holes) < maxHoles; {
+		hole, err := r.file.Seek(at, unix.SEEK_HOLE)
 		if err != nil || hole >= size {
 			break
 		}
-		if at, err = f.Seek(hole, unix.SEEK_DATA); err != nil {
+		if at, err = r.file.Seek(hole, unix.SEEK_DATA); err != nil {
 			at = size // a hole to the end
 		}
 		holes = append(holes, span{hole, at})

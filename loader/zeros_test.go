@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -104,7 +105,10 @@ func TestHoleIsComputedOn(t *testing.T) {
 	require.NoError(t, err)
 	_, err = f.WriteAt(data[to:], to)
 	require.NoError(t, err)
-	if len(fileHoles(path)) == 0 {
+	r, err := mapFile(path, mapMemory)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, errors.Join(unmap(r.data), r.file.Close())) }()
+	if len(r.holes()) == 0 {
 		t.Log("the file system does not tell of holes")
 		return
 	}

@@ -88,7 +88,7 @@ var (
 // again, and what it holds beyond is forgotten.
 func (s *Session) GenerateTokens(ctx context.Context, ids []int32, o Options) iter.Seq2[Token, error] {
 	return func(yield func(Token, error) bool) {
-		if err := s.generate(ctx, ids, &o, yield); err != nil {
+		if err := s.m.explain(s.generate(ctx, ids, &o, yield)); err != nil {
 			yield(Token{ID: -1}, err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/internal/backend/cpu"
+	"github.com/glm4-metal/glm4-metal/internal/backend/gpu"
 	"github.com/glm4-metal/glm4-metal/internal/demo"
 	"github.com/glm4-metal/glm4-metal/loader"
 )
@@ -23,6 +24,7 @@ type Model struct {
 	config     loader.Config
 	checkpoint *loader.Checkpoint
 	device     backend.Device
+	inPlace    bool   // the device reads the mapped files
 	why        string // this device
 	weights    weights
 	kvFormat   backend.Format
@@ -72,8 +74,8 @@ func ChatTemplate(nameOrFile string) LoadOption {
 }
 
 // Load opens a checkpoint: a folder with config.json, safetensors files and a tokenizer, or "" for the built-in demo.
-// The weights stay mapped from their files until Close; the files must not change meanwhile. ctx is looked at between
-// the steps of loading.
+// The weights stay mapped from their files until Close. Where one of them shrinks meanwhile, or its disk fails, what reads
+// it ends with a [loader.FaultError]; in no other way may they change. ctx is looked at between the steps of loading.
 func Load(ctx context.Context, name string, options ...LoadOption) (*Model, error) {
 	var o loadOptions
 	for _, option := range options {
@@ -167,8 +169,9 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 		err = m.fill()
 	}
 	if err != nil {
-		return nil, errors.Join(err, m.device.Close())
+		return nil, errors.Join(c.Explain(err), m.device.Close())
 	}
+	m.inPlace = m.device.Info().Paged || c.Aligned(gpu.Alignment)
 	return m, nil
 }
 

@@ -249,7 +249,7 @@ func (s *Session) Logits(ctx context.Context, ids []int32, rows int) ([][]float3
 			}
 		})
 		if err != nil {
-			return nil, err
+			return nil, s.m.explain(err)
 		}
 	}
 	return out, nil
@@ -267,6 +267,9 @@ func (s *Session) begin(pos int, ids []int32) error {
 	}
 	if limit := s.m.context; err == nil && pos+len(ids) > limit {
 		err = &ContextError{pos + len(ids), limit, s.m.config.MaxPositions}
+	}
+	if err == nil {
+		err = s.m.checkWeights()
 	}
 	if err != nil {
 		s.mu.Unlock()

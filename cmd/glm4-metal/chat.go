@@ -16,6 +16,7 @@ import (
 	"github.com/peterh/liner"
 	"github.com/urfave/cli/v2"
 
+	"github.com/glm4-metal/glm4-metal/loader"
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
@@ -102,7 +103,8 @@ type repl struct {
 	interactive bool
 	model       *model.Model
 	chat        *model.Chat
-	armed       bool // the next Ctrl-C leaves
+	file        string // where the conversation was saved or loaded last, "" when nowhere
+	armed       bool   // the next Ctrl-C leaves
 
 	leave  context.CancelFunc // ends the chat
 	mu     sync.Mutex
@@ -151,6 +153,7 @@ func (r *repl) run(ctx context.Context) error {
 		}
 		r.armed = false
 		r.in.Typed() // from here on
+		var gone *loader.FaultError
 		switch {
 		case strings.TrimSpace(text) == "":
 			continue
@@ -164,6 +167,8 @@ func (r *repl) run(ctx context.Context) error {
 			return nil
 		case ctx.Err() != nil:
 			return errInterrupted
+		case errors.As(err, &gone): // no answer can come any more
+			return r.rescue(err)
 		case err != nil && !r.interactive:
 			return err
 		case err != nil:

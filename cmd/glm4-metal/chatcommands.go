@@ -39,6 +39,7 @@ func (r *repl) command(ctx context.Context, line string) error {
 		fmt.Fprint(os.Stderr, chatHelp)
 	case "/clear":
 		r.chat.Clear()
+		r.file = "" // what comes is another conversation
 	case "/system":
 		r.system(argument)
 	case "/regen":
@@ -91,8 +92,17 @@ func (r *repl) save(file string) error {
 	if err := saveConversation(file, r.model.Info().Name, messages); err != nil {
 		return fmt.Errorf("/save: %w", err)
 	}
+	r.file = file
 	fmt.Fprintf(os.Stderr, "saved %s to %s\n", plural(len(messages), "message"), file)
 	return nil
+}
+
+// rescue saves the conversation where it was saved or loaded before, as err ends the chat.
+func (r *repl) rescue(err error) error {
+	if r.file == "" {
+		return err
+	}
+	return errors.Join(err, r.save(r.file))
 }
 
 func (r *repl) load(file string) error {
@@ -104,6 +114,7 @@ func (r *repl) load(file string) error {
 	if err != nil {
 		return fmt.Errorf("/load: %w", err)
 	}
+	r.file = file
 	system, rest := "", messages
 	if len(messages) > 0 && messages[0].Role == model.RoleSystem {
 		system, rest = messages[0].Content, messages[1:]

@@ -139,7 +139,8 @@ type Device interface {
 	Info() Info
 	// Map announces the memory that matrices will be made from, such as mapped files, and their tensors, each in one of
 	// the regions. A region begins on a page of 16 KiB and has the rest of its last one to itself. Map is called once,
-	// before NewMatrix, if at all.
+	// before NewMatrix, if at all. Where a region can no longer be read, because its file has shrunk or its disk fails,
+	// NewMatrix or the step ends with an Error of package fault.
 	Map(regions, tensors [][]byte)
 	NewMatrix(MatrixData) (Matrix, error)
 	NewVector([]float32) (Vector, error) // copied

@@ -50,8 +50,12 @@ func openPath(k *kernels) *Device {
 // Info implements [backend.Device].
 func (d *Device) Info() backend.Info { return d.info }
 
-// Map implements [backend.Device]. The CPU reads everything where it is; it only sees to it that it is in memory.
-func (d *Device) Map(regions, tensors [][]byte) { d.readahead.start(regions, d.info.Memory) }
+// Map implements [backend.Device]. The CPU reads everything where it is; it sees to it that it is in memory, and takes faults
+// there for errors.
+func (d *Device) Map(regions, tensors [][]byte) {
+	d.pool.mapped = regions
+	d.readahead.start(regions, d.info.Memory)
+}
 
 // NewMatrix implements [backend.Device]; the data is read in place.
 func (d *Device) NewMatrix(m backend.MatrixData) (backend.Matrix, error) {
@@ -128,6 +132,13 @@ func (s *stream) Wait(int) error {
 }
 
 func (s *stream) Close() error { return nil }
+
+// run has a job done, unless something has failed before.
+func (s *stream) run(tasks int, j job) {
+	if s.err == nil {
+		s.err = s.pool.run(tasks, j)
+	}
+}
 
 var errForeign = errors.New("cpu: this object belongs to another device")
 

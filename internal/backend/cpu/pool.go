@@ -1,8 +1,11 @@
 package cpu
 
 import (
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
+
+	"github.com/glm4-metal/glm4-metal/internal/fault"
 )
 
 // job is an op cut into tasks that may run at the same time.
@@ -20,6 +23,9 @@ type pool struct {
 	shares  []share     // of the tasks, one a worker
 	done    sleeper     // where the caller waits for helpers to leave
 	empty   func() bool // none is inside
+
+	mapped [][]byte                    // memory whose faults are a job's error
+	fault  atomic.Pointer[fault.Error] // of the job
 }
 
 const gateOpen = 1 << 32
@@ -98,6 +104,7 @@ func newPool(n int) *pool {
 }
 
 func (p *pool) help(w *worker) {
+	debug.SetPanicOnFault(true)
 	round := uint32(0)
 	ready := func() bool { return p.round.Load() != round }
 	for !p.closed.Load() {
@@ -127,26 +134,34 @@ func (p *pool) enter() bool {
 }
 
 // run does each task from 0 to tasks-1, on all workers, and returns when all are done. A helper that comes when the
-// last task is taken is not waited for.
-func (p *pool) run(tasks int, j job) {
+// last task is taken is not waited for. A fault of mapped memory is an error, after which tasks are left undone.
+func (p *pool) run(tasks int, j job) (err error) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.job = j
+	defer p.leave(debug.SetPanicOnFault(true), &err)
 	for i := range p.shares {
 		p.shares[i].next.Store(int64(i * tasks / len(p.shares)))
 		p.shares[i].end.Store(int64((i + 1) * tasks / len(p.shares)))
 	}
-	if len(p.workers) == 1 || tasks == 1 {
-		p.work(p.workers[0])
-	} else {
+	if len(p.workers) > 1 && tasks > 1 {
 		p.gate.Store(gateOpen)
 		p.begin()
-		p.work(p.workers[0])
-		if p.gate.Add(-gateOpen) != 0 {
-			p.done.wait(p.empty)
-		}
+	}
+	p.work(p.workers[0])
+	return nil
+}
+
+// leave ends a run, also one that panics: it waits for the helpers.
+func (p *pool) leave(before bool, err *error) {
+	if p.gate.Load()&gateOpen != 0 && p.gate.Add(-gateOpen) != 0 {
+		p.done.wait(p.empty)
+	}
+	if p.fault.Load() != nil {
+		*err = p.fault.Swap(nil)
 	}
 	p.job = nil
+	debug.SetPanicOnFault(before)
+	p.mu.Unlock()
 }
 
 // begin starts a round.
@@ -157,7 +172,9 @@ func (p *pool) begin() {
 	}
 }
 
+// work does tasks until all are taken.
 func (p *pool) work(w *worker) {
+	defer p.catch()
 	for i := range p.shares {
 		s := &p.shares[(w.share+i)%len(p.shares)]
 		for end := s.end.Load(); ; {
@@ -166,6 +183,16 @@ func (p *pool) work(w *worker) {
 				break
 			}
 			p.job.do(w, int(task))
+		}
+	}
+}
+
+// catch takes a worker out of a task that faults, and leaves no task for the others.
+func (p *pool) catch() {
+	if r := recover(); r != nil {
+		p.fault.Store(fault.Recovered(r, p.mapped))
+		for i := range p.shares {
+			p.shares[i].next.Store(p.shares[i].end.Load())
 		}
 	}
 }
