@@ -21,6 +21,9 @@ func TestLimitOfCgroupIsOverlooked(t *testing.T) {
 		"no limit": {files: map[string]string{
 			"proc/self/cgroup": "0::/a\n", "proc/self/mountinfo": v2, "sys/fs/cgroup/a/memory.max": "max\n",
 		}},
+		"no limit in version 1": {files: map[string]string{
+			"proc/self/cgroup": "4:memory:/\n", "proc/self/mountinfo": v1, "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+		}},
 		"version 2": {map[string]string{
 			"proc/self/cgroup": "0::/user.slice/run-1.scope\n", "proc/self/mountinfo": v2,
 			"sys/fs/cgroup/user.slice/run-1.scope/memory.max": "1000000\n", "sys/fs/cgroup/user.slice/memory.max": "max\n",
