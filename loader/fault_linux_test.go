@@ -13,6 +13,6 @@ func TestRealFileThatCannotBeMapped(t *testing.T) {
 	dir := files{"config.json": tinyGLM4.bytes()}.save(t)
 	file := filepath.Join(dir, singleName)
 	require.NoError(t, os.Symlink("/sys/kernel/notes", file))
-	_, err := Open(dir)
+	_, err := Open(t.Context(), dir)
 	require.ErrorContains(t, err, file+": header length is ")
 }

@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -28,7 +29,7 @@ func requireFault(t *testing.T, err error, file string, size, left int) {
 
 func TestShrunkFileEndsTheProcess(t *testing.T) {
 	dir := sharded().save(t)
-	c, err := Open(dir)
+	c, err := Open(t.Context(), dir)
 	require.NoError(t, err)
 	require.NoError(t, c.Check())
 	file, size := filepath.Join(dir, shard2), len(sharded()[shard2])
@@ -56,7 +57,7 @@ func TestShrunkFileEndsTheProcess(t *testing.T) {
 // Within the last page nothing faults: what is gone reads as zeros.
 func TestLostEndReadsAsZeros(t *testing.T) {
 	dir := sharded().save(t)
-	c, err := Open(dir)
+	c, err := Open(t.Context(), dir)
 	require.NoError(t, err)
 	defer c.Close()
 	file, size := filepath.Join(dir, shard1), len(sharded()[shard1])
@@ -75,7 +76,7 @@ func TestReplacedOrGrowingFileIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := tiny(tinyGLM4, glm4Tensors()).save(t)
-			c, err := Open(dir)
+			c, err := Open(t.Context(), dir)
 			require.NoError(t, err)
 			want, err := c.Vector("model.norm.weight")
 			require.NoError(t, err)
@@ -91,7 +92,7 @@ func TestReplacedOrGrowingFileIsRefused(t *testing.T) {
 
 func TestErrorOfAnotherKindNamesAFile(t *testing.T) {
 	dir := tiny(tinyGLM4, glm4Tensors()).save(t)
-	c, err := Open(dir)
+	c, err := Open(t.Context(), dir)
 	require.NoError(t, err)
 	defer c.Close()
 	require.NoError(t, c.Explain(nil))
@@ -106,7 +107,7 @@ func TestErrorOfAnotherKindNamesAFile(t *testing.T) {
 
 // openWith opens a folder with another way of mapping.
 func openWith(dir string, mapping mapMemoryFunc) (*Checkpoint, error) {
-	return open(dir, os.DirFS(dir), func(name string) (region, error) { return mapFile(filepath.Join(dir, name), mapping) })
+	return open(context.Background(), dir, os.DirFS(dir), func(name string) (region, error) { return mapFile(filepath.Join(dir, name), mapping) })
 }
 
 func TestFileThatShrinksDuringOpen(t *testing.T) {
@@ -166,6 +167,6 @@ func (brokenFile) Read([]byte) (int, error) {
 }
 
 func TestReadErrorLosesItsFile(t *testing.T) {
-	_, err := OpenFS(brokenDisk{tiny(tinyGLM4, glm4Tensors()).fs()}, "DIR")
+	_, err := OpenFS(t.Context(), brokenDisk{tiny(tinyGLM4, glm4Tensors()).fs()}, "DIR")
 	require.EqualError(t, err, "DIR/"+singleName+": input/output error")
 }

@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/glm4-metal/glm4-metal/internal/textfile"
 )
 
 // region is the memory of one file.
@@ -27,7 +29,7 @@ func mapFile(path string, mapMemory mapMemoryFunc) (region, error) {
 	// Without waiting, as a FIFO that nobody writes would make it.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return region{}, readError(path, err)
+		return region{}, textfile.Explain(path, err)
 	}
 	size, err := weightBytes(path, f)
 	if err != nil {
@@ -60,7 +62,7 @@ func cannotMap(err error) bool {
 func readAligned(path string, fsys fs.FS, name string) (region, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
-		return region{}, readError(path, err)
+		return region{}, textfile.Explain(path, err)
 	}
 	defer f.Close()
 	size, err := weightBytes(path, f)
@@ -76,7 +78,7 @@ func weightBytes(path string, f fs.File) (int, error) {
 	info, err := f.Stat()
 	switch {
 	case err != nil:
-		return 0, readError(path, err)
+		return 0, textfile.Explain(path, err)
 	case !info.Mode().IsRegular():
 		return 0, fmt.Errorf("%s: not a regular file", path)
 	case info.Size() <= 0:
@@ -100,7 +102,7 @@ func readMemory(path string, f fs.File, size int) ([]byte, error) {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		err = &FaultError{File: path, Size: int64(size), Left: int64(n)}
 	default:
-		err = readError(path, err)
+		err = textfile.Explain(path, err)
 	}
 	return nil, errors.Join(err, unmap(data))
 }
@@ -140,16 +142,4 @@ func regionPages(length int) uintptr {
 
 func unmap(data []byte) error {
 	return unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(data)), regionPages(len(data)))
-}
-
-// readError names the file once, says what to do where that is known, and keeps the cause for errors.Is.
-func readError(path string, err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		err = pathErr.Err
-	}
-	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%s: %w; make it readable (chmod u+r)", path, err)
-	}
-	return fmt.Errorf("%s: %w", path, err)
 }

@@ -132,7 +132,7 @@ func TestWeightsShrinkDuringLoad(t *testing.T) {
 	onDevices(t, func(t *testing.T, on loadOptions) {
 		for _, from := range []string{"testdata/glm4-c", "testdata/mlx-4bit-g64"} {
 			dir, weights := copied(t, from)
-			c, err := loader.Open(dir)
+			c, err := loader.Open(t.Context(), dir)
 			require.NoError(t, err)
 			require.NoError(t, os.Truncate(weights, 4096))
 			_, err = newModel(c, on)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -81,7 +82,7 @@ func Load(ctx context.Context, name string, options ...LoadOption) (*Model, erro
 		option(&o)
 	}
 	start := time.Now()
-	c, err := openCheckpoint(name)
+	c, err := openCheckpoint(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -100,14 +101,11 @@ func Load(ctx context.Context, name string, options ...LoadOption) (*Model, erro
 	return m, nil
 }
 
-func openCheckpoint(name string) (*loader.Checkpoint, error) {
+func openCheckpoint(ctx context.Context, name string) (*loader.Checkpoint, error) {
 	if name == "" {
-		return loader.OpenFS(demo.FS(), demo.Name)
+		return loader.OpenFS(ctx, demo.FS(), demo.Name)
 	}
-	if err := checkFolder(name); err != nil {
-		return nil, err
-	}
-	return loader.Open(name)
+	return loader.Open(ctx, name)
 }
 
 // newModel puts the checkpoint on a device. On success it owns the checkpoint.
@@ -126,11 +124,11 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 	}
 	switch {
 	case o.maxContext < 0:
-		return nil, fmt.Errorf("a context of %d tokens (--max-kv-size) makes no sense; 0 takes the checkpoint's %d", o.maxContext, m.context)
+		return nil, fmt.Errorf("a context of %d tokens makes no sense; 0 takes the checkpoint's %d", o.maxContext, m.context)
 	case m.chunk < 0:
 		return nil, fmt.Errorf("a prefill chunk of %d tokens makes no sense; 0 takes the default", m.chunk)
 	case o.maxContext > m.context:
-		return nil, fmt.Errorf("a context of %d tokens (--max-kv-size) is beyond the %d that %s was made for", o.maxContext, m.context, c.Dir)
+		return nil, fmt.Errorf("a context of %d tokens is beyond the %d that %s was made for", o.maxContext, m.context, c.Dir)
 	case o.maxContext > 0:
 		m.context = o.maxContext
 	}
@@ -149,7 +147,7 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 	case 32:
 		m.kvFormat = backend.F32
 	default:
-		return nil, fmt.Errorf("a KV cache of %d bits (--kv-bits) is not supported; 16 and 32 are", o.kvBits)
+		return nil, fmt.Errorf("a KV cache of %d bits is not supported; 16 and 32 are", o.kvBits)
 	}
 
 	open := o.open
@@ -268,7 +266,7 @@ type Info struct {
 	KVBits   int    // width of a number in the KV cache
 	KVBytes  int    // KV cache of one token, in bytes
 	Memory   Memory // with a full context
-	Warning  string // what a person should know before waiting for it, "" when there is nothing
+	Warning  string // what a person should know before waiting for it or trusting it, "" when there is nothing
 	LoadTime time.Duration
 	Chat     string // name of the chat format, "" when there is none
 }
@@ -278,8 +276,13 @@ func (m *Model) Info() Info {
 	d := m.device.Info()
 	i := Info{
 		Name: m.name, Config: m.config, Backend: d.Backend, Device: d.Device, Why: m.why, Context: m.context,
-		KVBits: m.kvFormat.Bits(), KVBytes: kvBytes(m.config, m.kvFormat), Memory: m.memory, Warning: m.memory.warning(d), LoadTime: m.loadTime,
+		KVBits: m.kvFormat.Bits(), KVBytes: kvBytes(m.config, m.kvFormat), Memory: m.memory, LoadTime: m.loadTime,
 	}
+	warnings := m.checkpoint.Notes()
+	if w := m.memory.warning(d); w != "" {
+		warnings = append(warnings, w)
+	}
+	i.Warning = strings.Join(warnings, "; ")
 	i.Chat, _ = m.ChatFormat()
 	return i
 }

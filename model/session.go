@@ -14,10 +14,21 @@ import (
 var ErrClosed = errors.New("the model or session is closed")
 
 // ContextError says that a prompt does not fit into the context.
-type ContextError struct{ Tokens, Limit int }
+type ContextError struct {
+	Tokens int // of the prompt
+	Limit  int // of prompt and answer together, as [MaxContext] sets it
+	Max    int // the checkpoint's own limit, beyond which MaxContext cannot go
+}
 
 func (e *ContextError) Error() string {
-	return fmt.Sprintf("the prompt has %d tokens, the context holds %d with the answer; shorten it or raise the limit (--max-kv-size)", e.Tokens, e.Limit)
+	text := fmt.Sprintf("the prompt has %d tokens, the context holds %d with the answer; shorten it", e.Tokens, e.Limit)
+	switch {
+	case e.Limit >= e.Max:
+		return text + ", as the checkpoint was made for no more"
+	case e.Tokens > e.Max:
+		return text + fmt.Sprintf("; the checkpoint was made for %d", e.Max)
+	}
+	return text + fmt.Sprintf(" or raise the limit, up to the %d that the checkpoint was made for", e.Max)
 }
 
 // Session is one timeline of tokens and their KV cache, which starts empty and grows with the text. It is for one
@@ -255,7 +266,7 @@ func (s *Session) begin(pos int, ids []int32) error {
 		err = s.m.checkTokens(ids)
 	}
 	if limit := s.m.context; err == nil && pos+len(ids) > limit {
-		err = &ContextError{pos + len(ids), limit}
+		err = &ContextError{pos + len(ids), limit, s.m.config.MaxPositions}
 	}
 	if err == nil {
 		err = s.m.checkWeights()
