@@ -66,6 +66,9 @@ func (f Format) Quantised() bool { return f == Q4 || f == Q8 }
 // ErrUnsupported is wrapped by the errors of a device about a model that another device may take.
 var ErrUnsupported = errors.New("not supported")
 
+// ErrStopped is the error of a step that [Stream.Stop] ended.
+var ErrStopped = errors.New("the step was stopped")
+
 // MatrixData is a weight matrix of shape [Rows, Cols], row-major, in the bytes of the checkpoint. A device may read
 // the slices in place for as long as it is open, so their memory must outlive it.
 type MatrixData struct {
@@ -200,6 +203,8 @@ type Sampling struct {
 
 // A Stream takes the ops of one step. An op returns nothing: the first error is kept and returned by Submit or Wait,
 // and the ops after it do nothing. All matrices are [out, in]; n counts tokens, rows of a buffer are tokens.
+//
+// Stop alone may be called from another goroutine than the stream's.
 type Stream interface {
 	// Embed writes h[n, hidden] = rows of embed, and xn = norm(h).
 	Embed(h, xn Buffer, ids Tokens, n int, embed Matrix, norm Norm)
@@ -220,10 +225,17 @@ type Stream interface {
 	Head(logits, xn Buffer, w Matrix, first, rows int)
 	// Sample picks an id from the first row of logits and writes it to out[at].
 	Sample(out Tokens, at int, logits Buffer, s Sampling)
+	// Mark calls f when all ops before it have run: in the stream's goroutine, from Mark itself, Submit or Wait. It is
+	// not called after an error.
+	Mark(f func())
 	// Submit starts what was taken since the last Submit. Streams of one device run in the order of their Submits.
 	Submit() error
 	// Wait returns when everything submitted has run, but for what the last `ahead` Submits started. After an error
 	// nothing runs any more.
 	Wait(ahead int) error
+	// Stop ends the step as soon as the device can, within an op where that takes long: ops do nothing, and Submit and
+	// Wait return [ErrStopped], until a Wait has returned it. What the step was to write is undefined, but for the keys
+	// and values of earlier positions. A Stop between two steps ends the next one.
+	Stop()
 	Close() error
 }

@@ -17,9 +17,10 @@ type pool struct {
 	gate    atomic.Int64  // helpers inside a job, and gateOpen while more may enter
 	closed  atomic.Bool
 	job     job
-	shares  []share     // of the tasks, one a worker
-	done    sleeper     // where the caller waits for helpers to leave
-	empty   func() bool // none is inside
+	stop    *atomic.Bool // true: leave the rest of the job undone
+	shares  []share      // of the tasks, one a worker
+	done    sleeper      // where the caller waits for helpers to leave
+	empty   func() bool  // none is inside
 }
 
 const gateOpen = 1 << 32
@@ -126,12 +127,12 @@ func (p *pool) enter() bool {
 	}
 }
 
-// run does each task from 0 to tasks-1, on all workers, and returns when all are done. A helper that comes when the
-// last task is taken is not waited for.
-func (p *pool) run(tasks int, j job) {
+// run does each task from 0 to tasks-1, on all workers, and returns when all are done, or, once stop is true, those that
+// have begun. A helper that comes when the last task is taken is not waited for.
+func (p *pool) run(tasks int, j job, stop *atomic.Bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.job = j
+	p.job, p.stop = j, stop
 	for i := range p.shares {
 		p.shares[i].next.Store(int64(i * tasks / len(p.shares)))
 		p.shares[i].end.Store(int64((i + 1) * tasks / len(p.shares)))
@@ -146,7 +147,7 @@ func (p *pool) run(tasks int, j job) {
 			p.done.wait(p.empty)
 		}
 	}
-	p.job = nil
+	p.job, p.stop = nil, nil
 }
 
 // begin starts a round.
@@ -158,11 +159,12 @@ func (p *pool) begin() {
 }
 
 func (p *pool) work(w *worker) {
+	stop := p.stop
 	for i := range p.shares {
 		s := &p.shares[(w.share+i)%len(p.shares)]
 		for end := s.end.Load(); ; {
 			task := s.next.Add(1) - 1
-			if task >= end {
+			if task >= end || stop.Load() {
 				break
 			}
 			p.job.do(w, int(task))
