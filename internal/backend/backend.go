@@ -192,15 +192,6 @@ type QKV struct {
 	QBias, KBias, VBias Vector
 }
 
-// Sampling says how [Stream.Sample] picks an id: the largest of logit/Temperature + Gumbel(Seed, Step, id) among the
-// first Valid ids, which draws from softmax(logits/Temperature); at Temperature 0 the largest logit, and of equals
-// the lowest id.
-type Sampling struct {
-	Temperature float32
-	Seed, Step  uint64
-	Valid       int // rows of the head from here on are padding
-}
-
 // A Stream takes the ops of one step. An op returns nothing: the first error is kept and returned by Submit or Wait,
 // and the ops after it do nothing. All matrices are [out, in]; n counts tokens, rows of a buffer are tokens.
 //
@@ -223,7 +214,8 @@ type Stream interface {
 	Down(y, act Buffer, w Matrix, n int)
 	// Head writes logits[rows, vocab] for the tokens first, ..., first+rows-1 of xn.
 	Head(logits, xn Buffer, w Matrix, first, rows int)
-	// Sample picks an id from the first row of logits and writes it to out[at].
+	// Sample picks an id from the first row of logits and writes it to out[at]. Logits that are no distribution
+	// are an error, [InfiniteLogit] or [ErrEqualLogits].
 	Sample(out Tokens, at int, logits Buffer, s Sampling)
 	// Mark calls f when all ops before it have run: in the stream's goroutine, from Mark itself, Submit or Wait. It is
 	// not called after an error.

@@ -3,6 +3,7 @@ package gpu
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 	"unsafe"
 
@@ -257,7 +258,10 @@ func (s *stream) Wait(ahead int) error {
 	return err
 }
 
-// checkPick looks at the id that a step has written: a negative one tells of a logit that is not a number.
+// allEqual stands for an id where all logits are equal.
+const allEqual = math.MinInt32
+
+// checkPick looks at the id that a step has written: a negative one tells that the logits are no distribution.
 func (s *stream) checkPick(r *running) error {
 	s.d.mu.Lock()
 	defer s.d.mu.Unlock()
@@ -267,7 +271,10 @@ func (s *stream) checkPick(r *running) error {
 	case r.picked == nil || r.picked.ids == nil || r.picked.ids[r.at] >= 0:
 		return nil
 	}
-	return fmt.Errorf("metal: the logit of id %d is not a number; the checkpoint is broken or its weights overflow", -1-r.picked.ids[r.at])
+	if id := r.picked.ids[r.at]; id != allEqual {
+		return backend.InfiniteLogit(int(-1 - id))
+	}
+	return backend.ErrEqualLogits
 }
 
 // Close implements [backend.Stream]; it waits for what runs.
