@@ -118,6 +118,7 @@ type stream struct {
 	input   input     // of the product that runs
 	err     error
 	stopped atomic.Bool
+	onPart  func(share float64)
 
 	// The jobs of the ops, kept so that an op allocates nothing.
 	quantise quantiseJob
@@ -130,9 +131,17 @@ type stream struct {
 
 // run does the tasks of an op.
 func (s *stream) run(tasks int, j job) {
-	s.pool.run(tasks, j, &s.stopped)
+	s.pool.run(tasks, j, &s.stopped, nil)
 	s.checkStop()
 }
+
+// runProduct does the tasks of a product, which take long where there are many tokens.
+func (s *stream) runProduct(tasks int, j job) {
+	s.pool.run(tasks, j, &s.stopped, s.onPart)
+	s.checkStop()
+}
+
+func (s *stream) OnPart(f func(share float64)) { s.onPart = f }
 
 // checkStop makes a Stop the stream's error.
 func (s *stream) checkStop() {

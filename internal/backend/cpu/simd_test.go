@@ -551,7 +551,7 @@ func TestPoolLosesATask(t *testing.T) {
 		if i%500 == 0 {
 			time.Sleep(time.Millisecond) // the helpers fall asleep
 		}
-		p.run(len(c), c, new(atomic.Bool))
+		p.run(len(c), c, new(atomic.Bool), nil)
 		for task, n := range c {
 			require.EqualValues(t, 1, n, "task %d of %d", task, len(c))
 		}
@@ -623,7 +623,7 @@ func TestStoppedJobRunsOn(t *testing.T) {
 	defer p.close()
 	for range 100 {
 		j := &stopAt{stop: new(atomic.Bool)}
-		p.run(1000, j, j.stop)
+		p.run(1000, j, j.stop, nil)
 		require.LessOrEqual(t, int(j.done.Load()), len(p.workers))
 	}
 }

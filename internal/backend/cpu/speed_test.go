@@ -92,7 +92,7 @@ func BenchmarkRead(b *testing.B) {
 			best := time.Hour
 			for b.Loop() {
 				start := time.Now()
-				d.pool.run(len(j.data)>>14, j, new(atomic.Bool))
+				d.pool.run(len(j.data)>>14, j, new(atomic.Bool), nil)
 				best = min(best, time.Since(start))
 			}
 			b.ReportMetric(float64(4*len(j.data))/best.Seconds()/1e9, "GB/s-best")
@@ -178,7 +178,7 @@ func BenchmarkDots(b *testing.B) {
 			best := time.Hour
 			for b.Loop() {
 				start := time.Now()
-				d.pool.run(tasks, j, new(atomic.Bool))
+				d.pool.run(tasks, j, new(atomic.Bool), nil)
 				best = min(best, time.Since(start))
 			}
 			b.ReportMetric(float64(2*4*k.tokens*plainColumns*dotsCalls*tasks)/best.Seconds()/1e9, "Gop/s-best")

@@ -94,3 +94,28 @@ func TestMarkComesBeforeItsOps(t *testing.T) {
 		require.Equal(t, []int{0, 1, 2, 3}, order)
 	}
 }
+
+func TestPartsOfAProductGoBackwards(t *testing.T) {
+	p := newPair(t, false)
+	const rows, n = 2000, 8
+	w, x := p.matrix(rows, 64, backend.F32, 0, 0), p.buffer(p.floats(n*64, 1))
+	for i, s := range p.streams {
+		var shares []float64
+		s.OnPart(func(share float64) { shares = append(shares, share) })
+		s.Out(p.empty(n * rows)[i], x[i], w[i], n)
+		require.NoError(t, s.Submit())
+		require.NoError(t, s.Wait(0))
+		if i == 0 {
+			require.NotEmpty(t, shares)
+		}
+		for j, share := range shares {
+			require.True(t, share > 0 && share <= 1 && (j == 0 || share > shares[j-1]))
+		}
+		told := len(shares)
+		s.OnPart(nil)
+		s.Out(p.empty(n * rows)[i], x[i], w[i], n)
+		require.NoError(t, s.Submit())
+		require.NoError(t, s.Wait(0))
+		require.Len(t, shares, told)
+	}
+}

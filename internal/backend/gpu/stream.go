@@ -116,6 +116,9 @@ func (s *stream) Mark(f func()) {
 	}
 }
 
+// OnPart implements [backend.Stream]; nothing is told.
+func (s *stream) OnPart(func(share float64)) {}
+
 // reach calls the marks up to the end of a command buffer that has run.
 func (s *stream) reach(r *running) {
 	n := 0
