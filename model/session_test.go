@@ -3,6 +3,7 @@ package model
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -205,17 +206,38 @@ func TestContextLimitIsOverrun(t *testing.T) {
 		m := tiny(t, on.with(func(o *loadOptions) { o.maxContext = 50 }))
 		s := m.NewSession()
 		defer s.Close()
-		for _, err := range s.GenerateTokens(context.Background(), randomIDs(51), Options{}) {
-			var over *ContextError
-			require.ErrorAs(t, err, &over)
-			require.EqualError(t, err, "the prompt has 51 tokens, the context holds 50 with the answer; shorten it or raise the limit (--max-kv-size)")
+		for _, o := range []Options{{}, {Temperature: 1, Seed: 1}, {Temperature: 1, Seed: 1, TopK: 9}} {
+			o.IgnoreEOS = true
+			for _, n := range []int{50, 51} {
+				for _, err := range s.GenerateTokens(context.Background(), randomIDs(n), o) {
+					var over *ContextError
+					require.ErrorAs(t, err, &over)
+					require.EqualError(t, err, fmt.Sprintf("the prompt has %d tokens, the context holds 50 with the answer; shorten it or raise the limit (--max-kv-size)", n))
+				}
+			}
+			for _, n := range []int{45, 48, 49} {
+				require.Len(t, collect(t, s, randomIDs(n), o), 50-n)
+				require.Equal(t, FinishLength, s.Result().FinishReason)
+				require.Equal(t, 49, s.Len(), "the last token is not computed on")
+			}
 		}
-		got := collect(t, s, randomIDs(45), Options{IgnoreEOS: true})
-		require.Len(t, got, 6, "the context is full and the last token is not computed on")
-		require.Equal(t, FinishLength, s.Result().FinishReason)
-		require.Len(t, collect(t, s, randomIDs(50), Options{IgnoreEOS: true}), 1)
+		_, err := s.Logits(context.Background(), randomIDs(1), 1)
+		require.NoError(t, err, "an evaluation needs no room for an answer")
+		_, err = s.Logits(context.Background(), randomIDs(1), 1)
+		require.Error(t, err)
 		require.Equal(t, 50, s.Len())
 	})
+}
+
+func TestCheckpointsOwnLimitIsOverrun(t *testing.T) {
+	m := tiny(t, loadOptions{})
+	require.Equal(t, 1024, m.Info().Context)
+	s := m.NewSession()
+	defer s.Close()
+	require.Len(t, collect(t, s, randomIDs(1022), Options{IgnoreEOS: true}), 2)
+	for _, err := range s.GenerateTokens(context.Background(), randomIDs(1024), Options{}) {
+		require.Equal(t, &ContextError{Tokens: 1024, Limit: 1024}, err)
+	}
 }
 
 func TestBadRequestIsNotRefused(t *testing.T) {
