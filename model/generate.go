@@ -154,7 +154,7 @@ func (s *Session) generate(ctx context.Context, ids []int32, o *Options, yield f
 	defer func() { r.GenerationTime = time.Since(first) }()
 	defer pick.settle()
 	for {
-		tok, err := pick.next(r.CompletionTokens)
+		tok, err := pick.next(ctx, r.CompletionTokens)
 		if err != nil {
 			return err
 		}
@@ -179,7 +179,7 @@ func (s *Session) generate(ctx context.Context, ids []int32, o *Options, yield f
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := pick.step(r.CompletionTokens); err != nil {
+		if err := pick.step(ctx, r.CompletionTokens); err != nil {
 			return err
 		}
 	}
@@ -240,28 +240,28 @@ func (p *picker) more(n int) bool {
 }
 
 // step computes on the last token, for id number n.
-func (p *picker) step(n int) error {
+func (p *picker) step(ctx context.Context, n int) error {
 	if p.async {
 		return nil // next has started it
 	}
-	return p.session.step(p.tokens[len(p.tokens)-1:], p.session.logits, 1, p.onDevice(n), p.read())
+	return p.session.step(ctx, p.tokens[len(p.tokens)-1:], p.session.logits, 1, p.onDevice(n), p.read())
 }
 
 // next gives id number n.
-func (p *picker) next(n int) (tok Token, err error) {
+func (p *picker) next(ctx context.Context, n int) (tok Token, err error) {
 	switch {
 	case p.async:
 		if p.more(n + 1) {
-			if err := p.session.ahead(p.number(n+1), p.prompt+n, p.onDevice(n+1)); err != nil {
+			if err := p.session.ahead(ctx, p.number(n+1), p.prompt+n, p.onDevice(n+1)); err != nil {
 				return tok, err
 			}
 			p.started = n + 1
 		}
-		if tok.ID, err = p.session.await(p.number(n), p.started-n); err == nil && n > 0 {
+		if tok.ID, err = p.session.await(ctx, p.number(n), p.started-n); err == nil && n > 0 {
 			p.session.tokens = append(p.session.tokens, p.tokens[len(p.tokens)-1])
 		}
 	case p.sampler.o.onDevice():
-		tok.ID, err = p.session.await(p.number(n), 0)
+		tok.ID, err = p.session.await(ctx, p.number(n), 0)
 	default:
 		tok.ID, tok.Logprob, tok.Top, err = p.sampler.pick(p.tokens, p.logits, p.number(n))
 	}

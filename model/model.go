@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
@@ -33,7 +32,7 @@ type Model struct {
 	vocab int // ids below are real tokens, the head's rows from here on are padding
 	stops map[int32]bool
 
-	mu      sync.Mutex // one step at a time: the scratch is shared
+	turn    chan struct{} // holds one while a step runs, since the scratch is shared
 	scratch scratch
 	closed  bool
 }
@@ -128,6 +127,7 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 		checkpoint: c,
 		vocab:      c.Config.Vocab,
 		stops:      map[int32]bool{},
+		turn:       make(chan struct{}, 1),
 		context:    c.Config.MaxPositions,
 		chunk:      cmp.Or(o.chunk, 512),
 	}
@@ -255,13 +255,28 @@ func (m *Model) checkTokens(ids []int32) error {
 	return nil
 }
 
+// take waits for the turn to run a step, or for the end of ctx. After an error there is nothing to leave.
+func (m *Model) take(ctx context.Context) error {
+	select {
+	case m.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if m.closed {
+		m.leave()
+		return ErrClosed
+	}
+	return nil
+}
+
+func (m *Model) leave() { <-m.turn }
+
 // Close frees the device's memory and unmaps the files. It waits for a step that runs; sessions end with [ErrClosed].
 func (m *Model) Close() error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed {
+	if m.take(context.Background()) != nil {
 		return nil
 	}
+	defer m.leave()
 	m.closed = true
 	return errors.Join(m.device.Close(), m.checkpoint.Close())
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -99,6 +100,34 @@ func TestStepThatWasStoppedLeavesItsMark(t *testing.T) {
 			}
 			require.NoError(t, s.Close())
 		}
+	})
+}
+
+// A session that waits for the turn of another one, which computes as long as the test wants.
+func TestWaitingSessionIsNotStopped(t *testing.T) {
+	onDevices(t, func(t *testing.T, on loadOptions) {
+		m := tiny(t, on)
+		waits := m.NewSession()
+		defer waits.Close()
+		o := Options{MaxTokens: 3, IgnoreEOS: true}
+		want := collect(t, waits, randomIDs(30), o)
+		waits.Truncate(10)
+		for tok, err := range waits.GenerateTokens(context.Background(), randomIDs(30), o) { // with a step ahead, on the GPU
+			require.NoError(t, err)
+			require.Equal(t, want[0], tok.ID)
+			require.NoError(t, m.take(context.Background()))
+			break
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+		defer cancel()
+		for range 2 {
+			for _, err := range waits.GenerateTokens(ctx, randomIDs(30), o) {
+				require.Equal(t, context.DeadlineExceeded, err)
+			}
+			require.Equal(t, FinishCancelled, waits.Result().FinishReason)
+		}
+		m.leave()
+		require.Equal(t, want, collect(t, waits, randomIDs(30), o))
 	})
 }
 

@@ -33,9 +33,10 @@ type Session struct {
 	logits backend.Buffer    // of one token, [vocab]
 	picked [2]backend.Tokens // the ids that the device chose in even and in odd steps
 
-	tokens []int32 // what the cache holds
-	meter  *meter  // while a prompt is computed and someone wants to know how far it is
-	result atomic.Pointer[Result]
+	tokens    []int32 // what the cache holds
+	unsettled bool    // steps may run, or a stop be left, of an earlier generation
+	meter     *meter  // while a prompt is computed and someone wants to know how far it is
+	result    atomic.Pointer[Result]
 }
 
 // NewSession gives an empty session.
@@ -119,12 +120,15 @@ func (s *Session) Close() error {
 
 // step computes ids behind what the cache holds and hands the logits of the last `rows` of them to read, if it is not
 // nil; the device picks the next id from the last, if asked.
-func (s *Session) step(ids []int32, logits backend.Buffer, rows int, pick *backend.Sampling, read func(logits []float32)) error {
+func (s *Session) step(ctx context.Context, ids []int32, logits backend.Buffer, rows int, pick *backend.Sampling, read func(logits []float32)) error {
 	m := s.m
-	m.mu.Lock() // the scratch is shared
-	defer m.mu.Unlock()
-	if m.closed {
-		return ErrClosed
+	if err := m.take(ctx); err != nil {
+		return err
+	}
+	defer m.leave()
+	if s.unsettled {
+		s.stream.Wait(0)
+		s.unsettled = false
 	}
 	copy(m.scratch.ids.IDs(), ids)
 	err := s.submit(m.scratch.ids, backend.Span{Pos: len(s.tokens), N: len(ids)}, logits, rows, pick)
@@ -182,34 +186,37 @@ func (s *Session) submit(ids backend.Tokens, at backend.Span, logits backend.Buf
 
 // ahead starts a step on the id that the device picks in the step before, which may still be running: the one that
 // gives the id number n of the answer, at a position of the context.
-func (s *Session) ahead(n uint64, pos int, pick *backend.Sampling) error {
-	s.m.mu.Lock()
-	defer s.m.mu.Unlock()
-	if s.m.closed {
-		return ErrClosed
+func (s *Session) ahead(ctx context.Context, n uint64, pos int, pick *backend.Sampling) error {
+	if err := s.m.take(ctx); err != nil {
+		return err
 	}
+	defer s.m.leave()
 	return s.submit(s.picked[(n-1)%2], backend.Span{Pos: pos, N: 1}, s.logits, 1, pick)
 }
 
 // await waits for all steps but the last `running` ones and gives the id number n of the answer.
-func (s *Session) await(n uint64, running int) (int32, error) {
-	s.m.mu.Lock()
-	defer s.m.mu.Unlock()
-	if s.m.closed {
-		return 0, ErrClosed
+func (s *Session) await(ctx context.Context, n uint64, running int) (int32, error) {
+	if err := s.m.take(ctx); err != nil {
+		return 0, err
 	}
+	defer s.m.leave()
 	if err := s.stream.Wait(running); err != nil {
 		return 0, err
 	}
 	return s.picked[n%2].IDs()[0], nil
 }
 
-// settle waits for all steps and forgets what they ended with.
+// settle waits for all steps and forgets what they ended with. While another session has its turn, that is left to the
+// next step.
 func (s *Session) settle() {
-	s.m.mu.Lock()
-	defer s.m.mu.Unlock()
-	if !s.m.closed {
-		s.stream.Wait(0)
+	select {
+	case s.m.turn <- struct{}{}:
+		defer s.m.leave()
+		if !s.m.closed {
+			s.stream.Wait(0)
+		}
+	default:
+		s.unsettled = true
 	}
 }
 
@@ -236,9 +243,9 @@ func (s *Session) prefill(ctx context.Context, ids []int32, pick *backend.Sampli
 		}
 		end := min(begin+s.m.chunk, len(ids))
 		if end < len(ids) {
-			err = s.step(ids[begin:end], s.logits, 0, nil, nil)
+			err = s.step(ctx, ids[begin:end], s.logits, 0, nil, nil)
 		} else {
-			err = s.step(ids[begin:end], s.logits, 1, pick, read)
+			err = s.step(ctx, ids[begin:end], s.logits, 1, pick, read)
 		}
 		if err != nil {
 			return cached, err
@@ -275,7 +282,7 @@ func (s *Session) Logits(ctx context.Context, ids []int32, rows int) ([][]float3
 		}
 		end := min(begin+s.m.chunk, len(ids))
 		n := min(end-begin, max(0, end-(len(ids)-rows)))
-		err := s.step(ids[begin:end], buf, n, nil, func(logits []float32) {
+		err := s.step(ctx, ids[begin:end], buf, n, nil, func(logits []float32) {
 			for row := range slices.Chunk(logits[:n*vocab], vocab) {
 				out = append(out, slices.Clone(row))
 			}
