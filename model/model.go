@@ -77,7 +77,7 @@ func OnLoad(f func(done, total int64)) LoadOption { return func(o *loadOptions) 
 
 // Load opens a checkpoint: a folder with config.json, safetensors files and a tokenizer, or "" for the built-in demo.
 // The weights stay mapped from their files until Close; the files must not change meanwhile. ctx is looked at between
-// the steps of loading.
+// the steps of loading and between the tensors.
 func Load(ctx context.Context, name string, options ...LoadOption) (*Model, error) {
 	var o loadOptions
 	for _, option := range options {
