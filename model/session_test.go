@@ -207,15 +207,25 @@ func TestContextLimitIsOverrun(t *testing.T) {
 		m := tiny(t, on.with(func(o *loadOptions) { o.maxContext = 50 }))
 		s := m.NewSession()
 		defer s.Close()
-		for _, err := range s.GenerateTokens(context.Background(), randomIDs(51), Options{}) {
-			var over *ContextError
-			require.ErrorAs(t, err, &over)
-			require.Equal(t, &ContextError{Tokens: 51, Limit: 50, Max: 1024}, over)
+		for _, o := range []Options{{}, {Temperature: 1, Seed: 1}, {Temperature: 1, Seed: 1, TopK: 9}} {
+			o.IgnoreEOS = true
+			for _, n := range []int{50, 51} {
+				for _, err := range s.GenerateTokens(context.Background(), randomIDs(n), o) {
+					var over *ContextError
+					require.ErrorAs(t, err, &over)
+					require.Equal(t, &ContextError{Tokens: n, Limit: 50, Max: 1024}, over)
+				}
+			}
+			for _, n := range []int{45, 48, 49} {
+				require.Len(t, collect(t, s, randomIDs(n), o), 50-n)
+				require.Equal(t, FinishLength, s.Result().FinishReason)
+				require.Equal(t, 49, s.Len(), "the last token is not computed on")
+			}
 		}
-		got := collect(t, s, randomIDs(45), Options{IgnoreEOS: true})
-		require.Len(t, got, 6, "the context is full and the last token is not computed on")
-		require.Equal(t, FinishLength, s.Result().FinishReason)
-		require.Len(t, collect(t, s, randomIDs(50), Options{IgnoreEOS: true}), 1)
+		_, err := s.Logits(context.Background(), randomIDs(1), 1)
+		require.NoError(t, err, "an evaluation needs no room for an answer")
+		_, err = s.Logits(context.Background(), randomIDs(1), 1)
+		require.Error(t, err)
 		require.Equal(t, 50, s.Len())
 	})
 }
@@ -249,6 +259,17 @@ func TestContextErrorAdvisesWhatIsRefused(t *testing.T) {
 		"the prompt has 2000 tokens, the context holds 1024 with the answer; shorten it, as the checkpoint was made for no more":                         {2000, 1024, 1024},
 	} {
 		require.EqualError(t, &e, want)
+	}
+}
+
+func TestCheckpointsOwnLimitIsOverrun(t *testing.T) {
+	m := tiny(t, loadOptions{})
+	require.Equal(t, 1024, m.Info().Context)
+	s := m.NewSession()
+	defer s.Close()
+	require.Len(t, collect(t, s, randomIDs(1022), Options{IgnoreEOS: true}), 2)
+	for _, err := range s.GenerateTokens(context.Background(), randomIDs(1024), Options{}) {
+		require.Equal(t, &ContextError{Tokens: 1024, Limit: 1024, Max: 1024}, err)
 	}
 }
 

@@ -4,6 +4,7 @@ package cpu
 
 import (
 	"os"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -164,7 +165,7 @@ func TestFaultLeavesThePoolInUse(t *testing.T) {
 	for i := range 1000 {
 		tasks := 1 + i%29
 		j := &touch{region, i % 31, make(count, tasks)}
-		err := p.run(tasks, j)
+		err := p.run(tasks, j, new(atomic.Bool), nil)
 		require.Equal(t, j.from < tasks, err != nil)
 		require.Nil(t, p.job)
 		require.Zero(t, p.gate.Load())
@@ -193,10 +194,10 @@ func TestBugPassesForAFault(t *testing.T) {
 	p := newPool(1)
 	defer p.close()
 	p.mapped = [][]byte{torn(t, make([]byte, 1<<16), 0)}
-	require.Panics(t, func() { p.run(2, bug{make(count, 2)}) })
+	require.Panics(t, func() { p.run(2, bug{make(count, 2)}, new(atomic.Bool), nil) })
 	elsewhere := torn(t, make([]byte, 1<<16), 0)
-	require.Panics(t, func() { p.run(2, &touch{elsewhere, 0, make(count, 2)}) }, "memory that nobody announced")
+	require.Panics(t, func() { p.run(2, &touch{elsewhere, 0, make(count, 2)}, new(atomic.Bool), nil) }, "memory that nobody announced")
 	c := make(count, 3)
-	require.NoError(t, p.run(3, c))
+	require.NoError(t, p.run(3, c, new(atomic.Bool), nil))
 	require.Equal(t, count{1, 1, 1}, c)
 }
