@@ -18,29 +18,56 @@ type List struct {
 	tuple bool
 }
 
-// Dict is a dict in the order in which its keys first appeared. Use NewDict to make one.
+// Dict is a dict in the order in which its keys first appeared. The zero Dict is empty.
 type Dict struct {
 	keys   []Text
 	values []Value
-	places map[string]int
+	places map[string]int // of the keys, where there are more than a few
 }
 
 // NewDict returns an empty dict.
-func NewDict() *Dict { return &Dict{places: map[string]int{}} }
+func NewDict() *Dict { return &Dict{} }
+
+// fewKeys are looked through faster than a map.
+const fewKeys = 8
 
 // Set sets a key.
 func (d *Dict) Set(key Text, v Value) {
-	if i, found := d.places[key.s]; found {
+	if i := d.place(key.s); i >= 0 {
 		d.values[i] = v
 		return
 	}
-	d.places[key.s] = len(d.keys)
 	d.keys, d.values = append(d.keys, key), append(d.values, v)
+	switch {
+	case d.places != nil:
+		d.places[key.s] = len(d.keys) - 1
+	case len(d.keys) > fewKeys:
+		d.places = make(map[string]int, 2*fewKeys)
+		for i, k := range d.keys {
+			d.places[k.s] = i
+		}
+	}
+}
+
+// place is where a key stands, or -1.
+func (d *Dict) place(key string) int {
+	if d.places != nil {
+		if i, found := d.places[key]; found {
+			return i
+		}
+		return -1
+	}
+	for i, k := range d.keys {
+		if k.s == key {
+			return i
+		}
+	}
+	return -1
 }
 
 // Lookup returns the value of a key, if there is one.
 func (d *Dict) Lookup(key string) (Value, bool) {
-	if i, found := d.places[key]; found {
+	if i := d.place(key); i >= 0 {
 		return d.values[i], true
 	}
 	return nil, false
