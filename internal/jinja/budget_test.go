@@ -28,6 +28,8 @@ const (
 	// Loops without end, for all that it matters.
 	forEver = "{% for i in range(100000) %}{% for j in range(100000) %}"
 	ends    = "{% endfor %}{% endfor %}"
+	// A dict whose keys are long.
+	manyKeys = "k ~ 1: 1, k ~ 2: 2, k ~ 3: 3, k ~ 4: 4, k ~ 5: 5, k ~ 6: 6, k ~ 7: 7, k ~ 8: 8, k ~ 9: 9, k ~ 10: 10"
 	// A long text without breaking the budget.
 	long = "{% set x = 'a' * 30000000 %}"
 	// Lists that hold the one before twice.
@@ -52,6 +54,10 @@ func TestHostileTemplateIsNotStopped(t *testing.T) {
 
 		long + "{% for c in x %}{% endfor %}", long + "{% for c in x %}{{ c|upper }}{% endfor %}", long + "{% for i in range(100000) %}{% if x.find('b') == 1 %}{% endif %}{% endfor %}", long + "{% for i in range(100000) %}{% if 'b' in x %}{% endif %}{% endfor %}", long + "{% for i in range(100000) %}{% if x|length == 1 %}{% endif %}{% endfor %}", long + "{% for i in range(100000) %}{% if x[-20000000] == 'b' %}{% endif %}{% endfor %}", long + "{% for i in range(100000) %}{% if x[20000000:] == 'b' %}{% endif %}{% endfor %}", long + "{% for i in range(100000) %}{% if x.strip('a') %}{% endif %}{% endfor %}", "{% set x = ' ' * 30000000 %}{% for i in range(100000) %}{% if x|trim %}{% endif %}{% endfor %}", long + "{% for i in range(100000) %}{% if x < x[:] %}{% endif %}{% endfor %}", long + "{% for i in range(100000) %}{% if x == x[:] %}{% endif %}{% endfor %}", long + "{% for i in range(100000) %}{% if x.startswith(x[1:]) %}{% endif %}{% endfor %}", long + "{% for i in range(100000) %}{% if {}[x] %}{% endif %}{% endfor %}", long + "{% for i in range(100000) %}{% if {}.get(x) %}{% endif %}{% endfor %}",
 		long + "{% set y = 'a' * 10000 ~ 'b' %}{% for i in range(100000) %}{% if x.find(y) == 1 %}{% endif %}{% endfor %}", long + "{% set y = 'a' * 10000 ~ 'b' %}{% for i in range(100000) %}{% if x.split(y)|length == 2 %}{% endif %}{% endfor %}", long + "{% for i in range(100000) %}{% set y = namespace({x: 1}) %}{% endfor %}", "{% set x = ' ' * 15000000 %}{% for i in range(100000) %}{% if x|int %}{% endif %}{% endfor %}",
+
+		// What is cheap once: names looked up through many frames, long names and keys.
+		strings.Repeat("{% for a in [1] %}", 60) + forEver + "{{ [" + strings.Repeat("x, ", 1000) + "]|length }}" + ends + strings.Repeat("{% endfor %}", 60), "{% macro f(" + strings.Repeat("x", 30_000) + ") %}{% endmacro %}" + forEver + "{{ f() }}" + ends,
+		"{% set x = {'a' * 30000000: 1} %}{% set y = {'a' * 30000000: 1} %}" + forEver + "{% if x == y %}{% endif %}" + ends, "{% set k = 'a' * 3000000 %}{% set x = {" + manyKeys + "} %}" + forEver + "{% set y = namespace(x) %}" + ends, "{% set k = 'a' * 3000000 %}{% set x = {" + manyKeys + "} %}" + forEver + "{% set y = x|tojson(sort_keys=true)|length %}" + ends,
 
 		"{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "{% macro f(n) %}{{ f(n + 1) }}{{ f(n + 1) }}{% endmacro %}{{ f(1) }}", "{% macro f(n) %}{% if n > 0 %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(50) }}", "{% macro f(x) %}{{ x }}{{ x }}{% endmacro %}{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x = f(ns.x) %}{% endfor %}", "{{ 1 " + strings.Repeat("+ 1 ", 2001) + "}}", "{{ x" + strings.Repeat("|trim", 2030) + " }}",
 	} {

@@ -21,8 +21,8 @@ func (e *evaluator) expression(n expression) (Value, error) {
 	switch n := n.(type) {
 	case constant:
 		return n.value, nil
-	case name:
-		return e.lookup(n.name), nil
+	case variable:
+		return e.lookup(n.name)
 	case listDisplay:
 		items, err := e.display(n.items)
 		return &List{Items: items}, err
@@ -361,7 +361,7 @@ func (e *evaluator) callMacro(m *macro, a *arguments) (Value, error) {
 			for i, param := range m.params {
 				v, given := a.next(param)
 				if !given {
-					v = undefined{"parameter " + param + " of the macro " + m.name}
+					v = undefined{param}
 					if d := i - (len(m.params) - len(m.defaults)); d >= 0 {
 						var err error
 						if v, err = e.eval(m.defaults[d]); err != nil {

@@ -201,7 +201,7 @@ func (p *parser) primary() (expression, error) {
 		case slices.Contains(unsupportedNames, t.text) || keywords[t.text]:
 			return nil, fmt.Errorf("the name %q is not supported", t.text)
 		}
-		return name{t.text}, nil
+		return variable{t.text}, nil
 	case stringToken:
 		text := t.text
 		if p.peek(0).kind == stringToken {
@@ -348,7 +348,7 @@ func (p *parser) subscript(of expression) (expression, error) {
 // call reads a call of a function or a method that is known.
 func (p *parser) call(function expression) (expression, error) {
 	switch f := function.(type) {
-	case name:
+	case variable:
 	case getAttribute:
 		if !slices.Contains(methodNames, f.name) {
 			return nil, fmt.Errorf("the method %q is not supported", f.name)

@@ -119,11 +119,11 @@ func orDefault(_ *evaluator, v Value, a *arguments) (Value, error) {
 }
 
 func joinFilter(e *evaluator, v Value, a *arguments) (Value, error) {
-	separator, _ := a.next("d")
-	t, err := e.print(separator)
-	if err != nil || separator == nil {
-		t = Text{}
+	separator, given := a.next("d")
+	if !given {
+		separator = Text{}
 	}
+	t, err := e.print(separator)
 	if err != nil {
 		return nil, err
 	}
@@ -265,7 +265,8 @@ func reverse(e *evaluator, v Value, _ *arguments) (Value, error) {
 // mapFilter takes an attribute, or the name of a filter and its arguments.
 func mapFilter(e *evaluator, v Value, a *arguments) (Value, error) {
 	var change func(item Value) (Value, error)
-	if attribute, given := a.next("attribute"); given && a.named != nil {
+	byName := len(a.positional) == 0
+	if attribute, _ := a.next("attribute"); byName {
 		key, err := attributeName(attribute)
 		if err != nil {
 			return nil, err
@@ -284,6 +285,7 @@ func mapFilter(e *evaluator, v Value, a *arguments) (Value, error) {
 			return nil, errors.New("this use is not supported")
 		}
 		positional, named := a.positional, a.named
+		a.positional, a.named = nil, nil
 		change = func(item Value) (Value, error) {
 			copied := &arguments{positional: positional, named: map[string]Value{}}
 			for key, v := range named {
@@ -291,9 +293,6 @@ func mapFilter(e *evaluator, v Value, a *arguments) (Value, error) {
 			}
 			return e.filter(name.s, item, copied)
 		}
-	}
-	if err := a.rest(); err != nil {
-		a.positional, a.named = nil, nil
 	}
 	return e.generate(v, func(item Value) (Value, bool, error) {
 		changed, err := change(item)

@@ -8,17 +8,17 @@ package jinja
 type use int
 
 const (
-	read use = iota + 1
-	set
-	param
+	isRead use = iota + 1
+	isSet
+	isParameter
 )
 
 // names are the uses of one frame.
 type names struct {
 	outer  *names
 	uses   map[string]use
-	inner  map[string]bool // names that occur in frames within
-	frames []func()        // finish the frames within
+	inner  map[string]bool // names that it sets and that occur in frames within
+	frames []func()        // look at the frames within
 	depth  int             // in branches of an if
 }
 
@@ -33,18 +33,21 @@ func newNames(outer *names) *names {
 
 func (n *names) frame(body []statement) []string {
 	n.statements(body)
-	for _, finish := range n.frames {
-		finish()
+	for name := range n.uses {
+		for outer := n.outer; outer != nil; outer = outer.outer {
+			if outer.uses[name] == isSet {
+				outer.inner[name] = true
+			}
+		}
+	}
+	for _, look := range n.frames {
+		look()
 	}
 	var hidden []string
-	for name, u := range n.uses {
-		if u == set && n.inner[name] && !n.outer.knows(name) {
+	for name := range n.inner {
+		if !n.outer.knows(name) {
 			hidden = append(hidden, name)
 		}
-		n.outer.within(name)
-	}
-	for name := range n.inner {
-		n.outer.within(name)
 	}
 	return hidden
 }
@@ -53,27 +56,21 @@ func (n *names) knows(name string) bool {
 	return n != nil && (n.uses[name] != 0 || n.outer.knows(name))
 }
 
-func (n *names) within(name string) {
-	if n != nil {
-		n.inner[name] = true
-	}
-}
-
 func (n *names) use(name string, u use) {
-	if u == set && n.depth > 0 {
-		u = read // where the branch is not taken, the name is looked up
+	if u == isSet && n.depth > 0 {
+		u = isRead // where the branch is not taken, the name is looked up
 	}
 	if n.uses[name] == 0 {
 		n.uses[name] = u
 	}
 }
 
-// within queues a frame inside of n, which is looked at when all of n is known.
+// addFrame queues a frame inside of n, which is looked at when all of n is known.
 func (n *names) addFrame(hidden *[]string, params []string, first []expression, body []statement) {
 	n.frames = append(n.frames, func() {
 		inner := newNames(n)
 		for _, p := range params {
-			inner.use(p, param)
+			inner.use(p, isParameter)
 		}
 		inner.expressions(first)
 		*hidden = inner.frame(body)
@@ -103,16 +100,16 @@ func (n *names) statements(body []statement) {
 			n.expression(s.value)
 			for _, target := range s.targets {
 				if s.attribute != "" {
-					n.use(target, read)
+					n.use(target, isRead)
 				} else {
-					n.use(target, set)
+					n.use(target, isSet)
 				}
 			}
 		case *setBlock:
-			n.use(s.target, set)
+			n.use(s.target, isSet)
 			n.addFrame(&s.hidden, nil, nil, s.body)
 		case *macroStatement:
-			n.use(s.name, set)
+			n.use(s.name, isSet)
 			n.addFrame(&s.hidden, s.params, s.defaults, s.body)
 		case *generation:
 			n.addFrame(&s.hidden, nil, nil, s.body)
@@ -128,8 +125,8 @@ func (n *names) expressions(list []expression) {
 
 func (n *names) expression(e expression) {
 	switch e := e.(type) {
-	case name:
-		n.use(e.name, read)
+	case variable:
+		n.use(e.name, isRead)
 	case listDisplay:
 		n.expressions(e.items)
 	case tupleDisplay:

@@ -22,7 +22,7 @@ func (e *evaluator) global(name string, a *arguments) (Value, error) {
 	case "raise_exception":
 		message, err := a.needText("message")
 		if err == nil {
-			err = fmt.Errorf("the chat template refuses this conversation: %s", message.s)
+			err = fmt.Errorf("the chat template refuses this conversation: %.500s", message.s)
 		}
 		return nil, err
 	case "strftime_now":
@@ -80,6 +80,9 @@ func (e *evaluator) namespace(a *arguments) (Value, error) {
 			return nil, err
 		}
 		for i, key := range d.keys {
+			if err := e.payScan(len(key.s)); err != nil {
+				return nil, err
+			}
 			ns.attributes.Set(key, d.values[i])
 		}
 	}

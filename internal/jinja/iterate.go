@@ -16,7 +16,7 @@ func (e *evaluator) iterate(v Value) (iterator, error) {
 			if i++; i >= n {
 				return nil, false, nil
 			}
-			return at(i), true, e.budget.pay(1, 0)
+			return at(i), true, e.pay(1, 0)
 		}
 	}
 	switch v := v.(type) {
@@ -35,7 +35,7 @@ func (e *evaluator) iterate(v Value) (iterator, error) {
 			}
 			next := v.items[0]
 			v.items = v.items[1:]
-			return next, true, e.budget.pay(1, 0)
+			return next, true, e.pay(1, 0)
 		}, nil
 	case Text:
 		at := 0
@@ -45,7 +45,7 @@ func (e *evaluator) iterate(v Value) (iterator, error) {
 			}
 			_, n := utf8.DecodeRuneInString(v.s[at:])
 			at += n
-			return v.slice(at-n, at), true, e.budget.pay(2, 0)
+			return v.slice(at-n, at), true, e.pay(2, 0)
 		}, nil
 	case undefined:
 		return counted(0, nil), nil
@@ -67,8 +67,12 @@ func (v *view) at(i int) Value {
 func (e *evaluator) list(v Value) ([]Value, error) {
 	if _, isGenerator := v.(*generator); !isGenerator {
 		n, err := e.length(v)
+		size := slotBytes
+		if v, isView := v.(*view); isView && v.what == "items" {
+			size *= 3 // each is a tuple of two
+		}
 		if err == nil {
-			err = e.budget.pay(0, n*slotBytes)
+			err = e.pay(0, n*size)
 		}
 		if err != nil {
 			return nil, err

@@ -252,7 +252,7 @@ func (d *dumper) dict(v *Dict, depth int) error {
 		for _, key := range v.keys {
 			size += len(key.s)
 		}
-		if err := d.pay(17 * (16*n + size)); err != nil {
+		if err := d.budget.pay(n+size, 0); err != nil {
 			return err
 		}
 		slices.SortFunc(places, func(a, b int) int { return strings.Compare(v.keys[a].s, v.keys[b].s) })

@@ -119,7 +119,7 @@ func unquote(s string) (string, int, error) {
 			b.WriteString(plain)
 			continue
 		}
-		digits := map[byte]int{'x': 2, 'u': 4, 'U': 8}[c]
+		digits := hexDigits[c]
 		switch {
 		case digits > 0:
 			if i+digits >= len(s) {
@@ -140,6 +140,8 @@ func unquote(s string) (string, int, error) {
 	}
 	return "", 0, fmt.Errorf("string is not closed by %c", s[0])
 }
+
+var hexDigits = map[byte]int{'x': 2, 'u': 4, 'U': 8}
 
 var plainEscapes = map[byte]string{
 	'n': "\n", 't': "\t", 'r': "\r", 'a': "\a", 'b': "\b", 'f': "\f", 'v': "\v", '\\': "\\", '\'': "'", '"': "\"", '\n': "",

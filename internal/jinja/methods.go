@@ -116,7 +116,7 @@ func (e *evaluator) strip(t Text, name string, a *arguments, left, right bool) (
 		}
 		in = func(r rune) bool { return set[r] }
 	}
-	if err := e.pay(1+len(t.s)/8, 0); err != nil {
+	if err := e.pay(1+len(t.s)/4, 0); err != nil {
 		return nil, err
 	}
 	from, to := 0, len(t.s)

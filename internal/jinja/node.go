@@ -5,7 +5,7 @@ type (
 	expression interface{}
 
 	constant     struct{ value Value }
-	name         struct{ name string }
+	variable     struct{ name string }
 	listDisplay  struct{ items []expression }
 	tupleDisplay struct{ items []expression }
 	dictDisplay  struct{ keys, values []expression }
@@ -50,7 +50,7 @@ type (
 		args callArguments
 	}
 	call struct {
-		function expression // name or getAttribute
+		function expression // variable or getAttribute
 		args     callArguments
 	}
 )

@@ -78,6 +78,8 @@ func (s *scanner) next() (piece, error) {
 	return piece{text: text, kind: kind, tokens: tokens}, err
 }
 
+var opening = map[byte]byte{')': '(', ']': '[', '}': '{'}
+
 func tagStart(s string) int {
 	for from := 0; ; {
 		at := strings.IndexByte(s[from:], '{')
@@ -158,7 +160,7 @@ func (s *scanner) tag(kind byte) ([]token, error) {
 					return nil, fmt.Errorf("brackets nested deeper than %d", maxNesting)
 				}
 			case ')', ']', '}':
-				if len(open) == 0 || open[len(open)-1] != map[byte]byte{')': '(', ']': '[', '}': '{'}[c] {
+				if len(open) == 0 || open[len(open)-1] != opening[c] {
 					return nil, fmt.Errorf("unexpected %q", c)
 				}
 				open = open[:len(open)-1]

@@ -3,6 +3,8 @@ package jinja
 import (
 	"errors"
 	"fmt"
+	"math/big"
+	"slices"
 	"time"
 )
 
@@ -30,18 +32,18 @@ type scope struct {
 	outer *scope
 }
 
-func (e *evaluator) lookup(name string) Value {
+func (e *evaluator) lookup(name string) (Value, error) {
+	hops := 0
 	for s := e.scope; s != nil; s = s.outer {
 		if v, found := s.vars[name]; found {
-			return v
+			return v, e.pay(hops/2, 0)
 		}
+		hops++
 	}
-	for _, global := range globalNames {
-		if name == global {
-			return function{name}
-		}
+	if slices.Contains(globalNames, name) {
+		return function{name}, e.pay(hops/2, 0)
 	}
-	return undefined{name}
+	return undefined{name}, e.pay(hops/2, 0)
 }
 
 // assign sets a variable of the current frame.
@@ -161,8 +163,14 @@ func (e *evaluator) captured(f func() error) (Text, error) {
 
 // print is Print within the budget.
 func (e *evaluator) print(v Value) (Text, error) {
-	if _, isText := v.(Text); !isText {
-		if err := e.pay(4, 32); err != nil {
+	switch v.(type) {
+	case Text:
+	case *big.Int:
+		if err := e.pay(100, maxDigits); err != nil {
+			return Text{}, err
+		}
+	default:
+		if err := e.pay(5, 32); err != nil {
 			return Text{}, err
 		}
 	}
@@ -283,7 +291,11 @@ func (e *evaluator) setStatement(s *setStatement) error {
 	if s.attribute == "" {
 		return e.fill(s.targets, v)
 	}
-	ns, ok := e.lookup(s.targets[0]).(*namespace)
+	target, err := e.lookup(s.targets[0])
+	if err != nil {
+		return err
+	}
+	ns, ok := target.(*namespace)
 	if !ok {
 		return fmt.Errorf("setting %s.%s: %s is not a namespace", s.targets[0], s.attribute, s.targets[0])
 	}

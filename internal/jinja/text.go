@@ -52,8 +52,8 @@ func (t Text) slice(from, to int) Text {
 	return Text{t.s[from:to], t.literal != (first%2 == 1), t.turns[first:last], t.base + from}
 }
 
-// size is what the text takes in memory, in bytes.
-func (t Text) size() int { return len(t.s) + 8*len(t.turns) }
+// size is what the text takes in memory, in bytes, when it is put together piece by piece.
+func (t Text) size() int { return len(t.s) + 24*len(t.turns) }
 
 // textBuilder puts a text together. Long parts are kept as they are until the end, so that no more memory is taken than for them and the whole. The zero
 // textBuilder is empty.
