@@ -30,13 +30,14 @@ func Detect(ctx context.Context, template string, t Tokens) (Format, error) {
 		}
 	}
 	rendered, err := newTemplateFormat(ctx, name, template, t)
-	if ctx.Err() != nil {
+	same := err == nil && agree(ctx, f, rendered)
+	switch {
+	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case err != nil || same:
+		return f, nil
 	}
-	if err != nil || agree(ctx, f, rendered) {
-		return f, ctx.Err()
-	}
-	return rendered, ctx.Err()
+	return rendered, nil
 }
 
 // personaRE finds the sentence that introduces the model in front of the tools.

@@ -25,7 +25,10 @@ func (e *evaluator) equal(a, b Value, depth int) (bool, error) {
 		if !ok || len(x.s) != len(y.s) {
 			return false, nil
 		}
-		return x.s == y.s, e.payScan(len(x.s))
+		if err := e.payScan(len(x.s)); err != nil {
+			return false, err
+		}
+		return x.s == y.s, nil
 	case *List:
 		y, ok := b.(*List)
 		if !ok || x.tuple != y.tuple || len(x.Items) != len(y.Items) {
@@ -81,12 +84,15 @@ func (e *evaluator) compareNumbers(a, b Value) (c int, ok bool, err error) {
 			return 0, true, nil
 		}
 	}
+	if err := e.pay(20, 0); err != nil {
+		return 0, false, err
+	}
 	x, okX := exact(a)
 	y, okY := exact(b)
 	if !okX || !okY {
 		return 0, false, nil
 	}
-	return x.Cmp(y), true, e.pay(20, 0)
+	return x.Cmp(y), true, nil
 }
 
 // exact is the exact value of an int, float or bool.
@@ -116,8 +122,10 @@ func exact(v Value) (*big.Float, bool) {
 func (e *evaluator) order(a, b Value) (int, error) {
 	if x, ok := a.(Text); ok {
 		if y, ok := b.(Text); ok {
-			// The order of UTF-8 is that of code points.
-			return strings.Compare(x.s, y.s), e.payScan(min(len(x.s), len(y.s)))
+			if err := e.payScan(min(len(x.s), len(y.s))); err != nil {
+				return 0, err
+			}
+			return strings.Compare(x.s, y.s), nil // the order of UTF-8 is that of code points
 		}
 	}
 	c, ok, err := e.compareNumbers(a, b)
@@ -162,8 +170,11 @@ func (e *evaluator) contains(container, item Value) (bool, error) {
 func (e *evaluator) hasKey(d *Dict, key Value) (bool, error) {
 	switch key := key.(type) {
 	case Text:
+		if err := e.payScan(len(key.s)); err != nil {
+			return false, err
+		}
 		_, found := d.Lookup(key.s)
-		return found, e.payScan(len(key.s))
+		return found, nil
 	case nil, bool, int64, *big.Int, float64, undefined:
 		return false, nil // there are no such keys here
 	}

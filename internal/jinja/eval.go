@@ -344,7 +344,7 @@ func (e *evaluator) call(n call) (Value, error) {
 	return nil, fmt.Errorf("calling %s", kindOf(f))
 }
 
-// wrap names what failed, unless the whole rendering did.
+// wrap names what failed.
 func wrap(err error, kind, name string) error {
 	return fmt.Errorf("%s %q: %w", kind, name, err)
 }

@@ -35,10 +35,13 @@ func (e *evaluator) dictMethod(self *Dict, name string, a *arguments) (Value, er
 			return nil, err
 		}
 		otherwise, _ := a.next("")
-		if v, found := self.Lookup(key.s); found {
-			return v, e.payScan(len(key.s))
+		if err := e.payScan(len(key.s)); err != nil {
+			return nil, err
 		}
-		return otherwise, e.payScan(len(key.s))
+		if v, found := self.Lookup(key.s); found {
+			return v, nil
+		}
+		return otherwise, nil
 	case "items", "keys", "values":
 		return &view{self, name}, nil
 	}
