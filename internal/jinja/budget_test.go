@@ -2,6 +2,7 @@ package jinja
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +39,15 @@ const (
 	nested = "{% set ns = namespace(x=[], y=[]) %}{% for i in range(100000) %}{% set ns.x = [ns.x] %}{% set ns.y = [ns.y] %}{% endfor %}"
 )
 
+// manyNames sets 20,000 variables.
+func manyNames() string {
+	var b strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&b, "{%% set v%d = 1 %%}", i)
+	}
+	return b.String()
+}
+
 func TestHostileTemplateIsNotStopped(t *testing.T) {
 	for _, source := range []string{
 		forEver + ends, forEver + "{{ i ~ j }}" + ends, forEver + "{% if i == j and i < 1.5 %}{% endif %}" + ends, forEver + "{% set y = {'a': i} %}" + ends, forEver + "{% set y = [i, j] %}" + ends,
@@ -58,6 +68,8 @@ func TestHostileTemplateIsNotStopped(t *testing.T) {
 		// What is cheap once: names looked up through many frames, long names and keys.
 		strings.Repeat("{% for a in [1] %}", 60) + forEver + "{{ [" + strings.Repeat("x, ", 1000) + "]|length }}" + ends + strings.Repeat("{% endfor %}", 60), "{% macro f(" + strings.Repeat("x", 30_000) + ") %}{% endmacro %}" + forEver + "{{ f() }}" + ends,
 		"{% set x = {'a' * 30000000: 1} %}{% set y = {'a' * 30000000: 1} %}" + forEver + "{% if x == y %}{% endif %}" + ends, "{% set k = 'a' * 3000000 %}{% set x = {" + manyKeys + "} %}" + forEver + "{% set y = namespace(x) %}" + ends, "{% set k = 'a' * 3000000 %}{% set x = {" + manyKeys + "} %}" + forEver + "{% set y = x|tojson(sort_keys=true)|length %}" + ends,
+
+		"{% for i in range(100000) %}{% for j in range(100000) %}{% if i + j == 0 %}" + manyNames() + "{% endif %}" + ends,
 
 		"{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "{% macro f(n) %}{{ f(n + 1) }}{{ f(n + 1) }}{% endmacro %}{{ f(1) }}", "{% macro f(n) %}{% if n > 0 %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(50) }}", "{% macro f(x) %}{{ x }}{{ x }}{% endmacro %}{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x = f(ns.x) %}{% endfor %}", "{{ 1 " + strings.Repeat("+ 1 ", 2001) + "}}", "{{ x" + strings.Repeat("|trim", 2030) + " }}",
 	} {

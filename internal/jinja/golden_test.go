@@ -50,16 +50,16 @@ func goldenVariables(t testing.TB) map[string]Value {
 }
 
 // Each little template comes out as in transformers, or is refused. The counts keep refusal from becoming the easy way out.
-func TestExpressionDiffersFromJinja2(t *testing.T) { compareTemplates(t, "expressions", 340) }
+func TestExpressionDiffersFromJinja2(t *testing.T) { compareTemplates(t, "expressions", 372) }
 
 // Compositions of operators, tests, filters and white space control that nobody chose.
-func TestRandomTemplateDiffersFromJinja2(t *testing.T) { compareTemplates(t, "random", 1500) }
+func TestRandomTemplateDiffersFromJinja2(t *testing.T) { compareTemplates(t, "random", 1960) }
 
 // What the two leave out: little things of each kind, in the order of the source.
-func TestFurtherTemplateDiffersFromJinja2(t *testing.T) { compareTemplates(t, "further", 400) }
+func TestFurtherTemplateDiffersFromJinja2(t *testing.T) { compareTemplates(t, "further", 470) }
 
 // Statements within each other that set and print the same few names: which frame a name belongs to.
-func TestRandomProgramDiffersFromJinja2(t *testing.T) { compareTemplates(t, "programs", 700) }
+func TestRandomProgramDiffersFromJinja2(t *testing.T) { compareTemplates(t, "programs", 1290) }
 
 func compareTemplates(t *testing.T, name string, atLeast int) {
 	rendered, failed, refused := 0, 0, 0

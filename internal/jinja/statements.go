@@ -209,6 +209,9 @@ func (e *evaluator) forStatement(s *forStatement) error {
 		if !ok {
 			break
 		}
+		if len(inner.vars) > 16 {
+			inner.vars = nil // a map that was large once is slow to clear
+		}
 		clear(inner.vars)
 		err = e.inScope(inner, s.bodyHidden, func() error {
 			if err := e.fill(s.targets, item); err != nil {
