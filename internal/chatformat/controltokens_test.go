@@ -20,10 +20,15 @@ const everyField = `{% for m in messages %}<|{{ m.role }}|>` +
 
 // uses are what is done with each field. The argument is x.
 var uses = []string{
-	`{{ x }}`, `{{ x|replace('</think>', '') }}`, `{{ x|replace('-', '') }}`, `{{ x.replace('_', '|') }}`, `{{ x|lower }}`, `{{ x.upper()|lower }}`, `{{ x|title|lower }}`, `{{ x|capitalize }}`, `{{ x.split('-')|join }}`, `{{ x.split()|join('') }}`,
-	`{{ x.split('</think>')[-1].strip() }}`, `{{ ''.join(x.split('_')) }}`, `{{ x[1:] }}`, `{{ x[::2] }}`, `{{ x[::-1] }}`, `{{ x[:3] }}{{ x[3:] }}`, `{{ x[:1] ~ x[1:] }}`, `{% for c in x %}{{ c }}{% endfor %}`, `{{ x|list|join }}`, `{{ x|map('lower')|join }}`, `{{ x|reverse }}`, `{{ x.strip('x_-') }}`,
-	`{{ x|tojson }}`, `{{ {x: x}|tojson }}`, `{% for k, v in {x: x}.items() %}{{ k }}{{ v }}{% endfor %}`, `{{ nope|default(x) }}`, `{{ '<|' ~ x }}`, `{{ x ~ '|>' }}`, `{{ '<|' ~ x ~ '|>' }}`, `<{{ x }}>`, `[{{ x }}]`, `{{ '<' + '|' + x + '|' + '>' }}`, `{{ x * 2 }}`, `{% set y %}<|{{ x }}|>{% endset %}{{ y|trim }}`, `{% set ns = namespace(y='<|') %}{% set ns.y = ns.y ~ x ~ '|>' %}{{ ns.y }}`,
-	`{% generation %}{{ x }}{% endgeneration %}`, `{{ x.find('|') }}{{ x|first }}{{ x|last }}{{ x|length }}`, `{{ [x, x]|join('|') }}`, `{{ '|'.join([x, x]) }}`, `{{ 'abc'|replace('b', x) }}`, `{{ 'abc'|join(x) }}`,
+	`{{ x }}`, `{{ x|replace('</think>', '') }}`, `{{ x|replace('-', '') }}`, `{{ x.replace('_', '|') }}`, `{{ x|lower }}`, `{{ x.upper()|lower }}`,
+	`{{ x|title|lower }}`, `{{ x|capitalize }}`, `{{ x.split('-')|join }}`, `{{ x.split()|join('') }}`,
+	`{{ x.split('</think>')[-1].strip() }}`, `{{ ''.join(x.split('_')) }}`, `{{ x[1:] }}`, `{{ x[::2] }}`, `{{ x[::-1] }}`, `{{ x[:3] }}{{ x[3:] }}`,
+	`{{ x[:1] ~ x[1:] }}`, `{% for c in x %}{{ c }}{% endfor %}`, `{{ x|list|join }}`, `{{ x|map('lower')|join }}`, `{{ x|reverse }}`, `{{ x.strip('x_-') }}`,
+	`{{ x|tojson }}`, `{{ {x: x}|tojson }}`, `{% for k, v in {x: x}.items() %}{{ k }}{{ v }}{% endfor %}`, `{{ nope|default(x) }}`, `{{ '<|' ~ x }}`,
+	`{{ x ~ '|>' }}`, `{{ '<|' ~ x ~ '|>' }}`, `<{{ x }}>`, `[{{ x }}]`, `{{ '<' + '|' + x + '|' + '>' }}`, `{{ x * 2 }}`,
+	`{% set y %}<|{{ x }}|>{% endset %}{{ y|trim }}`, `{% set ns = namespace(y='<|') %}{% set ns.y = ns.y ~ x ~ '|>' %}{{ ns.y }}`,
+	`{% generation %}{{ x }}{% endgeneration %}`, `{{ x.find('|') }}{{ x|first }}{{ x|last }}{{ x|length }}`, `{{ [x, x]|join('|') }}`,
+	`{{ '|'.join([x, x]) }}`, `{{ 'abc'|replace('b', x) }}`, `{{ 'abc'|join(x) }}`,
 }
 
 func templatesOfUses(t testing.TB) []Format {
@@ -113,8 +118,10 @@ func FuzzTypedTextChangesControlTokens(f *testing.F) {
 
 func TestRoleIsNoControlToken(t *testing.T) {
 	for _, template := range []string{
-		"{% for m in messages %}<|{{ m['role'] }}|>{% endfor %}", "{% for m in messages %}{{ '<|' + m.role + '|>' }}{% endfor %}", "{% for m in messages %}{{ '<|' ~ m.role|lower ~ '|>' }}{% endfor %}",
-		"{% for m in messages %}{% set role = 'user' if m.role == 'user' else m.role %}{{ ['<|', role, '|>']|join }}{% endfor %}", "{% macro turn(role) %}<|{{ role }}|>{% endmacro %}{% for m in messages %}{{ turn(m.role) }}{% endfor %}",
+		"{% for m in messages %}<|{{ m['role'] }}|>{% endfor %}", "{% for m in messages %}{{ '<|' + m.role + '|>' }}{% endfor %}",
+		"{% for m in messages %}{{ '<|' ~ m.role|lower ~ '|>' }}{% endfor %}",
+		"{% for m in messages %}{% set role = 'user' if m.role == 'user' else m.role %}{{ ['<|', role, '|>']|join }}{% endfor %}",
+		"{% macro turn(role) %}<|{{ role }}|>{% endmacro %}{% for m in messages %}{{ turn(m.role) }}{% endfor %}",
 	} {
 		prompt, err := must(FromTemplate(t.Context(), "t", template, Tokens{})).Render(t.Context(), []Message{{Role: System}, {Role: User}, {Role: Assistant}, {Role: "tool"}}, Options{})
 		require.NoError(t, err)
