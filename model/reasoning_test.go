@@ -36,7 +36,7 @@ func TestReasoningIsNotClosed(t *testing.T) {
 	m := demoModel(t, ChatTemplate("glm-z1-0414"))
 	thoughts := written(t, m, "Two and two is four, or is it?")
 	answer := written(t, m, "Four.", "<|user|>")
-	_, prompt, err := m.Prompt([]Message{{Role: RoleUser, Content: "2+2?"}}, nil, true)
+	_, prompt, err := m.Prompt(t.Context(), []Message{{Role: RoleUser, Content: "2+2?"}}, nil, true)
 	require.NoError(t, err)
 	for _, n := range []int{1, 3, len(thoughts) - 1} {
 		reported := 0
@@ -77,7 +77,7 @@ func TestReasoningIsNotLeftOut(t *testing.T) {
 	require.Equal(t, "Four.", text)
 	require.Contains(t, m.Decode(seen), "<|assistant|>\n<think>\n</think>\n\nFour.")
 	require.Equal(t, len(answer)-1, c.Result().CompletionTokens)
-	_, prompt, err := m.Prompt(c.Messages()[:1], nil, true)
+	_, prompt, err := m.Prompt(t.Context(), c.Messages()[:1], nil, true)
 	require.NoError(t, err)
 	require.Equal(t, len(prompt)+len(m.tokenizer.Encode("\n</think>\n\n")), c.Result().PromptTokens)
 }
@@ -123,7 +123,7 @@ func TestLimitOfReasoningOverrunsAnother(t *testing.T) {
 	require.Equal(t, FinishLength, c.Result().FinishReason)
 
 	// A context without room for the end of the reasoning.
-	_, prompt, err := m.Prompt([]Message{{Role: RoleUser, Content: "2+2?"}}, nil, true)
+	_, prompt, err := m.Prompt(t.Context(), []Message{{Role: RoleUser, Content: "2+2?"}}, nil, true)
 	require.NoError(t, err)
 	m.context = len(prompt) + 5
 	_, text, _, ids, c = thinking(t, m, Options{MaxReasoning: 3}, thoughts)
