@@ -75,7 +75,12 @@ func (s *Session) Generate(ctx context.Context, prompt string, o Options) iter.S
 			yield(Token{ID: -1}, errEmptyPrompt)
 			return
 		}
-		s.GenerateTokens(ctx, s.m.Encode(prompt), o)(yield)
+		ids, err := s.m.EncodeContext(ctx, prompt)
+		if err != nil {
+			yield(Token{ID: -1}, err)
+			return
+		}
+		s.GenerateTokens(ctx, ids, o)(yield)
 	}
 }
 

@@ -2,6 +2,7 @@ package model
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -34,7 +35,7 @@ func OpenText(name, chatTemplate string) (*Text, error) {
 		}
 		fsys = os.DirFS(name)
 	}
-	return readText(fsys, cmp.Or(name, demo.Name), chatTemplate)
+	return readText(context.Background(), fsys, cmp.Or(name, demo.Name), chatTemplate)
 }
 
 func checkFolder(name string) error {
@@ -47,10 +48,10 @@ func checkFolder(name string) error {
 	return nil
 }
 
-func readText(fsys fs.FS, name, chatTemplate string) (*Text, error) {
-	t, err := tokenizer.Load(fsys)
+func readText(ctx context.Context, fsys fs.FS, name, chatTemplate string) (*Text, error) {
+	t, err := tokenizer.Load(ctx, fsys, name)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, err
 	}
 	text := &Text{name: name, tokenizer: t}
 	if text.format, text.noFormat = chatFormat(fsys, name, chatTemplate, t.Specials()); chatTemplate != "" && text.noFormat != nil {
@@ -121,7 +122,12 @@ func (t *Text) Prompt(messages []Message, tools []Tool, answer bool) (string, []
 
 // Encode gives the ids of plain text behind the tokenizer's prefix ([gMASK]<sop>), as Session.Generate uses them.
 func (t *Text) Encode(text string) []int32 {
-	return t.tokenizer.AppendEncode(slices.Clone(t.tokenizer.Prefix()), text)
+	return t.tokenizer.AppendEncode(t.tokenizer.Prefix(), text)
+}
+
+// EncodeContext is Encode, ended by the context with the context's error.
+func (t *Text) EncodeContext(ctx context.Context, text string) ([]int32, error) {
+	return t.tokenizer.AppendEncodeContext(ctx, t.tokenizer.Prefix(), text)
 }
 
 // Decode gives the text of ids, control tokens as their names.
