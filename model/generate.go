@@ -64,7 +64,8 @@ func perSecond(n int, d time.Duration) float64 {
 func (s *Session) Result() Result { return s.result }
 
 // Generate continues a text. It puts the tokenizer's prefix ([gMASK]<sop>) in front and takes everything else as
-// plain text: no chat template, no control tokens. An error ends the loop; a cancelled context is ctx's error.
+// plain text: no chat template, and no control tokens unless o.ParseSpecial is set, with which the prefix may be in the
+// text. An error ends the loop; a cancelled context is ctx's error.
 func (s *Session) Generate(ctx context.Context, prompt string, o Options) iter.Seq2[Token, error] {
 	return func(yield func(Token, error) bool) {
 		if s.m.tokenizer == nil {
@@ -75,7 +76,11 @@ func (s *Session) Generate(ctx context.Context, prompt string, o Options) iter.S
 			yield(Token{ID: -1}, errEmptyPrompt)
 			return
 		}
-		ids, err := s.m.EncodeContext(ctx, prompt)
+		encode := s.m.EncodeContext
+		if o.ParseSpecial {
+			encode = s.m.EncodePrompt
+		}
+		ids, err := encode(ctx, prompt)
 		if err != nil {
 			yield(Token{ID: -1}, err)
 			return

@@ -130,5 +130,21 @@ func (t *Text) EncodeContext(ctx context.Context, text string) ([]int32, error) 
 	return t.tokenizer.AppendEncodeContext(ctx, t.tokenizer.Prefix(), text)
 }
 
+// EncodePrompt gives the ids of a prompt in which control tokens, such as <|user|>, are recognised, as Session.Generate
+// uses them with Options.ParseSpecial. The tokenizer's prefix is put in front, as transformers' tokenizer(text) does,
+// unless the prompt begins with it: mlx-lm's stream_generate leaves it out then if the prefix is the one token bos_token,
+// and doubles that of GLM-4, which has no bos_token. The error is the context's.
+func (t *Text) EncodePrompt(ctx context.Context, text string) ([]int32, error) {
+	prefix := t.tokenizer.Prefix()
+	ids, err := t.tokenizer.AppendEncodeWithSpecialsContext(ctx, prefix, text)
+	if err != nil {
+		return nil, err
+	}
+	if own := ids[len(prefix):]; len(own) >= len(prefix) && slices.Equal(own[:len(prefix)], prefix) {
+		return own, nil
+	}
+	return ids, nil
+}
+
 // Decode gives the text of ids, control tokens as their names.
 func (t *Text) Decode(ids []int32) string { return t.tokenizer.Decode(ids) }
