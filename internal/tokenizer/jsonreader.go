@@ -281,6 +281,9 @@ func (r *jsonReader) escaped(unescaped *[]byte, start, i int) ([]byte, error) {
 	text := append((*unescaped)[:0], r.data[start:i]...)
 	r.pos = i
 	for r.pos < len(r.data) {
+		if err := r.lookAround(); err != nil {
+			return nil, err
+		}
 		c := r.data[r.pos]
 		switch {
 		case c == '"':

@@ -10,10 +10,10 @@ import (
 // left alone: truncation and padding, which transformers overrides, and unknown fields at the top.
 // Source of the format: https://github.com/huggingface/tokenizers, the Deserialize of each part.
 func parseTokenizerJSON(ctx context.Context, data []byte) (*Tokenizer, error) {
-	if len(bytes.TrimSpace(data)) == 0 {
+	top, err := jsonValue{text: data}.fields(ctx)
+	if err != nil && ctx.Err() == nil && len(bytes.TrimSpace(data)) == 0 {
 		return nil, fmt.Errorf("the file is empty; download it again")
 	}
-	top, err := jsonValue{text: data}.fields(ctx)
 	if err != nil {
 		return nil, err
 	}
