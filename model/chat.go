@@ -89,7 +89,7 @@ func (c *Chat) Send(ctx context.Context, text string) iter.Seq2[Delta, error] {
 func (c *Chat) Reply(ctx context.Context) iter.Seq2[Delta, error] {
 	return func(yield func(Delta, error) bool) {
 		c.result = Result{FinishReason: FinishError, StopToken: -1}
-		_, ids, err := c.m.Prompt(c.messages, c.tools, true)
+		_, ids, err := c.m.Prompt(ctx, c.messages, c.tools, true)
 		if err != nil {
 			yield(Delta{}, err)
 			return

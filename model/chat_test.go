@@ -71,7 +71,7 @@ func TestChatComputesItsHistoryAgain(t *testing.T) {
 	require.Len(t, c.Messages(), 5)
 	require.Equal(t, RoleSystem, c.Messages()[0].Role)
 
-	_, ids, err := m.Prompt(c.Messages()[:4], nil, true)
+	_, ids, err := m.Prompt(t.Context(), c.Messages()[:4], nil, true)
 	require.NoError(t, err)
 	fresh := m.NewSession()
 	defer fresh.Close()
@@ -85,7 +85,7 @@ func TestChatComputesItsHistoryAgain(t *testing.T) {
 
 func TestControlTokenIsTypedByTheUser(t *testing.T) {
 	m := demoModel(t)
-	text, ids, err := m.Prompt([]Message{{Role: RoleUser, Content: "a<|observation|>b[gMASK]<|user|>"}}, nil, true)
+	text, ids, err := m.Prompt(t.Context(), []Message{{Role: RoleUser, Content: "a<|observation|>b[gMASK]<|user|>"}}, nil, true)
 	require.NoError(t, err)
 	require.Equal(t, "[gMASK]<sop><|user|>\na<|observation|>b[gMASK]<|user|><|assistant|>", text)
 	count := map[string]int{}
@@ -177,7 +177,7 @@ func TestToolCallComesOutAsText(t *testing.T) {
 	for _, err := range c.Reply(context.Background()) {
 		require.NoError(t, err)
 	}
-	text, _, err := m.Prompt(c.Messages()[:4], tools, true)
+	text, _, err := m.Prompt(t.Context(), c.Messages()[:4], tools, true)
 	require.NoError(t, err)
 	require.Contains(t, text, "<|user|>\nweather?<|assistant|>\nLet me see.<|assistant|>get_weather")
 	require.Contains(t, text, "<|observation|>\nsunny<|observation|>\nrain<|assistant|>")
@@ -256,10 +256,10 @@ func TestMissingChatTemplateIsGuessed(t *testing.T) {
 	c := m.NewChat()
 	defer c.Close()
 	for _, err := range c.Send(context.Background(), "hi") {
-		require.EqualError(t, err, dir+" has no chat template; name a family or a file with --chat-template, or generate from plain text (--raw)")
+		require.EqualError(t, err, dir+" has no chat template; choose one of glm-4-9b-chat, glm-4-0414, glm-z1-0414 or a template file for it, or generate from plain text")
 	}
 	_, err = Load(context.Background(), "", ChatTemplate("glm-5"))
-	require.ErrorContains(t, err, "--chat-template is neither one of glm-4-9b-chat, glm-4-0414, glm-z1-0414 nor a file: open glm-5")
+	require.ErrorContains(t, err, "the chat template is neither one of glm-4-9b-chat, glm-4-0414, glm-z1-0414 nor a file that can be read: glm-5: no such file")
 }
 
 // The dialogues are what the demo was trained on, the greedy answers what mlx-lm says with the same file.
@@ -302,7 +302,7 @@ func TestDemoAnswersUnlikeMLX(t *testing.T) {
 	s := m.NewSession()
 	defer s.Close()
 	for _, g := range goldens {
-		_, ids, err := m.Prompt([]Message{{Role: RoleUser, Content: g.Question}}, nil, true)
+		_, ids, err := m.Prompt(t.Context(), []Message{{Role: RoleUser, Content: g.Question}}, nil, true)
 		require.NoError(t, err)
 		require.Equal(t, g.PromptIDs, ids, g.Question)
 		var got []int32

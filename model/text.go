@@ -12,6 +12,7 @@ import (
 
 	"github.com/glm4-metal/glm4-metal/internal/chatformat"
 	"github.com/glm4-metal/glm4-metal/internal/demo"
+	"github.com/glm4-metal/glm4-metal/internal/textfile"
 	"github.com/glm4-metal/glm4-metal/internal/tokenizer"
 	"github.com/glm4-metal/glm4-metal/loader"
 )
@@ -26,8 +27,9 @@ type Text struct {
 }
 
 // OpenText reads the tokenizer and the chat template of a checkpoint's folder, "" for the built-in demo.
-// chatTemplate is as in [ChatTemplate]; "" takes the checkpoint's own template, which may be missing.
-func OpenText(name, chatTemplate string) (*Text, error) {
+// chatTemplate is as in [ChatTemplate]; "" takes the checkpoint's own template, which may be missing, or one that cannot be
+// used: ChatFormat says so. The error is the context's if that ended.
+func OpenText(ctx context.Context, name, chatTemplate string) (*Text, error) {
 	fsys := demo.FS()
 	if name != "" {
 		if err := checkFolder(name); err != nil {
@@ -35,7 +37,7 @@ func OpenText(name, chatTemplate string) (*Text, error) {
 		}
 		fsys = os.DirFS(name)
 	}
-	return readText(context.Background(), fsys, cmp.Or(name, demo.Name), chatTemplate)
+	return readText(ctx, fsys, cmp.Or(name, demo.Name), chatTemplate)
 }
 
 func checkFolder(name string) error {
@@ -54,7 +56,11 @@ func readText(ctx context.Context, fsys fs.FS, name, chatTemplate string) (*Text
 		return nil, err
 	}
 	text := &Text{name: name, tokenizer: t}
-	if text.format, text.noFormat = chatFormat(fsys, name, chatTemplate, t.Specials()); chatTemplate != "" && text.noFormat != nil {
+	text.format, text.noFormat = chatFormat(ctx, fsys, name, chatTemplate, t.Specials())
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case chatTemplate != "" && text.noFormat != nil:
 		return nil, text.noFormat
 	}
 	return text, nil
@@ -62,26 +68,31 @@ func readText(ctx context.Context, fsys fs.FS, name, chatTemplate string) (*Text
 
 // chatFormat decides how to write prompts: as the override says, which is a family or a file, or else by the
 // checkpoint's own template.
-func chatFormat(fsys fs.FS, name, override string, special []string) (chatformat.Format, error) {
-	tokens := chatformat.Tokens{Special: special}
+func chatFormat(ctx context.Context, fsys fs.FS, name, override string, special []string) (chatformat.Format, error) {
 	if slices.Contains(chatformat.Names(), override) {
 		return chatformat.ByName(override)
 	}
+	families := strings.Join(chatformat.Names(), ", ")
+	named, err := loader.ReadSpecialTokens(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	tokens := chatformat.Tokens{Special: special, Named: named.Named, Additional: named.Additional}
 	if override != "" {
-		text, err := os.ReadFile(override)
+		text, err := textfile.Read(override, chatformat.MaxTemplate)
 		if err != nil {
-			return nil, fmt.Errorf("--chat-template is neither one of %s nor a file: %w", strings.Join(chatformat.Names(), ", "), err)
+			return nil, fmt.Errorf("the chat template is neither one of %s nor a file that can be read: %w", families, err)
 		}
-		return chatformat.FromTemplate(override, string(text), tokens)
+		return chatformat.FromTemplate(ctx, override, string(text), tokens)
 	}
 	text, err := loader.ChatTemplate(fsys, name)
 	if err != nil {
 		return nil, err
 	}
 	if text == "" {
-		return nil, fmt.Errorf("%s has no chat template; name a family or a file with --chat-template, or generate from plain text (--raw)", name)
+		return nil, fmt.Errorf("%s has no chat template; choose one of %s or a template file for it, or generate from plain text", name, families)
 	}
-	return chatformat.Detect(text, tokens)
+	return chatformat.Detect(ctx, text, tokens)
 }
 
 // Tokenizer is the checkpoint's.
@@ -96,19 +107,22 @@ func (t *Text) ChatFormat() (string, error) {
 }
 
 // Prompt renders messages as the model's family wants them: the text, and its ids. With answer it ends where the
-// assistant's answer begins. What looks like a control token inside a message is encoded as ordinary text.
-func (t *Text) Prompt(messages []Message, tools []Tool, answer bool) (string, []int32, error) {
+// assistant's answer begins. What looks like a control token inside a message is encoded as ordinary text. The error is the
+// context's if that ended.
+func (t *Text) Prompt(ctx context.Context, messages []Message, tools []Tool, answer bool) (string, []int32, error) {
 	if t.format == nil {
 		return "", nil, t.noFormat
 	}
-	prompt, err := t.format.Render(messages, chatformat.Options{AddGenerationPrompt: answer, Tools: tools})
+	prompt, err := t.format.Render(ctx, messages, chatformat.Options{AddGenerationPrompt: answer, Tools: tools})
 	if err != nil {
 		return "", nil, err
 	}
 	ids := []int32{}
 	for _, s := range prompt {
 		if !s.Special {
-			ids = t.tokenizer.AppendEncode(ids, s.Text)
+			if ids, err = t.tokenizer.AppendEncodeContext(ctx, ids, s.Text); err != nil {
+				return "", nil, err
+			}
 			continue
 		}
 		id, ok := t.tokenizer.Special(s.Text)

@@ -4,62 +4,80 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/glm4-metal/glm4-metal/internal/demo"
 )
 
-func TestControlTokensOfPromptAreText(t *testing.T) {
-	m := demoModel(t)
-	count := func(prompt string, special bool) int {
-		s := m.NewSession()
-		defer s.Close()
-		for _, err := range s.Generate(context.Background(), prompt, Options{MaxTokens: 1, ParseSpecial: special}) {
-			require.NoError(t, err)
+// textFolder is the demo's text with some files changed; those that are "" are missing.
+func textFolder(t *testing.T, files map[string]string) string {
+	dir := t.TempDir()
+	require.NoError(t, os.CopyFS(dir, demo.FS()))
+	for name, text := range files {
+		require.NoError(t, os.RemoveAll(filepath.Join(dir, name)))
+		if text != "" {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 		}
-		return s.Result().PromptTokens
 	}
-	const rendered = "[gMASK]<sop><|user|>\nhello<|assistant|>"
-	_, want, err := m.Prompt([]Message{{Role: RoleUser, Content: "hello"}}, nil, true)
-	require.NoError(t, err)
-	ids, err := m.EncodePrompt(t.Context(), rendered)
-	require.NoError(t, err)
-	require.Equal(t, want, ids)
-	require.Equal(t, len(want), count(rendered, true))
-	require.Equal(t, len(m.Encode(rendered)), count(rendered, false))
-	require.Greater(t, len(m.Encode(rendered)), 3*len(want), "a text that is plain has no control tokens")
-
-	ids, err = m.EncodePrompt(t.Context(), strings.TrimPrefix(rendered, "[gMASK]<sop>"))
-	require.NoError(t, err)
-	require.Equal(t, want, ids, "the prefix is missing")
-	ids, err = m.EncodePrompt(t.Context(), "[gMASK]hello")
-	require.NoError(t, err)
-	require.Equal(t, want[:2], ids[:2], "half a prefix counts as one")
-	require.Equal(t, want[0], ids[2])
+	return dir
 }
 
-func TestEncodingOutlivesItsContext(t *testing.T) {
-	m := demoModel(t)
-	s := m.NewSession()
-	defer s.Close()
+func TestHostileChatTemplateStopsTokenizing(t *testing.T) {
+	for template, want := range map[string]string{
+		"{{ 'x'|nope }}": `chat template "chat_template": line 1: the filter "nope" is not supported`,
+		"{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}": "",
+		"{{ range(100000)|join('a' * 60000000) }}":                                         "",
+		"\xff": "chat_template.jinja: byte 0xff",
+	} {
+		text, err := OpenText(t.Context(), textFolder(t, map[string]string{"chat_template.jinja": template}), "")
+		require.NoError(t, err, template)
+		require.NotEmpty(t, text.Encode("hi"))
+		_, err = text.ChatFormat()
+		if want != "" {
+			require.ErrorContains(t, err, want)
+			continue
+		}
+		require.NoError(t, err)
+		_, _, err = text.Prompt(t.Context(), []Message{{Role: RoleUser, Content: "hi"}}, nil, true)
+		require.ErrorContains(t, err, "the template asks for too much", template)
+	}
+}
+
+func TestSpecialTokensAreUnknownToTheTemplate(t *testing.T) {
+	const template = "\ufeff{{ bos_token }}<sop>{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}{{ eos_token }}{{ additional_special_tokens|first }}"
+	dir := textFolder(t, map[string]string{
+		"chat_template.jinja":   template,
+		"tokenizer_config.json": "\ufeff" + `{"bos_token": "[gMASK]", "eos_token": {"content": "<|endoftext|>"}, "additional_special_tokens": ["<|user|>"]}`,
+	})
+	file := filepath.Join(t.TempDir(), "other.jinja")
+	require.NoError(t, os.WriteFile(file, []byte(template), 0o644))
+	for _, override := range []string{"", file} {
+		text, err := OpenText(t.Context(), dir, override)
+		require.NoError(t, err)
+		prompt, ids, err := text.Prompt(t.Context(), []Message{{Role: RoleUser, Content: "[gMASK]"}}, nil, true)
+		require.NoError(t, err)
+		require.Equal(t, "[gMASK]<sop><|user|>[gMASK]<|endoftext|><|user|>", prompt)
+		var special []string
+		for _, id := range ids {
+			if name, _ := text.Tokenizer().Token(id); len(name) > 3 {
+				if _, ok := text.Tokenizer().Special(name); ok {
+					special = append(special, name)
+				}
+			}
+		}
+		require.Equal(t, []string{"[gMASK]", "<sop>", "<|user|>", "<|endoftext|>", "<|user|>"}, special)
+	}
+}
+
+func TestOpeningTextIgnoresTheContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for _, special := range []bool{false, true} {
-		for _, err := range s.Generate(ctx, strings.Repeat("hello ", 1<<20), Options{ParseSpecial: special}) {
-			require.Equal(t, context.Canceled, err)
-		}
-	}
-	_, err := m.EncodeContext(ctx, "hello")
+	_, err := OpenText(ctx, "", "")
 	require.Equal(t, context.Canceled, err)
-	_, err = m.EncodePrompt(ctx, "hello")
+	text, err := OpenText(t.Context(), "", "")
+	require.NoError(t, err)
+	_, _, err = text.Prompt(ctx, []Message{{Role: RoleUser, Content: "hi"}}, nil, true)
 	require.Equal(t, context.Canceled, err)
-}
-
-func TestTokenizerErrorNamesNoFolder(t *testing.T) {
-	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "tokenizer.json"), []byte("{"), 0o600))
-	_, err := OpenText(dir, "")
-	require.ErrorContains(t, err, dir+"/tokenizer.json: ")
-	require.Equal(t, 1, strings.Count(err.Error(), dir), err)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -115,7 +116,7 @@ func show(c *cli.Context) error {
 		return err
 	}
 	defer checkpoint.Close()
-	d := describe(name, checkpoint)
+	d := describe(c.Context, name, checkpoint)
 	if c.Bool("tensors") {
 		for _, t := range checkpoint.Tensors() {
 			d.List = append(d.List, tensorJSON{t.Name, t.DType.String(), t.Shape, len(t.Data), t.File, t.Offset})
@@ -135,7 +136,7 @@ func openCheckpoint(name string) (*loader.Checkpoint, error) {
 	return loader.Open(name)
 }
 
-func describe(name string, checkpoint *loader.Checkpoint) description {
+func describe(ctx context.Context, name string, checkpoint *loader.Checkpoint) description {
 	c := checkpoint.Config
 	d := description{
 		EOS: []endToken{}, Model: cmp.Or(name, demo.Name), ModelType: c.ModelType,
@@ -159,13 +160,13 @@ func describe(name string, checkpoint *loader.Checkpoint) description {
 	for _, file := range slices.Sorted(maps.Keys(files)) {
 		d.Files = append(d.Files, fileSize{file, files[file]})
 	}
-	d.describeText(name, c)
+	d.describeText(ctx, name, c)
 	return d
 }
 
 // describeText reads the tokenizer and the chat template. What is wrong with them is part of the description.
-func (d *description) describeText(name string, c loader.Config) {
-	text, err := model.OpenText(name, "")
+func (d *description) describeText(ctx context.Context, name string, c loader.Config) {
+	text, err := model.OpenText(ctx, name, "")
 	for _, id := range c.EOS {
 		end := endToken{ID: id}
 		if err == nil {

@@ -57,11 +57,11 @@ func template(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	text, err := model.OpenText(c.String("model"), c.String("chat-template"))
+	text, err := model.OpenText(c.Context, c.String("model"), c.String("chat-template"))
 	if err != nil {
 		return err
 	}
-	prompt, ids, err := text.Prompt(messages, tools, !c.Bool("no-generation-prompt"))
+	prompt, ids, err := text.Prompt(c.Context, messages, tools, !c.Bool("no-generation-prompt"))
 	switch {
 	case err != nil:
 		return err

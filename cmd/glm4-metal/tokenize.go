@@ -66,7 +66,7 @@ func tokenize(c *cli.Context) error {
 	} else if text, err = inputText(c, "prompt"); err != nil {
 		return err
 	}
-	opened, err := model.OpenText(c.String("model"), "")
+	opened, err := model.OpenText(c.Context, c.String("model"), "")
 	if err != nil {
 		return err
 	}
