@@ -71,7 +71,7 @@ func readPreTokenizer(value jsonValue) (digits int, err error) {
 	case qwenPattern:
 		digits = 1
 	default:
-		return 0, fmt.Errorf("pretokenizers[0].pattern: %.80q; %s", split.Pattern["Regex"], want)
+		return 0, fmt.Errorf("pretokenizers[0].pattern: %.400q; %s", split.Pattern["Regex"], want)
 	}
 	var bytelevel struct {
 		Type           string `json:"type"`

@@ -14,7 +14,7 @@ var glmSpecials = []string{
 	"<|observation|>", "<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>",
 }
 
-// These bound the work of impliedMerges. The longest real tokens have some 100 bytes, and about three pairs make each.
+// These bound the work of impliedMerges. The longest real tokens have some 100 bytes, and two pairs make each on average.
 const (
 	maxTiktokenToken = 512
 	maxTiktokenPairs = 1 << 22
