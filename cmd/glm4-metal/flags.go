@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"math"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -46,23 +44,6 @@ func backendFlags() []cli.Flag {
 		&cli.IntFlag{Name: "max-kv-size", Usage: "prompt and answer have at most `N` tokens together; 0: the model's limit"},
 		&cli.IntFlag{Name: "prefill-step-size", Usage: "compute a prompt in steps of `N` tokens; 0: 512"},
 		&cli.BoolFlag{Name: "verbose", Usage: "tell about the model on standard error"},
-	}
-}
-
-func samplingFlags(maxTokens int) []cli.Flag {
-	return []cli.Flag{
-		&cli.IntFlag{Name: "max-tokens", Value: maxTokens, Usage: "end an answer after `N` tokens; 0: when the context is full"},
-		&cli.Float64Flag{Name: "temp", Usage: "sampling temperature `T`; 0: always the likeliest token"},
-		&cli.Float64Flag{Name: "top-p", Value: 1, Usage: "sample from the likeliest tokens that make up probability `P`"},
-		&cli.IntFlag{Name: "top-k", Usage: "sample from the `K` likeliest tokens; 0: from all"},
-		&cli.Float64Flag{Name: "min-p", Usage: "sample from tokens at least `P` times as likely as the likeliest; 0: off"},
-		&cli.Uint64Flag{Name: "seed", Usage: "the same seed `N` gives the same answer; 0: a random one"},
-		&cli.Float64Flag{Name: "repetition-penalty", Value: 1, Usage: "divide the logits of recent tokens by `X`; 1: off"},
-		&cli.Float64Flag{Name: "presence-penalty", Usage: "subtract `X` from the logits of recent tokens"},
-		&cli.Float64Flag{Name: "frequency-penalty", Usage: "subtract `X` for each time that a recent token occurred"},
-		&cli.StringSliceFlag{Name: "logit-bias", Usage: "add to a token's logit; may be repeated: `ID=VALUE`"},
-		&cli.StringSliceFlag{Name: "stop", Usage: "end an answer before `TEXT`; may be repeated"},
-		&cli.BoolFlag{Name: "ignore-eos", Usage: "go on after the model's own end, for measurements"},
 	}
 }
 
@@ -105,59 +86,6 @@ func loading(c *cli.Context) ([]model.LoadOption, error) {
 		model.Backend(c.String("backend")), model.KVBits(c.Int("kv-bits")), model.MaxContext(c.Int("max-kv-size")),
 		model.PrefillChunk(c.Int("prefill-step-size")), model.ChatTemplate(c.String("chat-template")),
 	}, nil
-}
-
-// sampling reads the flags of samplingFlags.
-func sampling(c *cli.Context) (model.Options, error) {
-	o := model.Options{
-		MaxTokens:   c.Int("max-tokens"),
-		Temperature: c.Float64("temp"), TopP: c.Float64("top-p"), TopK: c.Int("top-k"), MinP: c.Float64("min-p"), Seed: c.Uint64("seed"),
-		RepetitionPenalty: c.Float64("repetition-penalty"), PresencePenalty: c.Float64("presence-penalty"), FrequencyPenalty: c.Float64("frequency-penalty"),
-		Stop: c.StringSlice("stop"), IgnoreEOS: c.Bool("ignore-eos"),
-	}
-	for _, f := range []struct {
-		name      string
-		value     float64
-		low, high float64
-		want      string
-	}{
-		{"max-tokens", float64(o.MaxTokens), 0, math.MaxInt32, "0 (no limit) or more"},
-		{"temp", o.Temperature, 0, math.MaxFloat64, "0 (greedy) or more"},
-		{"top-p", o.TopP, 0, 1, "between 0 and 1"},
-		{"top-k", float64(o.TopK), 0, math.MaxInt32, "0 (off) or more"},
-		{"min-p", o.MinP, 0, 1, "between 0 and 1"},
-		{"repetition-penalty", o.RepetitionPenalty, 0, math.MaxFloat64, "0 (off) or more"},
-		{"presence-penalty", o.PresencePenalty, -math.MaxFloat64, math.MaxFloat64, "a number"},
-		{"frequency-penalty", o.FrequencyPenalty, -math.MaxFloat64, math.MaxFloat64, "a number"},
-	} {
-		if !(f.value >= f.low && f.value <= f.high) { // also when it is NaN
-			return o, usagef("--%s is %v; it must be %s", f.name, f.value, f.want)
-		}
-	}
-	if slices.Contains(o.Stop, "") {
-		return o, usagef("--stop is empty; give it a text")
-	}
-	for _, bias := range c.StringSlice("logit-bias") {
-		id, value, err := parseBias(bias)
-		if err != nil {
-			return o, err
-		}
-		if o.LogitBias == nil {
-			o.LogitBias = map[int32]float32{}
-		}
-		o.LogitBias[id] = value
-	}
-	return o, nil
-}
-
-func parseBias(text string) (int32, float32, error) {
-	key, value, _ := strings.Cut(text, "=")
-	id, err := strconv.ParseInt(strings.TrimSpace(key), 10, 32)
-	bias, err2 := strconv.ParseFloat(strings.TrimSpace(value), 32)
-	if err := cmp.Or(err, err2); err != nil || id < 0 || math.IsNaN(bias) {
-		return 0, 0, usagef("--logit-bias is %q; it must be ID=VALUE, such as 42=-1.5 or 42=-inf", text)
-	}
-	return int32(id), float32(bias), nil
 }
 
 // readTools reads the file of --tools, if there is one.
