@@ -117,7 +117,7 @@ func (s *Session) generate(ctx context.Context, ids []int32, o *Options, yield f
 	}()
 	seed := o.Seed
 	for seed == 0 {
-		seed = rand.Uint64()
+		seed = rand.Uint64N(1 << 53) // which JSON can carry
 	}
 	r.Seed = seed
 	pick := newPicker(s, o, seed, ids)

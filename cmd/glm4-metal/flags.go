@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/glm4-metal/glm4-metal/internal/chatformat"
+	"github.com/glm4-metal/glm4-metal/internal/textfile"
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
@@ -18,7 +19,7 @@ import (
 const modelVariable = "GLM4_MODEL"
 
 func modelFlag() cli.Flag {
-	return &cli.StringFlag{Name: "model", Usage: "`FOLDER` of a checkpoint; default $" + modelVariable + ", else the built-in demo", EnvVars: []string{modelVariable}}
+	return &cli.StringFlag{Name: "model", Usage: "`FOLDER` of a checkpoint; default $" + modelVariable + ", else the built-in demo"}
 }
 
 func chatTemplateFlag() cli.Flag {
@@ -37,50 +38,43 @@ func systemPromptFlag() cli.Flag {
 	return &cli.StringFlag{Name: "system-prompt", Usage: "the system message is `TEXT`"}
 }
 
+// promptFlags are those of the verbs that work on a text; use says for what.
+func promptFlags(use string) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "prompt", Aliases: []string{"p"}, Usage: use + " `TEXT`; - is standard input"},
+		&cli.StringSliceFlag{Name: "file", Aliases: []string{"f"}, Usage: "put the text of a `FILE` in front of it; may be repeated, - is standard input"},
+	}
+}
+
+func messagesFlag() cli.Flag {
+	return &cli.StringFlag{Name: "messages", Usage: "take the messages from a JSON `FILE`, as a chat's /save writes it; - is standard input"}
+}
+
 func backendFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "backend", Value: "auto", Usage: "`NAME` of the device: auto, metal or cpu"},
-		&cli.IntFlag{Name: "kv-bits", Usage: "the KV cache holds numbers of 16 or 32 `BITS`; 0: by the checkpoint"},
+		&cli.StringFlag{Name: "backend", Value: "auto", Usage: "compute on `auto|metal|cpu`"},
+		&cli.IntFlag{Name: "kv-bits", Usage: "the KV cache holds numbers of `0|16|32` bits; 0: by the checkpoint"},
 		&cli.IntFlag{Name: "max-kv-size", Usage: "prompt and answer have at most `N` tokens together; 0: the model's limit"},
 		&cli.IntFlag{Name: "prefill-step-size", Usage: "compute a prompt in steps of `N` tokens; 0: 512"},
 		&cli.BoolFlag{Name: "verbose", Usage: "tell about the model on standard error"},
 	}
 }
 
-// modelName is the model that the one argument, the flag or the environment names; "" stands for the demo.
-func modelName(c *cli.Context) (string, error) {
-	named, argument := c.String("model"), c.Args().First()
-	switch {
-	case c.NArg() > 1:
-		return "", usagef("unexpected argument %q; see %s --help", c.Args().Get(1), c.Command.HelpName)
-	case argument == "":
-		return named, nil
-	case named != "" && named != os.Getenv(modelVariable):
-		return "", usagef("two models are named, %q and --model %q; name one", argument, named)
-	}
-	return argument, nil
-}
-
-// noArgument refuses what a verb without arguments was given.
-func noArgument(c *cli.Context) error {
-	if c.NArg() > 0 {
-		return usagef("unexpected argument %q; see %s --help", c.Args().First(), c.Command.HelpName)
-	}
-	return nil
-}
-
 // loading reads the flags of backendFlags.
 func loading(c *cli.Context) ([]model.LoadOption, error) {
 	for _, flag := range []string{"max-kv-size", "prefill-step-size"} {
-		if c.Int(flag) < 0 {
-			return nil, usagef("--%s is %d; it must be 0 or more", flag, c.Int(flag))
+		if n := c.Int(flag); n < 0 {
+			return nil, usagef("%s is %d; it must be 0 or more", asTyped(c, flag), n)
 		}
 	}
 	if bits := c.Int("kv-bits"); !slices.Contains([]int{0, 16, 32}, bits) {
-		return nil, usagef("--kv-bits is %d; it must be 16 or 32, or 0 to choose by the checkpoint", bits)
+		return nil, usagef("%s is %d; it must be 16 or 32, or 0 to choose by the checkpoint", asTyped(c, "kv-bits"), bits)
 	}
 	if name := c.String("backend"); !slices.Contains([]string{"auto", "metal", "cpu"}, name) {
-		return nil, usagef("--backend is %q; it must be auto, metal or cpu", name)
+		return nil, usagef("%s is %q; it must be auto, metal or cpu", asTyped(c, "backend"), name)
+	}
+	if c.IsSet("chat-template") && c.String("chat-template") == "" {
+		return nil, usagef("%s is empty; give it one of %s, or a file", asTyped(c, "chat-template"), strings.Join(chatformat.Names(), ", "))
 	}
 	return []model.LoadOption{
 		model.Backend(c.String("backend")), model.KVBits(c.Int("kv-bits")), model.MaxContext(c.Int("max-kv-size")),
@@ -90,13 +84,16 @@ func loading(c *cli.Context) ([]model.LoadOption, error) {
 
 // readTools reads the file of --tools, if there is one.
 func readTools(c *cli.Context) ([]model.Tool, error) {
-	name := c.String("tools")
-	if name == "" {
+	if !c.IsSet("tools") {
 		return nil, nil
 	}
-	data, err := os.ReadFile(name)
+	name := c.String("tools")
+	if name == "" {
+		return nil, usagef("%s is empty; give it the name of a file", asTyped(c, "tools"))
+	}
+	data, err := textfile.Read(name, maxInput)
 	if err != nil {
-		return nil, fmt.Errorf("--tools: %w", err)
+		return nil, fmt.Errorf("%s: %w", asTyped(c, "tools"), err)
 	}
 	tools, err := model.ParseTools(data)
 	if err != nil {

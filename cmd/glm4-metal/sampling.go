@@ -214,10 +214,12 @@ func sampling(c *cli.Context) (model.Options, error) {
 		}
 		for _, text := range texts {
 			if text == "" {
-				return o, usagef("--%s is empty; give it %s", s.name, s.value)
+				return o, usagef("%s is empty; give it %s", asTyped(c, s.name), s.value)
 			}
-			if err := setOption(&o, s.name, text); err != nil {
-				return o, usagef("--%w", err)
+			var wrong *model.OptionError
+			if err := setOption(&o, s.name, text); errors.As(err, &wrong) {
+				wrong.Option = asTyped(c, s.name)
+				return o, usageError{wrong}
 			}
 		}
 	}
