@@ -56,7 +56,7 @@ func newApp() *cli.App {
 		Version: version(),
 		Commands: []*cli.Command{
 			chatCommand(), generateCommand(), showCommand(), benchCommand(), tokenizeCommand(), templateCommand(),
-			helpCommand(), versionCommand(),
+			completionCommand(), helpCommand(), versionCommand(),
 		},
 		HideHelpCommand:           true,
 		DisableSliceFlagSeparator: true, // a stop text may hold a comma

@@ -106,6 +106,7 @@ func TestMistakesInTheCommandLine(t *testing.T) {
 		{[]string{"tokenize", "--decode", "1 x"}, `"x" is no token id`},
 		{[]string{"version", "now"}, `unexpected argument "now": version takes flags only`},
 		{[]string{"help", "chat", "b"}, `unexpected argument "b": help takes one command`},
+		{[]string{"completion", "tcsh"}, `completion is for bash, zsh, fish and man, not for "tcsh"`},
 		{[]string{"generate", "hi", "--max-kv-size", "many"}, `--max-kv-size is "many"; it must be a whole number`},
 		{[]string{"generate", "-prompt", "hi", "-temp", "hot"}, `-temp is "hot"; it must be a number`},
 		{[]string{"generate", "--prompt", "--json"}, "--prompt needs a value, but --json follows; where that is the value, write --prompt=--json"},

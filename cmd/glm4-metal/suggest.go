@@ -63,7 +63,7 @@ var foreign = []struct {
 var foreignVerbs = map[string]string{
 	"run": "chat or generate", "complete": "generate", "ask": "generate", "prompt": "generate", "info": "show", "inspect": "show",
 	"benchmark": "bench", "encode": "tokenize", "decode": "tokenize --decode", "detokenize": "tokenize --decode",
-	"apply-template": "template",
+	"apply-template": "template", "manpage": "completion man", "man": "completion man",
 }
 
 // unknownFlag is the error of a flag, as it was typed, that the command does not have; command is nil before a command.
