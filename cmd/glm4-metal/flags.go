@@ -108,7 +108,9 @@ func load(ctx context.Context, c *cli.Context, name string) (*model.Model, error
 	if err != nil {
 		return nil, err
 	}
+	bar := startLoading()
 	m, err := model.Load(ctx, name, options...)
+	bar.stop()
 	if err != nil {
 		return nil, err
 	}

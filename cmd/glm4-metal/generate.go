@@ -139,7 +139,9 @@ func generate(c *cli.Context) error {
 	if raw {
 		deltas, result = g.continued(ctx, m, chat.Session(), messages[0].Content, options), chat.Session().Result
 	}
-	failed := g.run(ctx, deltas, w)
+	bar := startPrompt()
+	failed := g.run(ctx, deltas, w, bar.stop)
+	bar.stop()
 	if w != nil {
 		failed = errors.Join(w.end(), failed)
 	}
@@ -198,14 +200,15 @@ func (g *generation) continued(ctx context.Context, m *model.Model, s *model.Ses
 	}
 }
 
-// run collects the answer, and writes it to w unless that is nil.
-func (g *generation) run(ctx context.Context, deltas iter.Seq2[model.Delta, error], w *answerWriter) (err error) {
+// run collects the answer, and writes it to w unless that is nil. begin is called before anything is written.
+func (g *generation) run(ctx context.Context, deltas iter.Seq2[model.Delta, error], w *answerWriter, begin func()) (err error) {
 	var answer model.Message
 	for d, failed := range deltas {
 		if err = failed; err != nil {
 			break
 		}
 		answer.Add(d)
+		begin()
 		if w != nil && !w.write(d) {
 			break
 		}
