@@ -18,7 +18,7 @@ func completionCommand() *cli.Command {
 		UsageText: program + " completion bash|zsh|fish|man",
 		Description: `What is printed goes where the shell looks for it:
   glm4-metal completion bash > ~/.local/share/bash-completion/completions/glm4-metal
-  glm4-metal completion zsh > "${fpath[1]}/_glm4-metal"      and compinit must run behind that
+  glm4-metal completion zsh > "${fpath[1]}/_glm4-metal"
   glm4-metal completion fish > ~/.config/fish/completions/glm4-metal.fish
   glm4-metal completion man > /usr/local/share/man/man1/glm4-metal.1
 

@@ -42,7 +42,7 @@ func systemPromptFlag() cli.Flag {
 func promptFlags(use string) []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "prompt", Aliases: []string{"p"}, Usage: use + " `TEXT`; - is standard input"},
-		&cli.StringSliceFlag{Name: "file", Aliases: []string{"f"}, Usage: "put the text of a `FILE` in front of it; may be repeated, - is standard input"},
+		&cli.StringSliceFlag{Name: "file", Aliases: []string{"f"}, Usage: "put a `FILE` in front of it; may be repeated, - is standard input"},
 	}
 }
 
@@ -52,8 +52,8 @@ func messagesFlag() cli.Flag {
 
 func backendFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "backend", Value: "auto", Usage: "compute on `auto|metal|cpu`"},
-		&cli.IntFlag{Name: "kv-bits", Usage: "the KV cache holds numbers of `0|16|32` bits; 0: by the checkpoint"},
+		&cli.StringFlag{Name: "backend", Value: "auto", Usage: "compute on this device: `auto|metal|cpu`"},
+		&cli.IntFlag{Name: "kv-bits", Usage: "bits of a number in the KV cache, `0|16|32`; 0: by the checkpoint"},
 		&cli.IntFlag{Name: "max-kv-size", Usage: "prompt and answer have at most `N` tokens together; 0: the model's limit"},
 		&cli.IntFlag{Name: "prefill-step-size", Usage: "compute a prompt in steps of `N` tokens; 0: 512"},
 		&cli.BoolFlag{Name: "verbose", Usage: "tell about the model on standard error"},

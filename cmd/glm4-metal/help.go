@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -69,11 +70,56 @@ func flagUsage(f cli.DocGenerationFlag) string {
 	return usage
 }
 
-// describeFlag is a flag's line in the help: its names, and behind a tab what it does.
+// The help is written for a terminal of helpWidth columns; what a flag does begins in column helpColumn.
+const (
+	helpWidth  = 80
+	helpColumn = 26
+)
+
+// describeFlag is a flag's place in the help: its names, and beside or, where they are long, below them what it does.
 func describeFlag(f cli.Flag) string {
 	d, ok := f.(cli.DocGenerationFlag)
 	if !ok {
 		return ""
 	}
-	return strings.TrimSpace(strings.Join(flagNames(f), ", ")+" "+placeholder(f)) + "\t" + flagUsage(d)
+	names := strings.TrimSpace(strings.Join(flagNames(f), ", ") + " " + placeholder(f))
+	lines := wrap(flagUsage(d), helpWidth-helpColumn)
+	if len(names)+4 > helpColumn { // two columns stand before the names, and two behind
+		lines = append([]string{""}, lines...)
+	}
+	lines[0] = strings.TrimRight(fmt.Sprintf("%-*s%s", helpColumn-2, names, lines[0]), " ")
+	return strings.Join(lines, "\n"+strings.Repeat(" ", helpColumn))
+}
+
+// fill breaks a text's paragraphs into lines of the help. Indented lines stay as they are.
+func fill(text string) string {
+	var out, paragraph []string
+	end := func() {
+		out = append(out, wrap(strings.Join(paragraph, " "), helpWidth)...)
+		paragraph = nil
+	}
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\n")
+		if line != "" && line[0] != ' ' {
+			paragraph = append(paragraph, line)
+			continue
+		}
+		end()
+		out = append(out, line)
+	}
+	end()
+	return strings.Join(out, "\n")
+}
+
+// wrap breaks words into lines of at most width columns.
+func wrap(text string, width int) []string {
+	var lines []string
+	for word := range strings.FieldsSeq(text) {
+		if last := len(lines) - 1; last >= 0 && len(lines[last])+1+len(word) <= width {
+			lines[last] += " " + word
+		} else {
+			lines = append(lines, word)
+		}
+	}
+	return lines
 }

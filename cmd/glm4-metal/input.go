@@ -20,9 +20,9 @@ import (
 const maxInput = 64 << 20
 
 // aboutInput is the part of the help that says where the text comes from.
-const aboutInput = `The text is what --prompt gives, or the arguments. The texts of --file stand in front of it, and in front of these what
-is piped in, with a blank line between each two. Standard input is read where it is a pipe or a file from its beginning,
-or where no other text is given, or for -; </dev/null gives none, as a loop or a program that keeps a pipe open may need.
+const aboutInput = `The text is what --prompt gives, or the arguments. In front of it stand the texts of --file, and in front of these what
+is piped in, with a blank line between each two. Standard input is read where it is a pipe or a whole file, where there
+is no other text, and for -; </dev/null gives none, as a loop needs, or a program that keeps a pipe open.
 `
 
 // inputText puts the text together that a verb works on: what is piped in, the files, and the prompt, which is the flag's

@@ -72,6 +72,7 @@ func newApp() *cli.App {
 	for _, command := range app.Commands {
 		command.HideHelpCommand = true
 		command.CustomHelpTemplate = commandHelp
+		command.Description = fill(command.Description)
 		switch command.Name {
 		case "chat": // takes signals itself
 		case "generate":

@@ -243,7 +243,9 @@ func TestNoArgumentsPrintHelp(t *testing.T) {
 		require.Zero(t, status)
 		require.Equal(t, help, same)
 		for line := range strings.Lines(help) {
-			require.LessOrEqual(t, len([]rune(line)), 125, line)
+			if !strings.Contains(line, "glm4-metal") { // an example is one line
+				require.LessOrEqual(t, len([]rune(strings.TrimSuffix(line, "\n"))), helpWidth, line)
+			}
 		}
 	}
 }
