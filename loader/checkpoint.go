@@ -5,7 +5,7 @@
 // a checkpoint costs its headers and a weight's page is only touched by whoever uses it. Whatever the family, modules go by
 // the names that transformers gives them in its glm and glm4 models.
 //
-//	c, err := loader.Open("GLM-4-9B-0414-4bit")
+//	c, err := loader.Open(ctx, "GLM-4-9B-0414-4bit")
 //	if err != nil {
 //		return err // names the file, the field or tensor, what was found and what was expected
 //	}
@@ -18,6 +18,7 @@ package loader
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,6 +26,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/glm4-metal/glm4-metal/internal/textfile"
 )
 
 // Checkpoint is an opened checkpoint. Its methods may be called from several goroutines, except Close.
@@ -38,29 +41,41 @@ type Checkpoint struct {
 	matrices map[string]Matrix // by canonical module name
 	vectors  map[string]Tensor // by canonical tensor name
 	unused   []Tensor
+	notes    []string
 }
 
 // Open opens the checkpoint in a folder. It reads config.json and the headers of the safetensors files, maps those files read-only and
-// checks everything that can be checked without touching the pages of the weights: each tensor that the config implies is
-// there, with the right shape and type. A file must not be truncated while it is mapped.
-func Open(dir string) (*Checkpoint, error) {
-	if err := checkFolder(dir); err != nil {
+// checks everything that can be checked without touching more than a few pages of the weights: each tensor that the config
+// implies is there, with the right shape and type, and nothing else that would change the arithmetic. A file must not be truncated while it is mapped.
+//
+// It ends early with ctx, whose error it then returns. Other errors wrap fs.ErrNotExist or fs.ErrPermission where that is the cause.
+func Open(ctx context.Context, dir string) (*Checkpoint, error) {
+	if err := CheckFolder(dir); err != nil {
 		return nil, err
 	}
-	return open(filepath.Clean(dir), os.DirFS(dir), func(name string) ([]byte, error) {
-		return mapFile(filepath.Join(dir, filepath.FromSlash(name)))
+	path := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
+	return open(ctx, filepath.Clean(dir), os.DirFS(dir), storage{
+		load:  func(name string) ([]byte, error) { return mapFile(path(name)) },
+		holes: func(name string) []span { return fileHoles(path(name)) },
 	})
 }
 
 // OpenFS opens a checkpoint whose files are not on disk, such as an embedded one. They are read into memory that, like a mapping,
 // begins on a page and lives until Close. name stands for the folder in errors.
-func OpenFS(fsys fs.FS, name string) (*Checkpoint, error) {
-	return open(name, fsys, func(file string) ([]byte, error) {
-		return readAligned(name+"/"+file, fsys, file)
+func OpenFS(ctx context.Context, fsys fs.FS, name string) (*Checkpoint, error) {
+	return open(ctx, name, fsys, storage{
+		load:  func(file string) ([]byte, error) { return readAligned(name+"/"+file, fsys, file) },
+		holes: func(string) []span { return nil },
 	})
 }
 
-func open(dir string, fsys fs.FS, load func(name string) ([]byte, error)) (_ *Checkpoint, err error) {
+// storage is where weight files are.
+type storage struct {
+	load  func(name string) ([]byte, error)
+	holes func(name string) []span // parts that were never written
+}
+
+func open(ctx context.Context, dir string, fsys fs.FS, from storage) (_ *Checkpoint, err error) {
 	c := &Checkpoint{Dir: dir, fsys: fsys, stored: map[string]Tensor{}}
 	defer func() {
 		if err != nil {
@@ -68,42 +83,68 @@ func open(dir string, fsys fs.FS, load func(name string) ([]byte, error)) (_ *Ch
 		}
 	}()
 	if c.Config, err = readConfig(dir, fsys); err != nil {
-		return nil, explainNoConfig(dir, fsys, err)
+		if textfile.Absent(err) {
+			err = explainNoConfig(dir, fsys)
+		}
+		return nil, err
 	}
-	files, index, err := weightFiles(dir, fsys)
+	files, index, err := weightFiles(ctx, dir, fsys)
 	if err != nil {
 		return nil, err
 	}
 	for _, file := range files {
-		region, err := load(file)
+		// aria2 gives a file its full size at once and removes its notes when all of it has come.
+		if _, err := fs.Stat(fsys, file+".aria2"); err == nil {
+			return nil, fmt.Errorf("%s/%s: the file is incomplete%s; finish it with aria2c -c", dir, file, unfinishedBeside(fsys, file))
+		}
+		region, err := from.load(file)
 		if err != nil {
-			if index != nil && errors.Is(err, fs.ErrNotExist) {
-				return nil, fmt.Errorf("%s/%s: the file is missing, but %s names it as one of %d; download it", dir, file, indexName, len(files))
-			}
-			return nil, err
+			return nil, explainNoShard(dir, fsys, file, len(files), err)
 		}
 		c.regions = append(c.regions, region)
-		if isLFSPointer(region) {
-			return nil, lfsError(dir + "/" + file)
-		}
-		tensors, err := readHeader(file, region)
-		if err != nil {
-			return nil, fmt.Errorf("%s/%s: %w", dir, file, err)
-		}
-		for _, t := range tensors {
-			if other, ok := c.stored[t.Name]; ok {
-				return nil, fmt.Errorf("%s: tensor %s is both in %s and in %s", dir, quote(t.Name), other.File, file)
-			}
-			c.stored[t.Name] = t
+		if err := c.addFile(ctx, file, region, from.holes(file)); err != nil {
+			return nil, err
 		}
 	}
-	if err := checkIndex(dir, index, c.stored); err != nil {
-		return nil, err
-	}
-	if err := c.resolve(); err != nil {
-		return nil, err
+	for _, step := range []func() error{
+		func() error { return checkIndex(dir, index, c.stored) },
+		c.checkPacking,
+		func() error { return c.decideTie(ctx) },
+		c.resolve,
+		c.checkUnused,
+		ctx.Err,
+	} {
+		if err := step(); err != nil {
+			return nil, err
+		}
 	}
 	return c, nil
+}
+
+// addFile reads the header of a mapped file that has these holes.
+func (c *Checkpoint) addFile(ctx context.Context, file string, region []byte, holes []span) error {
+	path := c.Dir + "/" + file
+	switch kind := kindOf(file, region[:min(startBytes, len(region))]); kind {
+	case otherFile:
+	case lfsPointer:
+		return textfile.LFSError(path)
+	default:
+		return fmt.Errorf("%s: %s", path, kind)
+	}
+	tensors, err := readHeader(ctx, file, region)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return fmt.Errorf("%s: %w%s", path, err, unfinishedBeside(c.fsys, file))
+	}
+	for _, t := range tensors {
+		if other, ok := c.stored[t.Name]; ok {
+			return fmt.Errorf("%s: tensor %s is both in %s and in %s", c.Dir, quote(t.Name), other.File, file)
+		}
+		c.stored[t.Name] = t
+	}
+	return c.checkFilled(tensors, holes)
 }
 
 // Close unmaps the files. Every Tensor and Matrix of the checkpoint is invalid afterwards: reading its bytes faults.
@@ -141,7 +182,12 @@ func (c *Checkpoint) Tensors() []Tensor {
 	return tensors
 }
 
-// Unused returns the tensors that the model has no use for, sorted by name, such as ChatGLM's rotary_pos_emb.inv_freq.
+// Notes returns what a person should know about how the checkpoint was read, a line each, such as that config.json ties
+// embeddings that are not the same.
+func (c *Checkpoint) Notes() []string { return slices.Clone(c.notes) }
+
+// Unused returns the tensors that the model has no use for, sorted by name: extras that are known to change nothing, such
+// as ChatGLM's rotary_pos_emb.inv_freq, a vision tower or a head for multi-token prediction. Others are refused by Open.
 func (c *Checkpoint) Unused() []Tensor { return slices.Clone(c.unused) }
 
 func sortByName(tensors []Tensor) {

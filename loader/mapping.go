@@ -10,20 +10,22 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/glm4-metal/glm4-metal/internal/textfile"
 )
 
 // mapFile maps a whole file, read-only and shared, without touching its pages.
 func mapFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, readError(path, err)
+		return nil, textfile.Explain(path, err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s: not a regular file", path)
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, readError(path, err)
+		return nil, textfile.Explain(path, err)
 	}
 	defer f.Close()
 	if info.Size() == 0 {
@@ -43,12 +45,12 @@ func mapFile(path string) ([]byte, error) {
 func readAligned(path string, fsys fs.FS, name string) ([]byte, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
-		return nil, readError(path, err)
+		return nil, textfile.Explain(path, err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, readError(path, err)
+		return nil, textfile.Explain(path, err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s: not a regular file", path)
@@ -102,16 +104,4 @@ func regionPages(length int) uintptr {
 
 func unmap(data []byte) error {
 	return unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(data)), regionPages(len(data)))
-}
-
-// readError names the file once, says what to do where that is known, and keeps the cause for errors.Is.
-func readError(path string, err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		err = pathErr.Err
-	}
-	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%s: %w; make it readable (chmod u+r)", path, err)
-	}
-	return fmt.Errorf("%s: %w", path, err)
 }

@@ -57,18 +57,24 @@ func (c *Checkpoint) Matrix(name string) (Matrix, error) {
 }
 
 // Vector returns a norm's weight or a bias as float32, by its canonical tensor name, such as "model.norm.weight" or
-// "model.layers.0.self_attn.q_proj.bias". A value that is not finite is an error.
+// "model.layers.0.self_attn.q_proj.bias". A value that is not finite is an error, and a norm
+// of zeros that leaves a model nothing to see.
 func (c *Checkpoint) Vector(name string) ([]float32, error) {
 	t, ok := c.vectors[name]
 	if !ok {
 		return nil, fmt.Errorf("%s: the model has no vector %s", c.Dir, quote(name))
 	}
 	v := make([]float32, t.Shape[0])
+	empty := frontNorm(name)
 	for i := range v {
 		v[i] = t.DType.at(t.Data, i)
 		if math.IsNaN(float64(v[i])) || math.IsInf(float64(v[i]), 0) {
 			return nil, fmt.Errorf("%s/%s: tensor %s has %v at index %d; every value must be finite: the file is damaged", c.Dir, t.File, t.Name, v[i], i)
 		}
+		empty = empty && v[i] == 0
+	}
+	if empty {
+		return nil, c.unfilled(t)
 	}
 	return v, nil
 }

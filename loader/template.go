@@ -2,25 +2,29 @@ package loader
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
+
+	"github.com/glm4-metal/glm4-metal/internal/textfile"
 )
+
+// maxTemplate bounds the files that a template may be in.
+const maxTemplate = 64 << 20
 
 // ChatTemplate returns a checkpoint's Jinja chat template: chat_template.jinja, or else the chat_template of tokenizer_config.json,
 // of a list of named ones that called "default". It returns "" when there is none. name stands for the folder in errors.
 func ChatTemplate(fsys fs.FS, name string) (string, error) {
 	const jinja, config = "chat_template.jinja", "tokenizer_config.json"
-	text, err := readSmall(name, fsys, jinja)
+	text, err := textfile.ReadFS(fsys, name, jinja, maxTemplate)
 	if err == nil {
 		return string(text), nil
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
+	if !textfile.Absent(err) {
 		return "", err
 	}
-	data, err := readSmall(name, fsys, config)
-	if errors.Is(err, fs.ErrNotExist) {
+	data, err := textfile.ReadFS(fsys, name, config, maxTemplate)
+	if textfile.Absent(err) {
 		return "", nil
 	}
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 // What only the stand-in can be made to do.
 
 func tinyCheckpoint(t *testing.T) *loader.Checkpoint {
-	c, err := loader.Open("testdata/glm4-a")
+	c, err := loader.Open(t.Context(), "testdata/glm4-a")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	return c

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -79,7 +80,7 @@ func Load(ctx context.Context, name string, options ...LoadOption) (*Model, erro
 		option(&o)
 	}
 	start := time.Now()
-	c, err := openCheckpoint(name)
+	c, err := openCheckpoint(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -98,14 +99,11 @@ func Load(ctx context.Context, name string, options ...LoadOption) (*Model, erro
 	return m, nil
 }
 
-func openCheckpoint(name string) (*loader.Checkpoint, error) {
+func openCheckpoint(ctx context.Context, name string) (*loader.Checkpoint, error) {
 	if name == "" {
-		return loader.OpenFS(demo.FS(), demo.Name)
+		return loader.OpenFS(ctx, demo.FS(), demo.Name)
 	}
-	if err := checkFolder(name); err != nil {
-		return nil, err
-	}
-	return loader.Open(name)
+	return loader.Open(ctx, name)
 }
 
 // newModel puts the checkpoint on a device. On success it owns the checkpoint.
@@ -265,7 +263,7 @@ type Info struct {
 	KVBits   int    // width of a number in the KV cache
 	KVBytes  int    // KV cache of one token, in bytes
 	Memory   Memory // with a full context
-	Warning  string // what a person should know before waiting for it, "" when there is nothing
+	Warning  string // what a person should know before waiting for it or trusting it, "" when there is nothing
 	LoadTime time.Duration
 	Chat     string // name of the chat format, "" when there is none
 }
@@ -275,8 +273,13 @@ func (m *Model) Info() Info {
 	d := m.device.Info()
 	i := Info{
 		Name: m.name, Config: m.config, Backend: d.Backend, Device: d.Device, Why: m.why, Context: m.context,
-		KVBits: m.kvFormat.Bits(), KVBytes: kvBytes(m.config, m.kvFormat), Memory: m.memory, Warning: m.memory.warning(d), LoadTime: m.loadTime,
+		KVBits: m.kvFormat.Bits(), KVBytes: kvBytes(m.config, m.kvFormat), Memory: m.memory, LoadTime: m.loadTime,
 	}
+	warnings := m.checkpoint.Notes()
+	if w := m.memory.warning(d); w != "" {
+		warnings = append(warnings, w)
+	}
+	i.Warning = strings.Join(warnings, "; ")
 	i.Chat, _ = m.ChatFormat()
 	return i
 }

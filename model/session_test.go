@@ -313,7 +313,7 @@ func TestBadLoadOptionIsTaken(t *testing.T) {
 		require.EqualError(t, err, want)
 	}
 	_, err := Load(context.Background(), "testdata/nothing")
-	require.EqualError(t, err, "testdata/nothing: there is no such folder; give the path of a checkpoint (config.json, *.safetensors, tokenizer.json), or none for the built-in demo")
+	require.EqualError(t, err, "testdata/nothing: there is no such folder; give the path of a checkpoint (config.json, *.safetensors, tokenizer.json)")
 	_, err = Load(context.Background(), "testdata/glm4-a")
 	require.ErrorContains(t, err, "testdata/glm4-a: ")
 	require.ErrorContains(t, err, "tokenizer.json")

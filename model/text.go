@@ -2,7 +2,6 @@ package model
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -29,22 +28,12 @@ type Text struct {
 func OpenText(name, chatTemplate string) (*Text, error) {
 	fsys := demo.FS()
 	if name != "" {
-		if err := checkFolder(name); err != nil {
+		if err := loader.CheckFolder(name); err != nil {
 			return nil, err
 		}
 		fsys = os.DirFS(name)
 	}
 	return readText(fsys, cmp.Or(name, demo.Name), chatTemplate)
-}
-
-func checkFolder(name string) error {
-	switch info, err := os.Stat(name); {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%s: there is no such folder; give the path of a checkpoint (config.json, *.safetensors, tokenizer.json), or none for the built-in demo", name)
-	case err == nil && !info.IsDir():
-		return fmt.Errorf("%s: a file; give the folder that holds it", name)
-	}
-	return nil
 }
 
 func readText(fsys fs.FS, name, chatTemplate string) (*Text, error) {

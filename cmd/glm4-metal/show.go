@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -110,7 +111,7 @@ func show(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	checkpoint, err := openCheckpoint(name)
+	checkpoint, err := openCheckpoint(c.Context, name)
 	if err != nil {
 		return err
 	}
@@ -128,11 +129,11 @@ func show(c *cli.Context) error {
 }
 
 // openCheckpoint maps a checkpoint's files; its weights are not touched.
-func openCheckpoint(name string) (*loader.Checkpoint, error) {
+func openCheckpoint(ctx context.Context, name string) (*loader.Checkpoint, error) {
 	if name == "" {
-		return loader.OpenFS(demo.FS(), demo.Name)
+		return loader.OpenFS(ctx, demo.FS(), demo.Name)
 	}
-	return loader.Open(name)
+	return loader.Open(ctx, name)
 }
 
 func describe(name string, checkpoint *loader.Checkpoint) description {

@@ -110,7 +110,7 @@ func TestShow(t *testing.T) {
 
 func TestParameterCountOfCheckpoints(t *testing.T) {
 	for _, name := range []string{"glm4-a", "glm4-b", "glm4-c", "glm-d", "glm-e", "chatglm-f"} {
-		checkpoint, err := loader.Open(filepath.Join("..", "..", "model", "testdata", name))
+		checkpoint, err := loader.Open(t.Context(), filepath.Join("..", "..", "model", "testdata", name))
 		require.NoError(t, err)
 		var stored int64
 		for _, tensor := range checkpoint.Tensors() {

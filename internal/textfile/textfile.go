@@ -155,12 +155,34 @@ func LFSError(path string) error {
 	return fmt.Errorf("%s: a Git LFS pointer instead of the file; run git lfs pull in the folder, or download the file from the hub", path)
 }
 
+// BrokenLinkError tells of a link whose target is missing, such as one of a hub cache whose blobs were deleted. It wraps
+// fs.ErrNotExist; a reader of an optional file looks for it, as the file was meant to be there.
+type BrokenLinkError struct{ Path, Target string }
+
+func (e *BrokenLinkError) Error() string {
+	return fmt.Sprintf("%s: a link to %s, which does not exist; download the file again", e.Path, e.Target)
+}
+
+// Unwrap gives fs.ErrNotExist.
+func (e *BrokenLinkError) Unwrap() error { return fs.ErrNotExist }
+
+// Absent reports whether an error says that there is no such file, not even a link to a missing one.
+func Absent(err error) bool {
+	var broken *BrokenLinkError
+	return errors.Is(err, fs.ErrNotExist) && !errors.As(err, &broken)
+}
+
 // Explain is the error of a file operation on path: it names the path once, says what to do where that is known, and
 // wraps the cause.
 func Explain(path string, err error) error {
 	var at *fs.PathError
 	if errors.As(err, &at) {
 		err = at.Err
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		if target, linkErr := os.Readlink(path); linkErr == nil {
+			return &BrokenLinkError{path, target}
+		}
 	}
 	if !errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("%s: %w", path, err)
@@ -180,7 +202,7 @@ func unsearchable(path string) string {
 	parts := strings.Split(filepath.Clean(path), "/")
 	for _, part := range parts[:len(parts)-1] {
 		at = filepath.Join(at, part)
-		if errors.Is(unix.Access(at, unix.X_OK), unix.EACCES) {
+		if errors.Is(unix.Faccessat(unix.AT_FDCWD, at, unix.X_OK, unix.AT_EACCESS), unix.EACCES) {
 			return at
 		}
 	}
