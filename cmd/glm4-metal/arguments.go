@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/glm4-metal/glm4-metal/internal/textfile"
+	"github.com/glm4-metal/glm4-metal/loader"
 )
 
 // placeholder is the word in backquotes in a flag's usage, which stands for its value and says what that is: a FOLDER, a
@@ -185,6 +186,9 @@ func modelAndText(c *cli.Context) (name string, words []string, err error) {
 		words = words[1:]
 	default:
 		name, err = modelFlagged(c)
+	}
+	if err == nil && name != "" {
+		err = loader.CheckFolder(name) // before a text is waited for
 	}
 	return name, words, err
 }

@@ -107,7 +107,7 @@ func generate(c *cli.Context) error {
 		return err
 	}
 	if c.IsSet("prompt") && c.String("prompt") == "" {
-		return emptyPrompt(c, words)
+		return usagef("the prompt is empty; give it some text")
 	}
 	messages, err := promptMessages(c, words)
 	if err != nil {
@@ -115,7 +115,7 @@ func generate(c *cli.Context) error {
 	}
 	switch last := messages[len(messages)-1]; {
 	case last.Role == model.RoleUser && last.Content == "":
-		return emptyPrompt(c, words)
+		return usagef("the prompt is empty; give it some text")
 	case last.Role == model.RoleAssistant || last.Role == model.RoleSystem:
 		return usagef("the last message of %s is the %s's, and there is none to answer; add one with --prompt", c.String("messages"), last.Role)
 	}
@@ -161,13 +161,6 @@ func generate(c *cli.Context) error {
 			r.PromptTokens, r.PromptTPS(), r.CompletionTokens, r.GenerationTPS(), milliseconds(r.TTFT), model.Gigabytes(peakMemory()))
 	}
 	return failed
-}
-
-func emptyPrompt(c *cli.Context, words []string) error {
-	if c.NArg() > len(words) {
-		return usagef("the prompt is empty; give it some text (%s names the model)", c.Args().First())
-	}
-	return usagef("the prompt is empty; give it some text")
 }
 
 // cut says which limit ended an answer.

@@ -45,6 +45,20 @@ func TestProgressLeavesSomethingBehind(t *testing.T) {
 	require.Equal(t, n, out.Len(), "a stopped progress draws nothing")
 }
 
+func TestPromptIsReadWithoutASign(t *testing.T) {
+	prompt := strings.Repeat("why is the sky blue? ", 48)
+	for _, term := range []string{"xterm", "dumb"} {
+		cmd := command(t, "generate", "--prompt", prompt, "--max-tokens", "1")
+		cmd.Env = append(cmd.Env, "GLM4_CPU=plain", "GOMAXPROCS=1", "TERM="+term) // some 100 tokens a second
+		c := startConsole(t, cmd)
+		<-c.ended
+		require.Equal(t, term == "xterm", strings.Contains(c.output, "\r| reading the prompt"), "%q", c.output)
+		before, answer, _ := strings.Cut(c.output, "\r\n")
+		require.NotContains(t, answer, "reading")
+		require.False(t, strings.HasPrefix(screen(before), "|"), "%q", c.output)
+	}
+}
+
 func TestProgressWrapsInANarrowTerminal(t *testing.T) {
 	var out bytes.Buffer
 	p := &progress{out: &out, width: 9, what: "loading the model"}
