@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 
@@ -119,7 +120,7 @@ func flagValue(command *cli.Command, f cli.Flag, typed, value string, next []str
 		}
 		value, used = next[0], 1
 		name, _, _ := strings.Cut(strings.TrimLeft(value, "-"), "=")
-		if isFlag(value) && (name == "help" || findFlag(command, name) != nil) {
+		if isFlag(value) && (name == "help" || name == "h" || findFlag(command, name) != nil) {
 			return "", 0, usagef("%s needs a value, but %s follows; where that is the value, write %s=%s", typed, value, typed, value)
 		}
 	}
@@ -218,32 +219,52 @@ func modelArgument(c *cli.Context) (string, error) {
 	return expandHome(argument), nil
 }
 
-// hubID is a name such as mlx-community/GLM-4-9B-0414-4bit, unlike a word such as TCP/IP.
-var hubID = regexp.MustCompile(`^[A-Za-z][\w.-]*/[A-Za-z][\w.-]*$`)
+// pathWord is a word that is a path from here, or a name such as mlx-community/GLM-4-9B-0414-4bit.
+var pathWord = regexp.MustCompile(`^[\w.-]+(/[\w.-]+)*/?$`)
 
 // isModel tells whether the first of these arguments is a model and no text. What could be either is a mistake.
 func isModel(arguments []string) (bool, error) {
 	if len(arguments) == 0 || arguments[0] == "" {
 		return false, nil
 	}
+	for _, later := range arguments[1:] {
+		if looksLikePath(later) && isFolder(later) {
+			return false, usagef("the folder %s comes before the text, or behind --model; a text that looks like it goes behind --prompt", later)
+		}
+	}
 	argument := arguments[0]
-	path := expandHome(argument)
-	info, err := os.Stat(path)
-	exists, isFolder := err == nil, err == nil && info.IsDir()
-	isPath := slices.Contains([]string{".", "..", "~"}, argument) || !strings.ContainsAny(argument, " \t\r\n") && slices.ContainsFunc([]string{"/", "./", "../", "~/"},
-		func(prefix string) bool { return strings.HasPrefix(argument, prefix) })
+	_, err := os.Stat(expandHome(argument))
+	exists, isPath := err == nil, looksLikePath(argument)
 	switch {
-	case isFolder && !isPath:
-		if _, err := os.Stat(filepath.Join(path, "config.json")); err != nil {
+	case isFolder(argument) && !isPath:
+		if _, err := os.Stat(filepath.Join(argument, "config.json")); err != nil {
 			return false, usagef("%q is a folder without a config.json; name a checkpoint with --model, or give the text with --prompt", argument)
 		}
 		return true, nil
-	case exists && !isFolder && (isPath || len(arguments) == 1):
+	case exists && !isFolder(argument) && (isPath || len(arguments) == 1):
 		return false, usagef("%q is a file; --file takes its text, --model the folder of a checkpoint, --prompt the words themselves", argument)
 	case isPath:
 		return true, nil
-	case hubID.MatchString(argument) && strings.ContainsAny(argument, "-0123456789"):
-		return false, usagef("%q looks like a model of the hub; download it and name its folder with --model, or give the text with --prompt", argument)
+	case strings.Contains(argument, "/") && pathWord.MatchString(argument) && strings.ContainsFunc(argument, unicode.IsLetter):
+		return false, usagef("%q looks like a model, and there is no such folder; name a checkpoint with --model, or give the text with --prompt", argument)
 	}
 	return false, nil
+}
+
+// looksLikePath tells whether a text can only be a path: one word from the root, the home folder or here.
+func looksLikePath(text string) bool {
+	if strings.ContainsFunc(text, unicode.IsSpace) {
+		return false
+	}
+	for _, start := range []string{"/", "./", "../"} {
+		if strings.HasPrefix(text, start) {
+			return true
+		}
+	}
+	return text == "." || text == ".." || text == "~" || strings.HasPrefix(text, "~") && strings.Contains(text, "/")
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(expandHome(path))
+	return err == nil && info.IsDir()
 }

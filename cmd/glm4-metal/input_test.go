@@ -197,7 +197,10 @@ func TestDemoAnswersForAnother(t *testing.T) {
 		{"other folder", dir, "-", []string{"generate", "empty", "hi"}, usage, `"empty" is a folder without a config.json`},
 		{"file", dir, "-", []string{"generate", "config.json"}, usage, `"config.json" is a file; --file takes its text`},
 		{"file", dir, "-", []string{"generate", "./model.safetensors", "hi"}, usage, `"./model.safetensors" is a file`},
-		{"hub", parent, "-", []string{"generate", "mlx-community/GLM-4-9B-0414-4bit", "hi"}, usage, "looks like a model of the hub"},
+		{"hub", parent, "-", []string{"generate", "mlx-community/GLM-4-9B-0414-4bit", "hi"}, usage, "looks like a model, and there is no such folder"},
+		{"relative path", parent, "-", []string{"tokenize", "models/glm", "hi"}, usage, "looks like a model, and there is no such folder"},
+		{"another's home", parent, "-", []string{"template", "~nobody/m", "hi"}, failed, "~nobody/m: there is no such folder"},
+		{"folder behind the text", parent, "-", []string{"generate", "hi", "./" + base}, usage, "comes before the text, or behind --model"},
 		{"two models", parent, "-", []string{"generate", dir, "hi", "--model", "m"}, usage, "two models are named"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -225,7 +228,7 @@ func TestDemoAnswersForAnother(t *testing.T) {
 		require.Zero(t, status, stderr)
 		require.Equal(t, ids, stdout, "%v", args)
 	}
-	for _, text := range []string{"TCP/IP", "and/or", "24/7", "/ is a slash", "a"} {
+	for _, text := range []string{"TCP/IP and more", "24/7", "/ is a slash", "~5", "a"} {
 		stdout, stderr, status := run(t, "", "template", text)
 		require.Zero(t, status, stderr)
 		require.Equal(t, asked(text), stdout)
