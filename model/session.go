@@ -13,11 +13,15 @@ import (
 // ErrClosed is the error of what is used after its Close.
 var ErrClosed = errors.New("the model or session is closed")
 
-// ContextError says that a prompt does not fit into the context.
-type ContextError struct{ Tokens, Limit int }
+// ContextError says that a prompt does not fit into the context. Most is the checkpoint's own limit.
+type ContextError struct{ Tokens, Limit, Most int }
 
 func (e *ContextError) Error() string {
-	return fmt.Sprintf("the prompt has %d tokens, the context holds %d with the answer; shorten it or raise the limit (--max-kv-size)", e.Tokens, e.Limit)
+	way := fmt.Sprintf("raise the limit, up to %d", e.Most)
+	if e.Tokens > e.Most {
+		way = "take a checkpoint with a longer context"
+	}
+	return fmt.Sprintf("the prompt has %d tokens, the context holds %d with the answer; shorten it or %s", e.Tokens, e.Limit, way)
 }
 
 // Session is one timeline of tokens and their KV cache, which starts empty and grows with the text. It is for one
@@ -255,7 +259,7 @@ func (s *Session) begin(pos int, ids []int32) error {
 		err = s.m.checkTokens(ids)
 	}
 	if limit := s.m.context; err == nil && pos+len(ids) > limit {
-		err = &ContextError{pos + len(ids), limit}
+		err = &ContextError{pos + len(ids), limit, s.m.config.MaxPositions}
 	}
 	if err != nil {
 		s.mu.Unlock()

@@ -208,7 +208,7 @@ func TestContextLimitIsOverrun(t *testing.T) {
 		for _, err := range s.GenerateTokens(context.Background(), randomIDs(51), Options{}) {
 			var over *ContextError
 			require.ErrorAs(t, err, &over)
-			require.EqualError(t, err, "the prompt has 51 tokens, the context holds 50 with the answer; shorten it or raise the limit (--max-kv-size)")
+			require.EqualError(t, err, "the prompt has 51 tokens, the context holds 50 with the answer; shorten it or raise the limit, up to 1024")
 		}
 		got := collect(t, s, randomIDs(45), Options{IgnoreEOS: true})
 		require.Len(t, got, 6, "the context is full and the last token is not computed on")

@@ -90,6 +90,9 @@ func generate(c *cli.Context) error {
 			return usagef("%s is printed with --json only; add it", asTyped(c, "logprobs"))
 		}
 	}
+	if _, err := loading(c); err != nil { // before a text is waited for
+		return err
+	}
 	raw := c.Bool("raw")
 	if raw {
 		for _, flag := range []string{"messages", "system-prompt", "chat-template", "tools"} {

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/glm4-metal/glm4-metal/model"
+)
+
+func TestErrorOfALibraryNamesNoFlag(t *testing.T) {
+	require.NoError(t, explain(nil))
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{&model.OptionError{Option: "temperature", Value: -1, Want: "more"}, "--temp is -1; it must be more"},
+		{fmt.Errorf("m: %w", &model.OptionError{Option: "stop text", Value: "x", Want: "y"}), "m: --stop is x; it must be y"},
+		{&model.ContextError{Tokens: 20, Limit: 10, Most: 512}, "the prompt has 20 tokens, the context holds 10 with the answer; shorten it or raise the limit (--max-kv-size), up to 512"},
+		{&model.ContextError{Tokens: 20, Limit: 10, Most: 15}, "the prompt has 20 tokens, the context holds 10 with the answer; shorten it or take a checkpoint with a longer context"},
+		{errors.New("too large: take a smaller context, or fewer bits"), "too large: take a smaller context (--max-kv-size), or fewer bits"},
+		{errors.New("too large: take a smaller context (--max-kv-size)"), "too large: take a smaller context (--max-kv-size)"},
+		{errors.New("something else"), "something else"},
+	} {
+		err := explain(test.err)
+		require.EqualError(t, err, test.want)
+		require.ErrorIs(t, err, test.err)
+	}
+	require.ErrorIs(t, explain(fmt.Errorf("a context of: %w", fs.ErrNotExist)), fs.ErrNotExist)
+}
