@@ -13,7 +13,11 @@ const appHelp = `{{.Name}} - {{.Usage}}
 Usage: {{.UsageText}}
 
 Commands:{{range .VisibleCommands}}
-  {{printf "%-12s" .Name}}{{.Usage}}{{end}}
+  {{printf "%-24s" .Name}}{{.Usage}}{{end}}
+
+Options:
+  -h, --help              show help
+  -v, --version           print the version
 
 {{.Description}}
 `
@@ -22,10 +26,10 @@ Commands:{{range .VisibleCommands}}
 const commandHelp = `{{.HelpName}} - {{.Usage}}
 
 Usage: {{.UsageText}}
-{{if .VisibleFlags}}
+
 Options:{{range .VisibleFlags}}
   {{.}}{{end}}
-{{end}}
+
 {{.Description}}
 `
 

@@ -21,7 +21,7 @@ const maxInput = 64 << 20
 
 // aboutInput is the part of the help that says where the text comes from.
 const aboutInput = `The text is what --prompt gives, or the arguments. In front of it stand the texts of --file, and in front of these what
-is piped in, with a blank line between each two. Standard input is read where it is a pipe or a whole file, where there
+is piped in, each without its last line end and with a blank line behind it. Standard input is read where it is a pipe or a whole file, where there
 is no other text, and for -; </dev/null gives none, as a loop needs, or a program that keeps a pipe open.
 `
 
@@ -82,8 +82,8 @@ func inputText(c *cli.Context, words []string, isMore bool) (string, error) {
 			return "", err
 		}
 		add(text)
-	} else {
-		add([]byte(prompt))
+	} else if prompt != "" {
+		parts = append(parts, prompt)
 	}
 	return strings.Join(parts, "\n\n"), nil
 }

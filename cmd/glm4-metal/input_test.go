@@ -34,6 +34,7 @@ func TestTextsAreNotJoinedInOrder(t *testing.T) {
 		{"piped\n", []string{"--prompt", "ask"}, "piped\n\nask"},
 		{"piped\n", []string{"ask", "me"}, "piped\n\nask me"},
 		{"\n", []string{"ask"}, "ask"},
+		{"", []string{"--prompt", "ask\n"}, "ask\n"},
 		{"", []string{"-f", plain, "--file", wide, "-p", "ask"}, "one\n\ntwo\n\nask"},
 		{"piped", []string{"-f", marked, "ask"}, "piped\n\nthree\n\nask"},
 		{"piped", []string{"-f", plain, "-f", "-", "ask"}, "one\n\npiped\n\nask"},
