@@ -85,7 +85,8 @@ func (s *Session) Result() Result {
 }
 
 // Generate continues a text. It puts the tokenizer's prefix ([gMASK]<sop>) in front and takes everything else as
-// plain text: no chat template, no control tokens. An error ends the loop; a cancelled context is ctx's error.
+// plain text: no chat template, and no control tokens unless o.ParseSpecial is set, with which the prefix may be in the
+// text. An error ends the loop; a cancelled context is ctx's error.
 func (s *Session) Generate(ctx context.Context, prompt string, o Options) iter.Seq2[Token, error] {
 	return func(yield func(Token, error) bool) {
 		refuse := func(err error) {
@@ -95,11 +96,21 @@ func (s *Session) Generate(ctx context.Context, prompt string, o Options) iter.S
 		switch {
 		case s.m.tokenizer == nil:
 			refuse(errNoTokenizer)
+			return
 		case prompt == "":
 			refuse(errEmptyPrompt)
-		default:
-			s.GenerateTokens(ctx, s.m.Encode(prompt), o)(yield)
+			return
 		}
+		encode := s.m.EncodeContext
+		if o.ParseSpecial {
+			encode = s.m.EncodePrompt
+		}
+		ids, err := encode(ctx, prompt)
+		if err != nil {
+			refuse(err)
+			return
+		}
+		s.GenerateTokens(ctx, ids, o)(yield)
 	}
 }
 

@@ -102,7 +102,7 @@ func Load(ctx context.Context, name string, options ...LoadOption) (*Model, erro
 	}
 	m.name = cmp.Or(name, demo.Name)
 	if err = ctx.Err(); err == nil {
-		err = m.attachText(o.chatTemplate)
+		err = m.attachText(ctx, o.chatTemplate)
 	}
 	if err != nil {
 		return nil, errors.Join(err, m.Close())
@@ -224,8 +224,8 @@ func (m *Model) attention() backend.Attention {
 }
 
 // attachText reads the tokenizer and the chat format, and what they say of the vocabulary.
-func (m *Model) attachText(chatTemplate string) error {
-	text, err := readText(m.checkpoint.FS(), m.checkpoint.Dir, chatTemplate)
+func (m *Model) attachText(ctx context.Context, chatTemplate string) error {
+	text, err := readText(ctx, m.checkpoint.FS(), m.checkpoint.Dir, chatTemplate)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,10 @@ type Options struct {
 	Logprobs    bool // report the log probability of each token
 	TopLogprobs int  // and of this many likeliest ids
 
+	// ParseSpecial has Session.Generate take control tokens in a text, such as <|user|>, for what they name, as Hugging
+	// Face's tokenizers do. Otherwise they are plain text. In messages they always are.
+	ParseSpecial bool
+
 	Stop      []string // texts that end the answer; they are not part of it
 	IgnoreEOS bool     // go on after the model's own stop tokens, for benchmarks
 

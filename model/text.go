@@ -2,6 +2,7 @@ package model
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -33,13 +34,13 @@ func OpenText(name, chatTemplate string) (*Text, error) {
 		}
 		fsys = os.DirFS(name)
 	}
-	return readText(fsys, cmp.Or(name, demo.Name), chatTemplate)
+	return readText(context.Background(), fsys, cmp.Or(name, demo.Name), chatTemplate)
 }
 
-func readText(fsys fs.FS, name, chatTemplate string) (*Text, error) {
-	t, err := tokenizer.Load(fsys)
+func readText(ctx context.Context, fsys fs.FS, name, chatTemplate string) (*Text, error) {
+	t, err := tokenizer.Load(ctx, fsys, name)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, err
 	}
 	text := &Text{name: name, tokenizer: t}
 	if text.format, text.noFormat = chatFormat(fsys, name, chatTemplate, t.Specials()); chatTemplate != "" && text.noFormat != nil {
@@ -110,7 +111,28 @@ func (t *Text) Prompt(messages []Message, tools []Tool, answer bool) (string, []
 
 // Encode gives the ids of plain text behind the tokenizer's prefix ([gMASK]<sop>), as Session.Generate uses them.
 func (t *Text) Encode(text string) []int32 {
-	return t.tokenizer.AppendEncode(slices.Clone(t.tokenizer.Prefix()), text)
+	return t.tokenizer.AppendEncode(t.tokenizer.Prefix(), text)
+}
+
+// EncodeContext is Encode, ended by the context with the context's error.
+func (t *Text) EncodeContext(ctx context.Context, text string) ([]int32, error) {
+	return t.tokenizer.AppendEncodeContext(ctx, t.tokenizer.Prefix(), text)
+}
+
+// EncodePrompt gives the ids of a prompt in which control tokens, such as <|user|>, are recognised, as Session.Generate
+// uses them with Options.ParseSpecial. The tokenizer's prefix is put in front, as transformers' tokenizer(text) does,
+// unless the prompt begins with it: mlx-lm's stream_generate leaves it out then if the prefix is the one token bos_token,
+// and doubles that of GLM-4, which has no bos_token. The error is the context's.
+func (t *Text) EncodePrompt(ctx context.Context, text string) ([]int32, error) {
+	prefix := t.tokenizer.Prefix()
+	ids, err := t.tokenizer.AppendEncodeWithSpecialsContext(ctx, prefix, text)
+	if err != nil {
+		return nil, err
+	}
+	if own := ids[len(prefix):]; len(own) >= len(prefix) && slices.Equal(own[:len(prefix)], prefix) {
+		return own, nil
+	}
+	return ids, nil
 }
 
 // Decode gives the text of ids, control tokens as their names.

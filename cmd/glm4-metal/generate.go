@@ -94,7 +94,7 @@ func generate(c *cli.Context) error {
 		return err
 	}
 	raw := c.Bool("raw")
-	if raw {
+	if options.ParseSpecial = raw; raw {
 		for _, flag := range []string{"messages", "system-prompt", "chat-template", "tools"} {
 			if c.IsSet(flag) {
 				return usagef("%s means nothing with %s, which takes the prompt as plain text; leave one out", asTyped(c, flag), asTyped(c, "raw"))
@@ -183,7 +183,7 @@ func (g *generation) add(m *model.Model, token model.Token, withLogprobs bool) {
 	}
 }
 
-// continued streams the continuation of plain text.
+// continued streams the continuation of a text.
 func (g *generation) continued(ctx context.Context, m *model.Model, s *model.Session, prompt string, o model.Options) iter.Seq2[model.Delta, error] {
 	return func(yield func(model.Delta, error) bool) {
 		for token, err := range s.Generate(ctx, prompt, o) {

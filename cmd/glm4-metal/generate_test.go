@@ -74,6 +74,22 @@ func TestGenerateJSON(t *testing.T) {
 	require.Less(t, g.PromptTokens, len(strings.Fields(ids)), "the chat template is left out")
 }
 
+func TestControlTokensOfARawPromptAreText(t *testing.T) {
+	tokens := func(args ...string) int {
+		stdout, stderr, status := run(t, "", append([]string{"generate", "--json", "--max-tokens", "1"}, args...)...)
+		require.Zero(t, status, stderr)
+		var g generation
+		require.NoError(t, json.Unmarshal([]byte(stdout), &g))
+		return g.PromptTokens
+	}
+	prompt, _, _ := run(t, "", "template", "hi")
+	prompt = strings.TrimSuffix(prompt, "\n")
+	want := tokens("hi")
+	require.Equal(t, want, tokens("--raw", "--prompt", prompt))
+	require.Equal(t, want, tokens("--ignore-chat-template", strings.TrimPrefix(prompt, "[gMASK]<sop>")))
+	require.Greater(t, tokens(prompt), want+10, "in a message they are text")
+}
+
 func TestSeedInJSONGivesAnotherAnswer(t *testing.T) {
 	args := []string{"generate", "--prompt", "Hello", "--max-tokens", "24", "--temp", "3", "--ignore-eos", "--json"}
 	var drawn, given, other generation

@@ -81,9 +81,12 @@ func tokenize(c *cli.Context) error {
 			}
 		}
 	case c.Bool("special"):
-		ids = t.EncodeWithSpecials(text)
+		ids, err = t.AppendEncodeWithSpecialsContext(c.Context, nil, text)
 	default:
-		ids = t.Encode(text)
+		ids, err = t.AppendEncodeContext(c.Context, nil, text)
+	}
+	if err != nil {
+		return err
 	}
 	switch {
 	case c.Bool("count"):
