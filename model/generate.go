@@ -41,8 +41,9 @@ type Result struct {
 	FinishReason     FinishReason
 	StopToken        int32 // the stop token that ended it, -1 when none did
 	PromptTokens     int
-	CachedTokens     int // of the prompt, found in the cache
-	CompletionTokens int // without the stop token
+	CachedTokens     int    // of the prompt, found in the cache
+	CompletionTokens int    // without the stop token
+	Seed             uint64 // that was used, also when it was a random one
 	TTFT             time.Duration
 	GenerationTime   time.Duration // from the first token on
 }
@@ -151,8 +152,9 @@ func (s *Session) generate(ctx context.Context, ids []int32, o *Options, yield f
 	}()
 	seed := o.Seed
 	for seed == 0 {
-		seed = rand.Uint64()
+		seed = rand.Uint64N(1 << 53) // which JSON can carry
 	}
+	r.Seed = seed
 	pick := newPicker(s, o, seed, ids)
 	text := newTextStream(m.tokenizer, o.Stop)
 

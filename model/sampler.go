@@ -61,43 +61,56 @@ type Options struct {
 // MaxTopLogprobs is the largest TopLogprobs.
 const MaxTopLogprobs = 20
 
+// OptionError says that an option of a generation has a value that it cannot have.
+type OptionError struct {
+	Option string // in words, such as "temperature" and "max tokens"
+	Value  any
+	Want   string // what the value must be
+}
+
+func (e *OptionError) Error() string {
+	return fmt.Sprintf("%s is %v; it must be %s", e.Option, e.Value, e.Want)
+}
+
+// Check gives an [OptionError] for the first option that no model could obey. Whether ids belong to a model's vocabulary
+// shows when it generates.
+func (o *Options) Check() error { return o.check(math.MaxInt32) }
+
 func (o *Options) check(vocab int) error {
 	switch {
 	case o.MaxTokens < 0:
-		return fmt.Errorf("max tokens is %d; it must be 0 (no limit) or more", o.MaxTokens)
+		return &OptionError{"max tokens", o.MaxTokens, "0 (no limit) or more"}
 	case !(o.Temperature >= 0) || math.IsInf(o.Temperature, 0):
-		return fmt.Errorf("temperature is %v; it must be 0 (greedy) or more", o.Temperature)
+		return &OptionError{"temperature", o.Temperature, "0 (greedy) or more"}
 	case !(o.TopP >= 0 && o.TopP <= 1):
-		return fmt.Errorf("top-p is %v; it must lie between 0 and 1", o.TopP)
+		return &OptionError{"top-p", o.TopP, "between 0 and 1"}
 	case !(o.MinP >= 0 && o.MinP <= 1):
-		return fmt.Errorf("min-p is %v; it must lie between 0 and 1", o.MinP)
+		return &OptionError{"min-p", o.MinP, "between 0 and 1"}
 	case o.MaxReasoning < -1:
-		return fmt.Errorf("max reasoning is %d; it must be -1 (no reasoning), 0 (no limit) or more", o.MaxReasoning)
+		return &OptionError{"max reasoning", o.MaxReasoning, "-1 (no reasoning), 0 (no limit) or more"}
 	case o.TopK < 0:
-		return fmt.Errorf("top-k is %d; it must be 0 (off) or more", o.TopK)
+		return &OptionError{"top-k", o.TopK, "0 (off) or more"}
 	case !(o.RepetitionPenalty >= 0) || math.IsInf(o.RepetitionPenalty, 0):
-		return fmt.Errorf("repetition penalty is %v; it must be 0 (off) or more", o.RepetitionPenalty)
+		return &OptionError{"repetition penalty", o.RepetitionPenalty, "0 (off) or more"}
 	case math.IsNaN(o.PresencePenalty) || math.IsInf(o.PresencePenalty, 0):
-		return fmt.Errorf("presence penalty is %v; it must be a number", o.PresencePenalty)
+		return &OptionError{"presence penalty", o.PresencePenalty, "a number"}
 	case math.IsNaN(o.FrequencyPenalty) || math.IsInf(o.FrequencyPenalty, 0):
-		return fmt.Errorf("frequency penalty is %v; it must be a number", o.FrequencyPenalty)
+		return &OptionError{"frequency penalty", o.FrequencyPenalty, "a number"}
 	case o.PenaltyContext < 0:
-		return fmt.Errorf("penalty context is %d; it must be 0 (the default) or more", o.PenaltyContext)
+		return &OptionError{"penalty context", o.PenaltyContext, "0 (the default) or more"}
 	case o.TopLogprobs < 0 || o.TopLogprobs > MaxTopLogprobs:
-		return fmt.Errorf("top logprobs is %d; it must lie between 0 and %d", o.TopLogprobs, MaxTopLogprobs)
+		return &OptionError{"top logprobs", o.TopLogprobs, fmt.Sprintf("between 0 and %d", MaxTopLogprobs)}
 	}
 	for id, bias := range o.LogitBias {
 		if id < 0 || int(id) >= vocab {
-			return fmt.Errorf("logit bias names id %d, which is outside the vocabulary of %d", id, vocab)
+			return &OptionError{"logit bias", fmt.Sprintf("%d=%v", id, bias), fmt.Sprintf("for an id below %d", vocab)}
 		}
 		if math.IsNaN(float64(bias)) {
-			return fmt.Errorf("logit bias of id %d is NaN", id)
+			return &OptionError{"logit bias", fmt.Sprintf("%d=NaN", id), "a number"}
 		}
 	}
-	for _, s := range o.Stop {
-		if s == "" {
-			return fmt.Errorf("a stop text is empty")
-		}
+	if slices.Contains(o.Stop, "") {
+		return &OptionError{"stop text", `""`, "of some length"}
 	}
 	return nil
 }

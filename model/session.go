@@ -26,7 +26,7 @@ func (e *ContextError) Error() string {
 	switch {
 	case e.Limit >= e.Max:
 		return text + ", as the checkpoint was made for no more"
-	case e.Tokens > e.Max:
+	case e.Tokens >= e.Max: // there has to be room for an answer
 		return text + fmt.Sprintf("; the checkpoint was made for %d", e.Max)
 	}
 	return text + fmt.Sprintf(" or raise the limit, up to the %d that the checkpoint was made for", e.Max)

@@ -211,9 +211,7 @@ func TestContextLimitIsOverrun(t *testing.T) {
 			o.IgnoreEOS = true
 			for _, n := range []int{50, 51} {
 				for _, err := range s.GenerateTokens(context.Background(), randomIDs(n), o) {
-					var over *ContextError
-					require.ErrorAs(t, err, &over)
-					require.Equal(t, &ContextError{Tokens: n, Limit: 50, Max: 1024}, over)
+					require.Equal(t, &ContextError{Tokens: n, Limit: 50, Max: 1024}, err)
 				}
 			}
 			for _, n := range []int{45, 48, 49} {
@@ -281,18 +279,18 @@ func TestBadRequestIsNotRefused(t *testing.T) {
 		ids []int32
 		o   Options
 	}{
-		"the prompt is empty; give it some text":                          {nil, Options{}},
-		"token 160 at place 1 is outside the vocabulary of 160":           {[]int32{0, 160}, Options{}},
-		"token -1 at place 0 is outside the vocabulary of 160":            {[]int32{-1}, Options{}},
-		"temperature is -1; it must be 0 (greedy) or more":                {[]int32{1}, Options{Temperature: -1}},
-		"top-p is 1.5; it must lie between 0 and 1":                       {[]int32{1}, Options{TopP: 1.5}},
-		"min-p is -0.1; it must lie between 0 and 1":                      {[]int32{1}, Options{MinP: -0.1}},
-		"top-k is -1; it must be 0 (off) or more":                         {[]int32{1}, Options{TopK: -1}},
-		"max tokens is -1; it must be 0 (no limit) or more":               {[]int32{1}, Options{MaxTokens: -1}},
-		"repetition penalty is -1; it must be 0 (off) or more":            {[]int32{1}, Options{RepetitionPenalty: -1}},
-		"logit bias names id 160, which is outside the vocabulary of 160": {[]int32{1}, Options{LogitBias: map[int32]float32{160: 1}}},
-		"top logprobs is 21; it must lie between 0 and 20":                {[]int32{1}, Options{TopLogprobs: 21}},
-		"a stop text is empty":                                            {[]int32{1}, Options{Stop: []string{""}}},
+		"the prompt is empty; give it some text":                {nil, Options{}},
+		"token 160 at place 1 is outside the vocabulary of 160": {[]int32{0, 160}, Options{}},
+		"token -1 at place 0 is outside the vocabulary of 160":  {[]int32{-1}, Options{}},
+		"temperature is -1; it must be 0 (greedy) or more":      {[]int32{1}, Options{Temperature: -1}},
+		"top-p is 1.5; it must be between 0 and 1":              {[]int32{1}, Options{TopP: 1.5}},
+		"min-p is -0.1; it must be between 0 and 1":             {[]int32{1}, Options{MinP: -0.1}},
+		"top-k is -1; it must be 0 (off) or more":               {[]int32{1}, Options{TopK: -1}},
+		"max tokens is -1; it must be 0 (no limit) or more":     {[]int32{1}, Options{MaxTokens: -1}},
+		"repetition penalty is -1; it must be 0 (off) or more":  {[]int32{1}, Options{RepetitionPenalty: -1}},
+		"logit bias is 160=1; it must be for an id below 160":   {[]int32{1}, Options{LogitBias: map[int32]float32{160: 1}}},
+		"top logprobs is 21; it must be between 0 and 20":       {[]int32{1}, Options{TopLogprobs: 21}},
+		`stop text is ""; it must be of some length`:            {[]int32{1}, Options{Stop: []string{""}}},
 	} {
 		n := 0
 		for _, err := range s.GenerateTokens(context.Background(), c.ids, c.o) {

@@ -103,7 +103,7 @@ func parseConversation(data []byte) ([]model.Message, error) {
 
 // expandHome writes the home folder for a leading ~, as a shell does.
 func expandHome(file string) string {
-	if rest, ok := strings.CutPrefix(file, "~/"); ok {
+	if rest, ok := strings.CutPrefix(file, "~"); ok && (rest == "" || rest[0] == '/') {
 		if home, err := os.UserHomeDir(); err == nil {
 			return filepath.Join(home, rest)
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -35,6 +36,9 @@ func TestGenerateWritesTheAnswerOnly(t *testing.T) {
 	_, stderr, _ = run(t, "", "generate", "--prompt", "你好", "--max-tokens", "8", "--verbose")
 	require.Contains(t, stderr, "model    glm4-metal-demo")
 	require.Contains(t, stderr, "peak memory")
+	require.Contains(t, stderr, "[the answer was cut after 8 tokens; --max-tokens allows more")
+	_, stderr, _ = run(t, "", "generate", "--prompt", "你好", "--max-kv-size", "12", "--ignore-eos", "--verbose")
+	require.Contains(t, stderr, "[the answer was cut because the context of 12 tokens is full]")
 }
 
 func TestGenerateJSON(t *testing.T) {
@@ -68,6 +72,38 @@ func TestGenerateJSON(t *testing.T) {
 	raw, _, _ := run(t, "", "generate", "--prompt", "Hello", "--max-tokens", "1", "--json", "--raw")
 	require.NoError(t, json.Unmarshal([]byte(raw), &g))
 	require.Less(t, g.PromptTokens, len(strings.Fields(ids)), "the chat template is left out")
+}
+
+func TestControlTokensOfARawPromptAreText(t *testing.T) {
+	tokens := func(args ...string) int {
+		stdout, stderr, status := run(t, "", append([]string{"generate", "--json", "--max-tokens", "1"}, args...)...)
+		require.Zero(t, status, stderr)
+		var g generation
+		require.NoError(t, json.Unmarshal([]byte(stdout), &g))
+		return g.PromptTokens
+	}
+	prompt, _, _ := run(t, "", "template", "hi")
+	prompt = strings.TrimSuffix(prompt, "\n")
+	want := tokens("hi")
+	require.Equal(t, want, tokens("--raw", "--prompt", prompt))
+	require.Equal(t, want, tokens("--ignore-chat-template", strings.TrimPrefix(prompt, "[gMASK]<sop>")))
+	require.Greater(t, tokens(prompt), want+10, "in a message they are text")
+}
+
+func TestSeedInJSONGivesAnotherAnswer(t *testing.T) {
+	args := []string{"generate", "--prompt", "Hello", "--max-tokens", "24", "--temp", "3", "--ignore-eos", "--json"}
+	var drawn, given, other generation
+	for _, g := range []*generation{&drawn, &other} {
+		stdout, stderr, status := run(t, "", args...)
+		require.Zero(t, status, stderr)
+		require.NoError(t, json.Unmarshal([]byte(stdout), g))
+		require.Less(t, g.Seed, uint64(1)<<53, "a number that all readers of JSON can hold")
+	}
+	require.NotEqual(t, drawn.Seed, other.Seed)
+	stdout, _, _ := run(t, "", append(args, "--seed", strconv.FormatUint(drawn.Seed, 10))...)
+	require.NoError(t, json.Unmarshal([]byte(stdout), &given))
+	require.Equal(t, drawn.Seed, given.Seed)
+	require.Equal(t, drawn.Tokens, given.Tokens)
 }
 
 func TestInterruptedGenerateKeepsWhatCame(t *testing.T) {
