@@ -77,7 +77,7 @@ func TestChatCommandsThatFail(t *testing.T) {
 	for input, want := range map[string]string{
 		"/dance":              "there is no command /dance; /help lists the commands",
 		"/save":               "/save needs the name of a file",
-		"/load /no/such/file": "/load: open /no/such/file",
+		"/load /no/such/file": "/load: /no/such/file: no such file",
 		"/regen":              "there is no question to answer again",
 		"/tool 5":             "no tool call waits",
 	} {

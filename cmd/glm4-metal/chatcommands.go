@@ -88,7 +88,7 @@ func (r *repl) save(file string) error {
 	}
 	file = expandHome(file)
 	messages := r.chat.Messages()
-	if err := saveConversation(file, r.model.Info().Name, messages); err != nil {
+	if err := saveConversation(file, r.model.Info().Name, messages, 0o666); err != nil {
 		return fmt.Errorf("/save: %w", err)
 	}
 	fmt.Fprintf(os.Stderr, "saved %s to %s\n", plural(len(messages), "message"), file)

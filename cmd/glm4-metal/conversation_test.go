@@ -23,7 +23,7 @@ func TestSavedConversationLoads(t *testing.T) {
 			{Role: model.RoleAssistant, Content: "22 degrees"},
 		},
 	} {
-		require.NoError(t, saveConversation(file, "m", messages))
+		require.NoError(t, saveConversation(file, "m", messages, 0o666))
 		loaded, err := loadConversation(file)
 		require.NoError(t, err)
 		require.ElementsMatch(t, messages, loaded)
@@ -31,7 +31,7 @@ func TestSavedConversationLoads(t *testing.T) {
 	entries, err := os.ReadDir(filepath.Dir(file))
 	require.NoError(t, err)
 	require.Len(t, entries, 1, "no temporary file stays behind")
-	require.ErrorContains(t, saveConversation("/no/such/folder/chat.json", "m", nil), "/no/such/folder/chat.json: no such file or directory")
+	require.ErrorContains(t, saveConversation("/no/such/folder/chat.json", "m", nil, 0o666), "/no/such/folder/chat.json: no such file or directory")
 }
 
 func TestDamagedConversation(t *testing.T) {

@@ -35,7 +35,7 @@ func openHistory(file string) *history {
 	}
 	if len(h.lines) > 2*keptLines {
 		h.lines = h.lines[len(h.lines)-keptLines:]
-		_ = writeFile(file, []byte(strings.Join(h.lines, "\n")+"\n"))
+		_ = writeFile(file, []byte(strings.Join(h.lines, "\n")+"\n"), 0o600)
 	}
 	return h
 }
