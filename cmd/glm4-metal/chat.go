@@ -36,7 +36,7 @@ Examples:
 		Flags: slices.Concat([]cli.Flag{
 			modelFlag(), systemPromptFlag(), chatTemplateFlag(), toolsFlag(),
 			&cli.BoolFlag{Name: "no-history", Usage: "neither read nor write the file of earlier lines"},
-		}, samplingFlags(0), backendFlags()),
+		}, samplingFlags(0), answerFlags(), backendFlags()),
 		Action: chat,
 	}
 }
@@ -50,13 +50,17 @@ func chat(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	style, err := readAnswerStyle(c)
+	if err != nil {
+		return err
+	}
 	tools, err := readTools(c)
 	if err != nil {
 		return err
 	}
 	ctx, leave := context.WithCancel(c.Context)
 	defer leave()
-	r := &repl{leave: leave}
+	r := &repl{style: style, leave: leave}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
@@ -100,6 +104,7 @@ func openInput(ctx context.Context, noHistory bool) (lineReader, error) {
 type repl struct {
 	in          lineReader
 	interactive bool
+	style       answerStyle
 	model       *model.Model
 	chat        *model.Chat
 	armed       bool // the next Ctrl-C leaves
@@ -118,7 +123,7 @@ const (
 
 func (r *repl) banner(isDemo bool) {
 	i := r.model.Info()
-	fmt.Fprintf(os.Stderr, "%s on %s (%s), context %d tokens\n", i.Name, i.Backend, i.Device, i.Context)
+	fmt.Fprintf(os.Stderr, "%s on %s (%s), context %d tokens\n", visibleLine(i.Name), i.Backend, visibleLine(i.Device), i.Context)
 	if isDemo {
 		fmt.Fprintf(os.Stderr, "This is the small built-in demo. A real GLM-4: %s chat FOLDER\n", program)
 	}
@@ -205,7 +210,7 @@ func (r *repl) answer(ctx context.Context, reply func(context.Context) iter.Seq2
 	answering, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r.setCancel(cancel)
-	w := newAnswerWriter()
+	w := newAnswerWriter(r.style)
 	var failed error
 	calls := false
 	for d, err := range reply(answering) {

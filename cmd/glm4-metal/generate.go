@@ -35,7 +35,7 @@ Examples:
 			messagesFlag(), systemPromptFlag(),
 			&cli.BoolFlag{Name: "raw", Aliases: []string{"ignore-chat-template"}, Usage: "continue the prompt as plain text, without the chat template"},
 			chatTemplateFlag(), toolsFlag(),
-		}, samplingFlags(512), []cli.Flag{
+		}, samplingFlags(512), answerFlags(), []cli.Flag{
 			jsonFlag(),
 			&cli.IntFlag{Name: "logprobs", Usage: "with --json: log probabilities of each token and the `N` likeliest"},
 		}, backendFlags()),
@@ -78,6 +78,10 @@ type tokenLogprob struct {
 
 func generate(c *cli.Context) error {
 	options, err := sampling(c)
+	if err != nil {
+		return err
+	}
+	style, err := readAnswerStyle(c)
 	if err != nil {
 		return err
 	}
@@ -130,7 +134,7 @@ func generate(c *cli.Context) error {
 	}
 	defer m.Close()
 	g := generation{Tokens: []int32{}}
-	w := newAnswerWriter()
+	w := newAnswerWriter(style)
 	if c.Bool("json") {
 		w = nil
 	}

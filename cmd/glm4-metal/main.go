@@ -36,12 +36,17 @@ type usageError struct{ error }
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func main() {
+	if os.Args[0] == guardName {
+		guardTerminal()
+		return
+	}
+	defer giveBackTerminal() // when it panics
 	app := newApp()
 	args, err := arrange(app, os.Args)
 	if err == nil {
 		err = app.RunContext(context.Background(), args)
 	}
-	os.Exit(report(os.Stderr, explain(err)))
+	exit(report(os.Stderr, explain(err)))
 }
 
 func newApp() *cli.App {
@@ -97,11 +102,14 @@ func interruptible(action cli.ActionFunc, finishes bool) cli.ActionFunc {
 			<-signals
 			cancel()
 			<-signals
-			os.Exit(statusInterrupted)
+			exit(statusInterrupted)
 		}()
 		c.Context = ctx
 		done := make(chan error, 1)
-		go func() { done <- action(c) }()
+		go func() {
+			defer giveBackTerminal() // when it panics
+			done <- action(c)
+		}()
 		if finishes {
 			return <-done
 		}
@@ -132,6 +140,7 @@ func report(stderr io.Writer, err error) int {
 	}
 }
 
+// oneLine is an error's text, which may quote a stranger's, in a form that is harmless for a terminal.
 func oneLine(err error) string {
-	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	return visibleLine(strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; "))
 }
