@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/glm4-metal/glm4-metal/model"
+)
+
+// rescued gives the conversations that were written for chats of a command's environment.
+func rescued(t *testing.T, dir string) []conversationJSON {
+	files, err := filepath.Glob(filepath.Join(dir, program, "unsaved-*.json"))
+	require.NoError(t, err)
+	var all []conversationJSON
+	for _, file := range files {
+		info, err := os.Stat(file)
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "others must not read it")
+		all = append(all, saved(t, file))
+	}
+	return all
+}
+
+func TestSecondCtrlCLosesTheConversation(t *testing.T) {
+	for _, keep := range []bool{true, false} {
+		args := []string{"chat", "--ignore-eos"}
+		if !keep {
+			args = append(args, "--no-history")
+		}
+		cmd := command(t, args...)
+		c := startConsole(t, cmd)
+		c.expect(prompt)
+		c.send("Hello\r")
+		c.expectAnswer()
+		c.send(interrupt)
+		c.expect("[stopped; press Ctrl-C again")
+		c.expect(prompt)
+		c.send(interrupt)
+		if keep {
+			c.expect("[the conversation is in ")
+		} else {
+			c.expect("[the conversation is not kept")
+		}
+		c.expectEnd(statusInterrupted)
+		all := rescued(t, cmd.Dir)
+		if !keep {
+			require.Empty(t, all)
+			continue
+		}
+		require.Len(t, all, 1)
+		require.Equal(t, "user assistant", all[0].roles())
+		require.Equal(t, "Hello", all[0].Messages[0].Content)
+		require.NotEmpty(t, all[0].Messages[1].Content)
+	}
+}
+
+func TestSignalLosesTheConversation(t *testing.T) {
+	for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM, syscall.SIGQUIT} {
+		cmd := command(t, "chat", "--ignore-eos")
+		c := startConsole(t, cmd)
+		c.expect(prompt)
+		c.send("Hello\r")
+		c.expectAnswer()
+		require.NoError(t, cmd.Process.Signal(s))
+		<-c.ended
+		all := rescued(t, cmd.Dir)
+		require.Len(t, all, 1)
+		require.Equal(t, "user assistant", all[0].roles())
+	}
+}
+
+// A conversation that a file has, one without a message, and one that is left by wish are nobody's loss.
+func TestEveryConversationIsKept(t *testing.T) {
+	for _, keys := range []string{interrupt + interrupt, "Hello\r/save x.json\r" + interrupt + interrupt, "Hello\r" + endOfFile} {
+		cmd := command(t, "chat", "--max-tokens", "2", "--system-prompt", "s")
+		c := startConsole(t, cmd)
+		c.expect(prompt)
+		for _, key := range keys {
+			c.send(string(key))
+			if key == '\r' || string(key) == interrupt && c.cmd.ProcessState == nil {
+				c.expect("\n")
+			}
+		}
+		<-c.ended
+		require.Empty(t, rescued(t, cmd.Dir))
+	}
+}
+
+func TestRescuedConversationsPileUp(t *testing.T) {
+	dir := t.TempDir()
+	for i := range rescuedConversations + 5 {
+		name := time.Unix(int64(i), 0).UTC().Format("unsaved-20060102-150405.json")
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "history"), nil, 0o600))
+	dropOldest(filepath.Join(dir, "unsaved-*.json"))
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, rescuedConversations+1)
+	require.Equal(t, "unsaved-19700101-000005.json", entries[1].Name())
+}
+
+// An answer that does not stop, as in a step that takes long.
+func TestInterruptsWithoutAWord(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &repl{interactive: true}
+	r.setCancel(cancel, nil)
+	r.come(model.Delta{Text: "half a li"})
+	stderr := captured(t, &os.Stderr, func() {
+		r.interrupt()
+		require.Error(t, ctx.Err())
+		time.Sleep(2 * sayStopping)
+		r.interrupt()
+	})
+	require.Equal(t, "\n[stopping…]\n\n[still stopping; Ctrl-C once more leaves at once, and keeps the conversation in a file]\n", stderr)
+
+	r.setCancel(cancel, nil)
+	require.Empty(t, captured(t, &os.Stderr, func() {
+		r.interrupt()
+		r.setCancel(nil, nil) // it has stopped
+		time.Sleep(2 * sayStopping)
+	}))
+}
