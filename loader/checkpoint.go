@@ -46,9 +46,11 @@ type Checkpoint struct {
 
 // Open opens the checkpoint in a folder. It reads config.json and the headers of the safetensors files, maps those files read-only and
 // checks everything that can be checked without touching more than a few pages of the weights: each tensor that the config
-// implies is there, with the right shape and type, and nothing else that would change the arithmetic. A file must not be truncated while it is mapped.
+// implies is there, with the right shape and type, and nothing else that would change the arithmetic. Where embeddings are
+// tied beside a head, both are compared. A file must not be truncated while it is mapped.
 //
-// It ends early with ctx, whose error it then returns. Other errors wrap fs.ErrNotExist or fs.ErrPermission where that is the cause.
+// It ends early with ctx, whose error it then returns. Other errors wrap fs.ErrNotExist or fs.ErrPermission where that is
+// the cause.
 func Open(ctx context.Context, dir string) (*Checkpoint, error) {
 	if err := CheckFolder(dir); err != nil {
 		return nil, err

@@ -89,7 +89,7 @@ func checkFile(file string, info fs.FileInfo) error {
 		return textfile.LFSError(file)
 	case kind == emptyFile:
 		return fmt.Errorf("%s: the file is empty; download it again", shown)
-	case strings.Contains(name, "adapter"):
+	case strings.HasPrefix(name, "adapter") || strings.HasSuffix(name, "adapters.safetensors"):
 		return explainAdapter(file, os.DirFS(dir))
 	case kind == otherFile && shardName.MatchString(name):
 		n := shardName.FindStringSubmatch(name)
@@ -117,10 +117,7 @@ func explainNoConfig(dir string, fsys fs.FS) error {
 	if len(entries) == 0 {
 		return missing("%s: an empty folder; %s", shown, wholeCheckpoint)
 	}
-	if first(fsys, "adapter_config.json", "*adapters.safetensors", "adapter_model.*") != "" {
-		return explainAdapter(dir, fsys)
-	}
-	if err := explainUnfinished(dir, fsys); err != nil {
+	if err := explainAdapterOrUnfinished(dir, fsys); err != nil {
 		return err
 	}
 	if name := first(fsys, "*.safetensors"); name != "" {
@@ -144,11 +141,8 @@ func explainNoConfig(dir string, fsys fs.FS) error {
 // explainNoWeights says what a folder with a config.json but no weights holds instead.
 func explainNoWeights(dir string, fsys fs.FS) error {
 	shown := printable(dir)
-	if err := explainUnfinished(dir, fsys); err != nil {
+	if err := explainAdapterOrUnfinished(dir, fsys); err != nil {
 		return err
-	}
-	if first(fsys, "adapter_config.json", "*adapters.safetensors", "adapter_model.*") != "" {
-		return explainAdapter(dir, fsys)
 	}
 	if name := first(fsys, "*.safetensors"); name != "" {
 		return missing("%s: has %s but neither %s nor %s, which says what the other shards are; download it", shown, printable(name), singleName, indexName)
@@ -176,13 +170,19 @@ func explainAdapter(given string, fsys fs.FS) error {
 		printable(given), model)
 }
 
-// explainUnfinished names a download that has not ended, nil if there is none.
-func explainUnfinished(dir string, fsys fs.FS) error {
+// explainAdapterOrUnfinished tells of an adapter, or of a download that has not ended; nil if there is neither.
+func explainAdapterOrUnfinished(dir string, fsys fs.FS) error {
+	if first(fsys, "adapter_config.json", "*adapters.safetensors", "adapter_model.*") != "" {
+		return explainAdapter(dir, fsys)
+	}
 	patterns := []string{".cache/huggingface/download/*.incomplete"}
 	for _, ending := range unfinishedEndings {
 		patterns = append(patterns, "*"+ending)
 	}
 	name := first(fsys, patterns...)
+	if name == "" {
+		name = unfinishedBlob(dir)
+	}
 	if name == "" {
 		return nil
 	}
@@ -205,7 +205,7 @@ func explainForeign(dir string, fsys fs.FS, entries []fs.DirEntry) error {
 // hubSnapshot finds the checkpoint inside the folder that a hub cache keeps for a model (models--OWNER--NAME): the one
 // that refs/main names, or else the first; "" if there is none.
 func hubSnapshot(fsys fs.FS) string {
-	if ref, err := textfile.ReadFS(fsys, "", "refs/main", 100); err == nil {
+	if ref, err := textfile.ReadFS(fsys, ".", "refs/main", 100); err == nil {
 		if dir := "snapshots/" + strings.TrimSpace(string(ref)); fs.ValidPath(dir) && first(fsys, dir+"/config.json") != "" {
 			return dir
 		}
@@ -213,14 +213,28 @@ func hubSnapshot(fsys fs.FS) string {
 	return strings.TrimSuffix(first(fsys, "snapshots/*/config.json"), "/config.json")
 }
 
-// modelsIn gives the folders below that hold a config.json.
+// modelsIn gives the folders that hold a config.json, one or two levels below.
 func modelsIn(fsys fs.FS) []string {
-	var models []string
-	for _, pattern := range []string{"*/config.json", "*/*/config.json", "models--*/snapshots/*/config.json", "hub/models--*/snapshots/*/config.json"} {
-		names, _ := fs.Glob(fsys, pattern)
-		for _, name := range names {
-			models = append(models, path.Dir(name))
+	models := glob(fsys, "models--*/snapshots/*/config.json", "hub/models--*/snapshots/*/config.json")
+	left := 1000 // folders that are looked into, as this may be a whole disk
+	var look func(dir string, depth int)
+	look = func(dir string, depth int) {
+		entries, _ := fs.ReadDir(fsys, dir)
+		for _, e := range entries {
+			if left--; left < 0 {
+				return
+			}
+			below := path.Join(dir, e.Name())
+			if _, err := fs.Stat(fsys, below+"/config.json"); err == nil {
+				models = append(models, below+"/config.json")
+			} else if depth > 1 && e.IsDir() {
+				look(below, depth-1)
+			}
 		}
+	}
+	look(".", 2)
+	for i, name := range models {
+		models[i] = path.Dir(name)
 	}
 	slices.Sort(models)
 	return slices.Compact(models)
@@ -228,12 +242,19 @@ func modelsIn(fsys fs.FS) []string {
 
 // first returns the first name that matches one of the patterns, "" if none.
 func first(fsys fs.FS, patterns ...string) string {
-	for _, pattern := range patterns {
-		if names, _ := fs.Glob(fsys, pattern); len(names) > 0 {
-			return names[0]
-		}
+	if names := glob(fsys, patterns...); len(names) > 0 {
+		return names[0]
 	}
 	return ""
+}
+
+// glob returns the names that match the patterns, one pattern's after the other.
+func glob(fsys fs.FS, patterns ...string) (names []string) {
+	for _, pattern := range patterns {
+		found, _ := fs.Glob(fsys, pattern) // patterns are valid
+		names = append(names, found...)
+	}
+	return names
 }
 
 // unfinishedEndings are what downloaders append to the name of a file that they have not finished.
@@ -249,13 +270,36 @@ func unfinishedBeside(fsys fs.FS, file string) string {
 	return ""
 }
 
+// unfinishedBlob names a download of a hub cache that has not ended, if dir is a snapshot in it; "" if there is none.
+func unfinishedBlob(dir string) string {
+	const blobs = "../../blobs"
+	if path.Base(path.Dir(dir)) != "snapshots" {
+		return ""
+	}
+	entries, _ := os.ReadDir(filepath.Join(dir, blobs))
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".incomplete") {
+			return blobs + "/" + e.Name()
+		}
+	}
+	return ""
+}
+
 // explainNoShard says what is known about a weight file that could not be opened.
 func explainNoShard(dir string, fsys fs.FS, file string, shards int, err error) error {
 	switch beside := unfinishedBeside(fsys, file); {
 	case textfile.Absent(err):
+		if blob := unfinishedBlob(dir); beside == "" && blob != "" {
+			beside = fmt.Sprintf("; %s is a download that has not ended", printable(blob))
+		}
 		return missing("%s/%s: the file is missing, but %s names it as one of %d; download it%s", dir, file, indexName, shards, beside)
 	case beside != "":
 		return fmt.Errorf("%w%s", err, beside)
+	case errors.Is(err, unix.ENOMEM):
+		var limit unix.Rlimit
+		if unix.Getrlimit(unix.RLIMIT_AS, &limit) == nil && limit.Cur < 1<<62 {
+			return fmt.Errorf("%w; the address space of the process is limited to %.2f GB (ulimit -v), and all weights are mapped into it: raise the limit", err, float64(limit.Cur)/1e9)
+		}
 	}
 	return err
 }

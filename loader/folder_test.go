@@ -4,11 +4,13 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -120,6 +122,24 @@ func TestBrokenLinkPassesForAbsentFile(t *testing.T) {
 	require.EqualError(t, err, whole+"/model.safetensors: a link to gone, which does not exist; download the file again")
 }
 
+func TestUnfinishedHubDownloadIsNotTold(t *testing.T) {
+	cache := t.TempDir()
+	dir := cache + "/snapshots/0123"
+	require.NoError(t, os.MkdirAll(cache+"/blobs", 0o755))
+	require.NoError(t, os.MkdirAll(dir, 0o755))
+	require.NoError(t, os.WriteFile(cache+"/blobs/ab.incomplete", nil, 0o600))
+	good := sharded()
+	require.NoError(t, os.WriteFile(dir+"/config.json", good["config.json"], 0o600))
+	_, err := Open(t.Context(), dir)
+	require.EqualError(t, err, dir+": ../../blobs/ab.incomplete is a download that has not ended; finish it, or download the checkpoint again")
+	for _, name := range []string{indexName, shard1} {
+		require.NoError(t, os.WriteFile(dir+"/"+name, good[name], 0o600))
+	}
+	_, err = Open(t.Context(), dir)
+	require.EqualError(t, err, dir+"/"+shard2+": the file is missing, but model.safetensors.index.json names it as one of 2; download it; ../../blobs/ab.incomplete is a download that has not ended")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+}
+
 func TestFolderThatMayNotBeSearched(t *testing.T) {
 	dir := tiny(tinyGLM4, glm4Tensors()).save(t)
 	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
@@ -128,6 +148,17 @@ func TestFolderThatMayNotBeSearched(t *testing.T) {
 	_, err := Open(t.Context(), dir)
 	require.EqualError(t, err, dir+"/config.json: permission denied; the folder "+dir+" may not be searched (chmod u+x, or go+x for other users)")
 	require.ErrorIs(t, err, fs.ErrPermission)
+}
+
+func TestLimitOfAddressSpaceIsNotNamed(t *testing.T) {
+	var old unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_AS, &old))
+	limit := unix.Rlimit{Cur: 1 << 50, Max: old.Max} // which nothing here exceeds
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_AS, &limit))
+	defer unix.Setrlimit(unix.RLIMIT_AS, &old)
+	err := explainNoShard("DIR", fstest.MapFS{}, "m", 1, fmt.Errorf("DIR/m: %w", unix.ENOMEM))
+	require.EqualError(t, err, "DIR/m: cannot allocate memory; the address space of the process is limited to 1125899.91 GB (ulimit -v), and all weights are mapped into it: raise the limit")
+	require.ErrorIs(t, err, unix.ENOMEM)
 }
 
 // A text editor's mark, or UTF-16, changes nothing in any of the files.
@@ -198,4 +229,6 @@ func TestHostileHeaderTakesMemory(t *testing.T) {
 		_, err := readHeader(t.Context(), "m", file(text, nil))
 		require.EqualError(t, err, want)
 	}
+	_, err := parseIndex(t.Context(), []byte(`{"metadata":`+strings.Repeat("[", 5000)))
+	require.EqualError(t, err, "not a valid index: nested too deeply")
 }

@@ -50,10 +50,14 @@ func expect(dec *json.Decoder, want json.Delim) error {
 
 // skipValue reads a value of any kind and forgets it.
 func skipValue(dec *json.Decoder) error {
+	const most = 1000
 	for depth := 0; ; {
 		token, err := dec.Token()
 		if err != nil {
 			return err
+		}
+		if depth > most {
+			return errors.New("nested too deeply")
 		}
 		switch token {
 		case json.Delim('{'), json.Delim('['):

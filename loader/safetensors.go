@@ -133,10 +133,15 @@ func parseHeader(ctx context.Context, header []byte) ([]entry, error) {
 	return entries, nil
 }
 
-// skipMetadata checks that a value is an object of strings, which nothing here needs.
+// skipMetadata checks that a value is null or an object of strings, which nothing here needs.
 func skipMetadata(dec *json.Decoder) error {
-	if err := expect(dec, '{'); err != nil {
+	switch token, err := dec.Token(); {
+	case err != nil:
 		return err
+	case token == nil:
+		return nil
+	case token != json.Delim('{'):
+		return fmt.Errorf("it is %s", quote(fmt.Sprint(token)))
 	}
 	for dec.More() {
 		name, err := dec.Token()

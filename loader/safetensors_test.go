@@ -26,6 +26,7 @@ var badHeaders = []struct {
 	{"unclosed JSON", file(`{"a":{"dtype":"U8","shape":[],"data_offsets":[0,1]}`, []byte{1}), `header is not valid JSON: EOF`},
 	{"text after the object", file(`{} {}`, nil), `header goes on after its JSON object, with "{}"`},
 	{"metadata of numbers", file(`{"__metadata__":{"a":1}}`, nil), `__metadata__ is not an object of strings: "a" is no string`},
+	{"metadata is a string", file(`{"__metadata__":"x"}`, nil), `__metadata__ is not an object of strings: it is "x"`},
 	{"tensor is no object", file(`{"a":[1]}`, nil), `tensor "a" is not described by a valid JSON object: json: cannot unmarshal array into Go value of type map[string]json.RawMessage`},
 	{"twice the same name", file(`{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}`, []byte{1, 2}), `header has "a" twice`},
 	{"unknown dtype", file(`{"a":{"dtype":"F7","shape":[1],"data_offsets":[0,1]}}`, []byte{1}), `tensor "a": dtype is "F7"; it must be a known type such as BF16, F16, F32 or U32`},
@@ -56,6 +57,12 @@ func TestBadHeaderIsNamed(t *testing.T) {
 			require.EqualError(t, err, tt.want)
 		})
 	}
+}
+
+func TestNullMetadataIsRefused(t *testing.T) {
+	out, err := readHeader(t.Context(), "m", file(`{"__metadata__":null,"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}`, []byte{7}))
+	require.NoError(t, err)
+	require.Equal(t, []byte{7}, out[0].Data)
 }
 
 func TestHeaderPaddedWithSpaces(t *testing.T) {

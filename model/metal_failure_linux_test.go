@@ -24,7 +24,7 @@ func TestWorkingSetIsOverrun(t *testing.T) {
 	require.NoError(t, metalsim.SetLimit("recommendedMaxWorkingSetSize", 100_000))
 	_, err := newModel(tinyCheckpoint(t), on)
 	require.ErrorContains(t, err, "the model needs ")
-	require.ErrorContains(t, err, "metalsim has 0.1 MB: take a smaller context (--max-kv-size), a checkpoint with fewer bits, or a machine with more memory")
+	require.ErrorContains(t, err, "metalsim has 0.1 MB: take a checkpoint with fewer bits or a machine with more memory")
 }
 
 // Each allocation of a load and of a first answer is refused once.

@@ -122,11 +122,11 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 	}
 	switch {
 	case o.maxContext < 0:
-		return nil, fmt.Errorf("a context of %d tokens (--max-kv-size) makes no sense; 0 takes the checkpoint's %d", o.maxContext, m.context)
+		return nil, fmt.Errorf("a context of %d tokens makes no sense; 0 takes the checkpoint's %d", o.maxContext, m.context)
 	case m.chunk < 0:
 		return nil, fmt.Errorf("a prefill chunk of %d tokens makes no sense; 0 takes the default", m.chunk)
 	case o.maxContext > m.context:
-		return nil, fmt.Errorf("a context of %d tokens (--max-kv-size) is beyond the %d that %s was made for", o.maxContext, m.context, c.Dir)
+		return nil, fmt.Errorf("a context of %d tokens is beyond the %d that %s was made for", o.maxContext, m.context, c.Dir)
 	case o.maxContext > 0:
 		m.context = o.maxContext
 	}
@@ -145,7 +145,7 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 	case 32:
 		m.kvFormat = backend.F32
 	default:
-		return nil, fmt.Errorf("a KV cache of %d bits (--kv-bits) is not supported; 16 and 32 are", o.kvBits)
+		return nil, fmt.Errorf("a KV cache of %d bits is not supported; 16 and 32 are", o.kvBits)
 	}
 
 	open := o.open

@@ -13,15 +13,22 @@ import (
 // ErrClosed is the error of what is used after its Close.
 var ErrClosed = errors.New("the model or session is closed")
 
-// ContextError says that a prompt does not fit into the context. Most is the checkpoint's own limit.
-type ContextError struct{ Tokens, Limit, Most int }
+// ContextError says that a prompt does not fit into the context.
+type ContextError struct {
+	Tokens int // of the prompt
+	Limit  int // of prompt and answer together, as [MaxContext] sets it
+	Max    int // the checkpoint's own limit, beyond which MaxContext cannot go
+}
 
 func (e *ContextError) Error() string {
-	way := fmt.Sprintf("raise the limit, up to %d", e.Most)
-	if e.Tokens > e.Most {
-		way = "take a checkpoint with a longer context"
+	text := fmt.Sprintf("the prompt has %d tokens, the context holds %d with the answer; shorten it", e.Tokens, e.Limit)
+	switch {
+	case e.Limit >= e.Max:
+		return text + ", as the checkpoint was made for no more"
+	case e.Tokens > e.Max:
+		return text + fmt.Sprintf("; the checkpoint was made for %d", e.Max)
 	}
-	return fmt.Sprintf("the prompt has %d tokens, the context holds %d with the answer; shorten it or %s", e.Tokens, e.Limit, way)
+	return text + fmt.Sprintf(" or raise the limit, up to the %d that the checkpoint was made for", e.Max)
 }
 
 // Session is one timeline of tokens and their KV cache, which starts empty and grows with the text. It is for one

@@ -21,8 +21,9 @@ const maxInput = 64 << 20
 
 // aboutInput is the part of the help that says where the text comes from.
 const aboutInput = `The text is what --prompt gives, or the arguments. In front of it stand the texts of --file, and in front of these what
-is piped in, each without its last line end and with a blank line behind it. Standard input is read where it is a pipe or a whole file, where there
-is no other text, and for -; </dev/null gives none, as a loop needs, or a program that keeps a pipe open.
+is piped in, each without its last line end and with a blank line behind it. Standard input is read where it is a pipe or
+a whole file, where there is no other text, and for -; </dev/null gives none, as a loop needs, or a program that keeps a
+pipe open.
 `
 
 // inputText puts the text together that a verb works on: what is piped in, the files, and the prompt, which is the flag's

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -234,4 +235,21 @@ func TestDemoAnswersForAnother(t *testing.T) {
 		require.Zero(t, status, stderr)
 		require.Equal(t, asked(text), stdout)
 	}
+}
+
+func TestIgnoredSignalEndsAVerb(t *testing.T) {
+	c := command(t, "template", "hi")
+	c.Args = append([]string{"sh", "-c", `trap "" HUP; exec "$0" "$@"`, c.Path}, c.Args[1:]...)
+	c.Path = "/bin/sh"
+	in, err := c.StdinPipe()
+	require.NoError(t, err)
+	var stdout strings.Builder
+	c.Stdout = &stdout
+	require.NoError(t, c.Start())
+	_, err = in.Write([]byte(strings.Repeat("x", 1<<20))) // more than a pipe holds: it is being read
+	require.NoError(t, err)
+	require.NoError(t, c.Process.Signal(syscall.SIGHUP))
+	require.NoError(t, in.Close())
+	require.NoError(t, c.Wait())
+	require.Contains(t, stdout.String(), "xx\n\nhi")
 }

@@ -96,7 +96,11 @@ func interruptible(action cli.ActionFunc, finishes bool) cli.ActionFunc {
 		ctx, cancel := context.WithCancel(c.Context)
 		defer cancel()
 		signals := make(chan os.Signal, 2)
-		signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+		for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+			if !signal.Ignored(s) { // as nohup wants it
+				signal.Notify(signals, s)
+			}
+		}
 		defer signal.Stop(signals)
 		go func() {
 			<-signals

@@ -126,7 +126,11 @@ type Info struct {
 	Device  string // the name that the system gives it
 	Memory  int64  // bytes that a model may use on it, 0 when unknown
 	Paged   bool   // mapped weights need not fit: the system pages them in and out
-	Async   bool   // Submit returns before the step has run, so the next one can be prepared meanwhile
+
+	MemoryLimit string // what sets Memory below the machine's, such as a cgroup; "" when nothing does
+	Room        int64  // bytes that the process may allocate beside what is mapped already; 0 when it has no limit
+	RoomLimit   string // the limit that leaves Room
+	Async       bool   // Submit returns before the step has run, so the next one can be prepared meanwhile
 }
 
 // A Device owns memory and runs streams. Its methods may be called from several goroutines; a Stream, and what it

@@ -41,16 +41,10 @@ func openPath(k *kernels) *Device {
 	if k != nil {
 		name = k.name
 	}
-	return &Device{
-		pool:    newPool(workers),
-		kernels: k,
-		info: backend.Info{
-			Backend: "cpu",
-			Device:  fmt.Sprintf("%s, %d cores, %s", cpuName(), workers, name),
-			Memory:  physicalMemory(),
-			Paged:   true,
-		},
-	}
+	info := backend.Info{Backend: "cpu", Device: fmt.Sprintf("%s, %d cores, %s", cpuName(), workers, name), Paged: true}
+	info.Memory, info.MemoryLimit = memory()
+	info.Room, info.RoomLimit = processRoom()
+	return &Device{pool: newPool(workers), kernels: k, info: info}
 }
 
 // Info implements [backend.Device].
