@@ -3,6 +3,7 @@ package model
 import (
 	"context"
 	"encoding/json"
+	"iter"
 	"math"
 	"os"
 	"path/filepath"
@@ -157,6 +158,42 @@ func TestRegenerateAnswersSomethingElse(t *testing.T) {
 	require.Len(t, c.Messages(), 2)
 	c.Clear()
 	require.Empty(t, c.Messages())
+}
+
+func TestRefusedTurnChangesTheChat(t *testing.T) {
+	m := demoModel(t, MaxContext(120))
+	c := m.NewChat(System("Answer briefly."))
+	defer c.Close()
+	refused := func(turn iter.Seq2[Delta, error], want string) {
+		t.Helper()
+		before, n := c.Messages(), 0
+		for d, err := range turn {
+			require.ErrorContains(t, err, want)
+			require.Zero(t, d)
+			n++
+		}
+		require.Equal(t, 1, n)
+		require.Equal(t, before, c.Messages())
+		require.Equal(t, Result{FinishReason: FinishError, StopToken: -1}, c.Result())
+	}
+	ctx := context.Background()
+	refused(c.Regenerate(ctx), "there is no question to answer again")
+	for range 2 {
+		refused(c.Send(ctx, strings.Repeat("long ", 500)), "the context holds 120 with the answer")
+		c.SetOptions(Options{TopP: 7})
+		refused(c.Send(ctx, "Hello"), "top-p is 7")
+		c.SetOptions(Options{MaxTokens: 5})
+		require.NotEmpty(t, send(t, c, "Hello"))
+		require.NotZero(t, c.Result().PromptTokens)
+		c.SetOptions(Options{TopP: 7})
+		refused(c.Regenerate(ctx), "top-p is 7")
+		c.SetOptions(Options{MaxTokens: 5})
+		c.Clear()
+		refused(c.Regenerate(ctx), "there is no question to answer again")
+	}
+	c.SetMessages([]Message{{Role: "narrator", Content: "x"}, {Role: RoleUser, Content: "x"}})
+	refused(c.Regenerate(ctx), "narrator")
+	refused(c.Reply(ctx), "narrator")
 }
 
 func TestToolCallComesOutAsText(t *testing.T) {

@@ -48,6 +48,8 @@ type loadOptions struct {
 	kvBits       int
 	chunk        int
 	chatTemplate string
+	onLoad       func(done, total int64)
+	placed       func(done, total int64) error  // of Load
 	open         func() (backend.Device, error) // instead of backend
 }
 
@@ -55,14 +57,14 @@ type loadOptions struct {
 // checkpoint, and the CPU elsewhere; [Info] says why.
 func Backend(name string) LoadOption { return func(o *loadOptions) { o.backend = name } }
 
-// MaxContext limits the tokens of a session, prompt and answer together, below the checkpoint's own limit; 0 leaves that.
+// MaxContext limits the tokens of a prompt and its answer together, below the checkpoint's own limit; 0 leaves that. An
+// answer ends where it fills the context, and a prompt that leaves no room for an answer is a [ContextError].
 func MaxContext(tokens int) LoadOption { return func(o *loadOptions) { o.maxContext = tokens } }
 
 // KVBits sets the width of the numbers in the KV cache, 16 or 32; 0 chooses 32 for float32 checkpoints, 16 for others.
 func KVBits(bits int) LoadOption { return func(o *loadOptions) { o.kvBits = bits } }
 
-// PrefillChunk sets how many tokens of a prompt are computed in one step; 0 chooses 512. A generation can be
-// cancelled between chunks.
+// PrefillChunk sets how many tokens of a prompt are computed in one step; 0 chooses 512.
 func PrefillChunk(tokens int) LoadOption { return func(o *loadOptions) { o.chunk = tokens } }
 
 // ChatTemplate replaces the checkpoint's chat template: a family ("glm-4-9b-chat", "glm-4-0414", "glm-z1-0414") or
@@ -71,6 +73,10 @@ func ChatTemplate(nameOrFile string) LoadOption {
 	return func(o *loadOptions) { o.chatTemplate = nameOrFile }
 }
 
+// OnLoad is told how many bytes of the weights are placed on the device: before the first and after each of them, up to
+// total, while Load runs and in its goroutine.
+func OnLoad(f func(done, total int64)) LoadOption { return func(o *loadOptions) { o.onLoad = f } }
+
 // Load opens a checkpoint: a folder with config.json, safetensors files and a tokenizer, or "" for the built-in demo.
 // The weights stay mapped from their files until Close; the files must not change meanwhile. ctx is looked at between
 // the steps of loading.
@@ -78,6 +84,12 @@ func Load(ctx context.Context, name string, options ...LoadOption) (*Model, erro
 	var o loadOptions
 	for _, option := range options {
 		option(&o)
+	}
+	o.placed = func(done, total int64) error {
+		if o.onLoad != nil {
+			o.onLoad(done, total)
+		}
+		return ctx.Err()
 	}
 	start := time.Now()
 	c, err := openCheckpoint(ctx, name)
@@ -160,11 +172,11 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 		return nil, err
 	}
 	m.memory = estimate(c, m.context, m.chunk, m.kvFormat)
-	err = m.fill()
+	err = m.fill(o)
 	if errors.Is(err, backend.ErrUnsupported) && o.open == nil && (o.backend == "" || o.backend == "auto") {
 		m.device.Close()
 		m.device, m.why = cpu.Open(), fmt.Sprintf("Metal cannot run this checkpoint: %v", err)
-		err = m.fill()
+		err = m.fill(o)
 	}
 	if err != nil {
 		return nil, errors.Join(err, m.device.Close())
@@ -173,11 +185,11 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 }
 
 // fill puts the weights and the scratch on the device.
-func (m *Model) fill() (err error) {
+func (m *Model) fill(o loadOptions) (err error) {
 	if err = m.memory.check(m.device.Info()); err != nil {
 		return err
 	}
-	if m.weights, err = bind(m.device, m.checkpoint); err != nil {
+	if m.weights, err = bind(m.device, m.checkpoint, o.placed); err != nil {
 		return err
 	}
 	if m.scratch, err = newScratch(m.device, m.config, m.chunk); err != nil {

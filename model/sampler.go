@@ -19,7 +19,7 @@ type Options struct {
 	MaxTokens int // tokens to generate at most; 0: until the model stops or the context is full
 
 	// Sampling, in the order of mlx-lm: bias, penalties, processors; then, unless Temperature is 0 (greedy), TopP,
-	// MinP and TopK on the probabilities at temperature 1, and a draw at Temperature.
+	// MinP and TopK on the probabilities at temperature 1, and a draw at Temperature. One below 1e-20 counts as 0.
 	Temperature float64
 	TopP        float64 // keep the likeliest ids whose mass reaches TopP; 0 or 1: all
 	MinP        float64 // keep ids at least MinP times as likely as the likeliest; 0: all
@@ -38,6 +38,20 @@ type Options struct {
 
 	Stop      []string // texts that end the answer; they are not part of it
 	IgnoreEOS bool     // go on after the model's own stop tokens, for benchmarks
+
+	// MaxReasoning is how many tokens a [Chat]'s answer may reason; then the reasoning is closed as the model would
+	// close it, and the answer goes on behind that. 0: no limit; -1: no reasoning at all. What is put in is no part of
+	// the Result's completion tokens and is not given to OnToken. Families that do not reason, and a Session, ignore it.
+	MaxReasoning int
+
+	// OnPrefill is told how many tokens of the prompt the cache holds: before the first of them is computed, then as
+	// often as the device can tell, and at the end, when done is total. It is called in the goroutine of the loop, must
+	// return soon, and must not use the model.
+	OnPrefill func(done, total int)
+
+	// Of an answer that a Chat generates in parts.
+	answered int         // tokens of the answer that the prompt ends with
+	enough   func() bool // ends this part behind a token
 }
 
 // MaxTopLogprobs is the largest TopLogprobs.
@@ -68,6 +82,8 @@ func (o *Options) check(vocab int) error {
 		return &OptionError{"top-p", o.TopP, "between 0 and 1"}
 	case !(o.MinP >= 0 && o.MinP <= 1):
 		return &OptionError{"min-p", o.MinP, "between 0 and 1"}
+	case o.MaxReasoning < -1:
+		return &OptionError{"max reasoning", o.MaxReasoning, "-1 (no reasoning), 0 (no limit) or more"}
 	case o.TopK < 0:
 		return &OptionError{"top-k", o.TopK, "0 (off) or more"}
 	case !(o.RepetitionPenalty >= 0) || math.IsInf(o.RepetitionPenalty, 0):
@@ -95,9 +111,12 @@ func (o *Options) check(vocab int) error {
 	return nil
 }
 
+// greedy tells whether the temperature leaves nothing to chance.
+func (o *Options) greedy() bool { return backend.Temperature(o.Temperature) == 0 }
+
 // onDevice tells whether the device can pick the id itself, without the logits coming back.
 func (o *Options) onDevice() bool {
-	return (o.Temperature == 0 || (o.TopP == 0 || o.TopP == 1) && o.MinP == 0 && o.TopK == 0) &&
+	return (o.greedy() || (o.TopP == 0 || o.TopP == 1) && o.MinP == 0 && o.TopK == 0) &&
 		len(o.LogitBias) == 0 && (o.RepetitionPenalty == 0 || o.RepetitionPenalty == 1) &&
 		o.PresencePenalty == 0 && o.FrequencyPenalty == 0 && len(o.Processors) == 0 && !o.Logprobs && o.TopLogprobs == 0
 }
@@ -119,6 +138,12 @@ type sampler struct {
 // pick changes logits, one for each id, and gives the next id with the log probabilities that were asked for.
 func (s *sampler) pick(tokens []int32, logits []float32, step uint64) (id int32, chosen float32, top []Logprob, err error) {
 	o := s.o
+	if backend.Infinite(logits[argmax(logits)]) {
+		return 0, 0, nil, backend.InfiniteLogit(slices.IndexFunc(logits, backend.Infinite))
+	}
+	if backend.Equal(logits) {
+		return 0, 0, nil, backend.ErrEqualLogits
+	}
 	for id, bias := range o.LogitBias {
 		logits[id] += bias
 	}
@@ -129,12 +154,12 @@ func (s *sampler) pick(tokens []int32, logits []float32, step uint64) (id int32,
 	best := argmax(logits)
 	switch high := float64(logits[best]); {
 	case math.IsNaN(high) || math.IsInf(high, 1):
-		return 0, 0, nil, fmt.Errorf("the logit of id %d is %v; the checkpoint or a logits processor is broken", best, high)
+		return 0, 0, nil, fmt.Errorf("the logit of id %d is %v; a bias, a penalty or a logits processor is broken", best, high)
 	case math.IsInf(high, -1):
 		return 0, 0, nil, fmt.Errorf("every id is forbidden; a bias or a logits processor leaves nothing to choose")
 	}
 	id = best
-	if o.Temperature > 0 {
+	if !o.greedy() {
 		id = s.draw(logits, best, step)
 	}
 	if o.Logprobs || o.TopLogprobs > 0 {
@@ -198,9 +223,9 @@ func (s *sampler) draw(logits []float32, best int32, step uint64) int32 {
 			s.ids = s.ids[:min(o.TopK, len(s.ids))]
 		}
 	}
-	pick, high := best, float32(math.Inf(-1))
+	pick, high, temperature := best, float32(math.Inf(-1)), backend.Temperature(o.Temperature)
 	for _, id := range s.ids {
-		if v := logits[id]/float32(o.Temperature) + backend.Gumbel(s.seed, step, id); v > high {
+		if v := logits[id]/temperature + backend.Gumbel(s.seed, step, id); v > high {
 			pick, high = id, v
 		}
 	}

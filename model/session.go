@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 )
@@ -25,7 +26,7 @@ func (e *ContextError) Error() string {
 	switch {
 	case e.Limit >= e.Max:
 		return text + ", as the checkpoint was made for no more"
-	case e.Tokens > e.Max:
+	case e.Tokens >= e.Max: // there has to be room for an answer
 		return text + fmt.Sprintf("; the checkpoint was made for %d", e.Max)
 	}
 	return text + fmt.Sprintf(" or raise the limit, up to the %d that the checkpoint was made for", e.Max)
@@ -44,7 +45,8 @@ type Session struct {
 	picked [2]backend.Tokens // the ids that the device chose in even and in odd steps
 
 	tokens []int32 // what the cache holds
-	result Result
+	meter  *meter  // while a prompt is computed and someone wants to know how far it is
+	result atomic.Pointer[Result]
 }
 
 // NewSession gives an empty session.
@@ -150,12 +152,39 @@ func (s *Session) step(ids []int32, logits backend.Buffer, rows int, pick *backe
 	return nil
 }
 
+// follow stops the steps of the stream when ctx ends. release ends that, and leaves a stream that can be used again.
+func (s *Session) follow(ctx context.Context) (release func()) {
+	stopped := make(chan struct{})
+	cancel := context.AfterFunc(ctx, func() {
+		s.stream.Stop()
+		close(stopped)
+	})
+	return func() {
+		if !cancel() {
+			<-stopped
+			s.settle()
+		}
+	}
+}
+
+// cause is the context's error in place of that of a step which was stopped for it.
+func cause(ctx context.Context, err error) error {
+	if errors.Is(err, backend.ErrStopped) {
+		return ctx.Err()
+	}
+	return err
+}
+
 // submit starts a step. An id that the device picks goes to s.picked by the parity of its number.
 func (s *Session) submit(ids backend.Tokens, at backend.Span, logits backend.Buffer, rows int, pick *backend.Sampling) error {
 	if err := s.cache.Grow(at.Pos + at.N); err != nil {
 		return err
 	}
-	s.m.forward(s.stream, s.cache, ids, at, logits, rows)
+	stream := s.stream
+	if s.meter != nil {
+		stream = s.meter.step(stream, at.N)
+	}
+	s.m.forward(stream, s.cache, ids, at, logits, rows)
 	if pick != nil {
 		s.stream.Sample(s.picked[pick.Step%2], 0, logits, *pick)
 	}
@@ -196,12 +225,22 @@ func (s *Session) settle() {
 }
 
 // prefill makes the cache hold ids, reusing their longest prefix that it has, and gives the logits of the last one to
-// read, or has the device pick an id from them. It reports how many tokens were there already.
-func (s *Session) prefill(ctx context.Context, ids []int32, pick *backend.Sampling, read func(logits []float32)) (cached int, err error) {
+// read, or has the device pick an id from them. It returns how many tokens were there already, and tells report how far
+// it is, if it is not nil.
+func (s *Session) prefill(ctx context.Context, ids []int32, pick *backend.Sampling, read func(logits []float32), report func(done, total int)) (cached int, err error) {
 	for cached < min(len(ids)-1, len(s.tokens)) && ids[cached] == s.tokens[cached] { // the last one is computed again, for its logits
 		cached++
 	}
 	s.Truncate(cached)
+	if report != nil {
+		s.meter = newMeter(&s.m.weights, cached, len(ids), report)
+		s.stream.OnPart(s.meter.part)
+		defer func() {
+			s.meter = nil
+			s.stream.OnPart(nil)
+		}()
+		report(cached, len(ids))
+	}
 	for begin := cached; begin < len(ids); {
 		if err := ctx.Err(); err != nil {
 			return cached, err
@@ -217,16 +256,20 @@ func (s *Session) prefill(ctx context.Context, ids []int32, pick *backend.Sampli
 		}
 		begin = end
 	}
+	if report != nil {
+		report(len(ids), len(ids))
+	}
 	return cached, nil
 }
 
 // Logits computes ids behind the session's tokens, adds them to it, and gives the logits of the last `rows` of them:
 // [rows][vocab] float32, padding included. It is for evaluation, such as perplexity.
 func (s *Session) Logits(ctx context.Context, ids []int32, rows int) ([][]float32, error) {
-	if err := s.begin(len(s.tokens), ids); err != nil {
+	if err := s.begin(len(s.tokens), ids, 0); err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
+	defer s.follow(ctx)()
 	if rows < 0 || rows > len(ids) {
 		return nil, fmt.Errorf("logits of %d tokens asked for, %d given", rows, len(ids))
 	}
@@ -249,15 +292,15 @@ func (s *Session) Logits(ctx context.Context, ids []int32, rows int) ([][]float3
 			}
 		})
 		if err != nil {
-			return nil, err
+			return nil, cause(ctx, err)
 		}
 	}
 	return out, nil
 }
 
-// begin takes the session for one generation and checks the ids that will follow the first pos tokens. The caller
-// unlocks s.mu unless there was an error.
-func (s *Session) begin(pos int, ids []int32) error {
+// begin takes the session for one generation and checks the ids that will follow the first pos tokens, and that there is
+// room for some more behind them. The caller unlocks s.mu unless there was an error.
+func (s *Session) begin(pos int, ids []int32, room int) error {
 	if !s.mu.TryLock() {
 		return errors.New("the session is busy with another generation; use one session a goroutine")
 	}
@@ -265,7 +308,7 @@ func (s *Session) begin(pos int, ids []int32) error {
 	if err == nil {
 		err = s.m.checkTokens(ids)
 	}
-	if limit := s.m.context; err == nil && pos+len(ids) > limit {
+	if limit := s.m.context; err == nil && pos+len(ids)+room > limit {
 		err = &ContextError{pos + len(ids), limit, s.m.config.MaxPositions}
 	}
 	if err != nil {

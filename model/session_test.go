@@ -207,15 +207,23 @@ func TestContextLimitIsOverrun(t *testing.T) {
 		m := tiny(t, on.with(func(o *loadOptions) { o.maxContext = 50 }))
 		s := m.NewSession()
 		defer s.Close()
-		for _, err := range s.GenerateTokens(context.Background(), randomIDs(51), Options{}) {
-			var over *ContextError
-			require.ErrorAs(t, err, &over)
-			require.Equal(t, &ContextError{Tokens: 51, Limit: 50, Max: 1024}, over)
+		for _, o := range []Options{{}, {Temperature: 1, Seed: 1}, {Temperature: 1, Seed: 1, TopK: 9}} {
+			o.IgnoreEOS = true
+			for _, n := range []int{50, 51} {
+				for _, err := range s.GenerateTokens(context.Background(), randomIDs(n), o) {
+					require.Equal(t, &ContextError{Tokens: n, Limit: 50, Max: 1024}, err)
+				}
+			}
+			for _, n := range []int{45, 48, 49} {
+				require.Len(t, collect(t, s, randomIDs(n), o), 50-n)
+				require.Equal(t, FinishLength, s.Result().FinishReason)
+				require.Equal(t, 49, s.Len(), "the last token is not computed on")
+			}
 		}
-		got := collect(t, s, randomIDs(45), Options{IgnoreEOS: true})
-		require.Len(t, got, 6, "the context is full and the last token is not computed on")
-		require.Equal(t, FinishLength, s.Result().FinishReason)
-		require.Len(t, collect(t, s, randomIDs(50), Options{IgnoreEOS: true}), 1)
+		_, err := s.Logits(context.Background(), randomIDs(1), 1)
+		require.NoError(t, err, "an evaluation needs no room for an answer")
+		_, err = s.Logits(context.Background(), randomIDs(1), 1)
+		require.Error(t, err)
 		require.Equal(t, 50, s.Len())
 	})
 }
@@ -252,6 +260,17 @@ func TestContextErrorAdvisesWhatIsRefused(t *testing.T) {
 	}
 }
 
+func TestCheckpointsOwnLimitIsOverrun(t *testing.T) {
+	m := tiny(t, loadOptions{})
+	require.Equal(t, 1024, m.Info().Context)
+	s := m.NewSession()
+	defer s.Close()
+	require.Len(t, collect(t, s, randomIDs(1022), Options{IgnoreEOS: true}), 2)
+	for _, err := range s.GenerateTokens(context.Background(), randomIDs(1024), Options{}) {
+		require.Equal(t, &ContextError{Tokens: 1024, Limit: 1024, Max: 1024}, err)
+	}
+}
+
 func TestBadRequestIsNotRefused(t *testing.T) {
 	m := tiny(t, loadOptions{})
 	s := m.NewSession()
@@ -260,18 +279,18 @@ func TestBadRequestIsNotRefused(t *testing.T) {
 		ids []int32
 		o   Options
 	}{
-		"the prompt is empty; give it some text":                          {nil, Options{}},
-		"token 160 at place 1 is outside the vocabulary of 160":           {[]int32{0, 160}, Options{}},
-		"token -1 at place 0 is outside the vocabulary of 160":            {[]int32{-1}, Options{}},
-		"temperature is -1; it must be 0 (greedy) or more":                {[]int32{1}, Options{Temperature: -1}},
-		"top-p is 1.5; it must be between 0 and 1":                       {[]int32{1}, Options{TopP: 1.5}},
-		"min-p is -0.1; it must be between 0 and 1":                      {[]int32{1}, Options{MinP: -0.1}},
-		"top-k is -1; it must be 0 (off) or more":                         {[]int32{1}, Options{TopK: -1}},
-		"max tokens is -1; it must be 0 (no limit) or more":               {[]int32{1}, Options{MaxTokens: -1}},
-		"repetition penalty is -1; it must be 0 (off) or more":            {[]int32{1}, Options{RepetitionPenalty: -1}},
-		"logit bias is 160=1; it must be for an id below 160": {[]int32{1}, Options{LogitBias: map[int32]float32{160: 1}}},
-		"top logprobs is 21; it must be between 0 and 20":                {[]int32{1}, Options{TopLogprobs: 21}},
-		`stop text is ""; it must be of some length`:                      {[]int32{1}, Options{Stop: []string{""}}},
+		"the prompt is empty; give it some text":                {nil, Options{}},
+		"token 160 at place 1 is outside the vocabulary of 160": {[]int32{0, 160}, Options{}},
+		"token -1 at place 0 is outside the vocabulary of 160":  {[]int32{-1}, Options{}},
+		"temperature is -1; it must be 0 (greedy) or more":      {[]int32{1}, Options{Temperature: -1}},
+		"top-p is 1.5; it must be between 0 and 1":              {[]int32{1}, Options{TopP: 1.5}},
+		"min-p is -0.1; it must be between 0 and 1":             {[]int32{1}, Options{MinP: -0.1}},
+		"top-k is -1; it must be 0 (off) or more":               {[]int32{1}, Options{TopK: -1}},
+		"max tokens is -1; it must be 0 (no limit) or more":     {[]int32{1}, Options{MaxTokens: -1}},
+		"repetition penalty is -1; it must be 0 (off) or more":  {[]int32{1}, Options{RepetitionPenalty: -1}},
+		"logit bias is 160=1; it must be for an id below 160":   {[]int32{1}, Options{LogitBias: map[int32]float32{160: 1}}},
+		"top logprobs is 21; it must be between 0 and 20":       {[]int32{1}, Options{TopLogprobs: 21}},
+		`stop text is ""; it must be of some length`:            {[]int32{1}, Options{Stop: []string{""}}},
 	} {
 		n := 0
 		for _, err := range s.GenerateTokens(context.Background(), c.ids, c.o) {

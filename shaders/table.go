@@ -76,7 +76,7 @@ func table() []Kernel {
 	// Tokens.
 	each("rows", "embed", EmbedArgs{}, "ids h xn w scales biases norm", 256, [3]int{1, 1, 1})
 	one("rows", "add_norm", AddNormArgs{}, "h xn y post next", 1024, [3]int{1, 1, 1})
-	one("rows", "sample_scan", ScanArgs{}, "logits pairs", 256, [3]int{4096, 1, 1}) // logits
-	one("rows", "sample_pick", PickArgs{}, "pairs ids", 1024, [3]int{1, 1, 1})      // one
+	one("rows", "sample_scan", ScanArgs{}, "logits pairs", 256, [3]int{4096, 1, 1})   // logits
+	one("rows", "sample_pick", PickArgs{}, "pairs logits ids", 1024, [3]int{1, 1, 1}) // one
 	return t
 }

@@ -266,7 +266,7 @@ func (r *repl) answer(ctx context.Context, asked []model.Message, reply func(con
 		return fmt.Errorf("the context is full: the conversation has %d tokens, the limit is %d; /clear starts a new one", tooLong.Tokens, tooLong.Limit)
 	case failed != nil:
 		return failed
-	case result.FinishReason == model.FinishLength && r.chat.Session().Len() >= r.model.Info().Context:
+	case result.FinishReason == model.FinishLength && r.chat.Session().Len()+1 >= r.model.Info().Context:
 		r.note("[the context of %d tokens is full; /clear starts a new conversation]", r.model.Info().Context)
 	case result.FinishReason == model.FinishLength:
 		r.note("[stopped after %d tokens (--max-tokens)]", result.CompletionTokens)

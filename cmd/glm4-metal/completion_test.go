@@ -37,7 +37,7 @@ func TestBashCompletesWrongly(t *testing.T) {
 	script, _, _ := run(t, "", "completion", "bash")
 	for _, test := range []struct{ line, want string }{
 		{"|gen", "generate"},
-		{"|generate|--max", "--max-tokens|--max-kv-size"},
+		{"|generate|--max-k", "--max-kv-size"},
 		{"|generate|--backend|", "auto|metal|cpu"},
 		{"|generate|--backend|=|c", "cpu"},
 		{"|chat|mod", "mod el"},

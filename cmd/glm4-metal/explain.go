@@ -2,7 +2,7 @@ package main
 
 import (
 	"errors"
-	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -10,12 +10,12 @@ import (
 )
 
 // advice is what the libraries advise in words of their own, and the flag that does it here.
-var advice = []struct{ words, flag string }{
-	{"a smaller context", "--max-kv-size"},
-	{"raise the limit", "--max-kv-size"},
-	{"a context of", "--max-kv-size"},
-	{"name a family or a file of a chat template", "--chat-template"},
-	{"a family or a file", "--chat-template"},
+var advice = []struct {
+	words *regexp.Regexp
+	flag  string
+}{
+	{regexp.MustCompile("a smaller context|raise the limit|a context of -?[0-9]+ tokens"), "--max-kv-size"},
+	{regexp.MustCompile("a family or a file( of a chat template)?"), "--chat-template"},
 }
 
 // explain adds the flags of the command line to the errors of the libraries, which know none.
@@ -32,8 +32,9 @@ func explain(err error) error {
 		return nil
 	}
 	for _, a := range advice {
-		if before, after, ok := strings.Cut(err.Error(), a.words); ok && !strings.Contains(err.Error(), a.flag) {
-			return explained{fmt.Sprintf("%s%s (%s)%s", before, a.words, a.flag, after), err}
+		text := err.Error()
+		if at := a.words.FindStringIndex(text); at != nil && !strings.Contains(text, a.flag) {
+			return explained{text[:at[1]] + " (" + a.flag + ")" + text[at[1]:], err}
 		}
 	}
 	return err

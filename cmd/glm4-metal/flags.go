@@ -118,7 +118,7 @@ func load(ctx context.Context, c *cli.Context, name string) (*model.Model, error
 		return nil, err
 	}
 	bar := startLoading()
-	m, err := model.Load(ctx, name, options...)
+	m, err := model.Load(ctx, name, append(options, model.OnLoad(bar.set))...)
 	bar.stop()
 	if err != nil {
 		return nil, err

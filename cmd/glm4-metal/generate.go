@@ -138,6 +138,8 @@ func generate(c *cli.Context) error {
 	if c.Bool("json") {
 		w = nil
 	}
+	bar := startPrompt()
+	options.OnPrefill = func(done, total int) { bar.set(int64(done), int64(total)) }
 	chat := m.NewChat(model.Tools(tools...), model.Generation(options),
 		model.OnToken(func(token model.Token) { g.add(m, token, options.Logprobs) }))
 	defer chat.Close()
@@ -146,7 +148,6 @@ func generate(c *cli.Context) error {
 	if raw {
 		deltas, result = g.continued(ctx, m, chat.Session(), messages[0].Content, options), chat.Session().Result
 	}
-	bar := startPrompt()
 	failed := g.run(ctx, deltas, w, bar.stop)
 	bar.stop()
 	if w != nil {

@@ -30,6 +30,7 @@ type samplingOption struct {
 
 var samplingOptions = []samplingOption{
 	integerOption("max-tokens", "max tokens", "N", "end an answer after `N` tokens; 0: when the context is full", func(o *model.Options) *int { return &o.MaxTokens }),
+	integerOption("max-reasoning", "max reasoning", "N", "reason for at most `N` tokens; 0: no limit, -1: not at all", func(o *model.Options) *int { return &o.MaxReasoning }),
 	numberOption("temp", "temperature", "T", "sampling temperature `T`; 0: always the likeliest token", func(o *model.Options) *float64 { return &o.Temperature }),
 	numberOption("top-p", "top-p", "P", "sample from the likeliest tokens that make up probability `P`", func(o *model.Options) *float64 { return &o.TopP }),
 	integerOption("top-k", "top-k", "K", "sample from the `K` likeliest tokens; 0: from all", func(o *model.Options) *int { return &o.TopK }),

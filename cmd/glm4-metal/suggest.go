@@ -37,6 +37,7 @@ var foreign = []struct {
 	{"tool tool-file", "tools", ""},
 	{"top-logprobs n-probs", "logprobs", ""},
 	{"v verbosity log-verbose lv debug", "verbose", ""},
+	{"reasoning-budget think hidethinking no-think enable-thinking", "max-reasoning", "--max-reasoning 0 sets no limit here, -1 leaves it out"},
 	{"m", "", "--model FOLDER is llama.cpp's -m, --max-tokens N is mlx-lm's"},
 	{"s", "", "--seed N is llama.cpp's -s, --system-prompt TEXT is llm's"},
 	{"t threads tb threads-batch", "", "all cores compute; GOMAXPROCS=N in the environment takes fewer"},

@@ -220,6 +220,20 @@ const (
 	thinkCloseTag = "</think>"
 )
 
+// ReasoningEnd is what a reasoning model writes between its reasoning and its answer.
+const ReasoningEnd = "\n" + thinkCloseTag + "\n\n"
+
+// Reasoning tells whether what the model writes next is reasoning, or its end.
+func (p *Parser) Reasoning() bool {
+	switch p.state {
+	case stateThinkStart:
+		return p.style.think == thinkOpen
+	case stateThinkLine, stateThinking:
+		return true
+	}
+	return false
+}
+
 func (p *Parser) thinkStart(c byte) {
 	p.held = append(p.held, c)
 	tag := bytes.TrimPrefix(p.held, []byte("\n"))

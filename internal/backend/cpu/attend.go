@@ -60,10 +60,10 @@ func (s *stream) Attend(a, q backend.Buffer, kv backend.Cache, layer int, at bac
 		rows := chunks(c.Cap()-1) * g.KVHeads * j.partRows() // grows with the cache, not with a step
 		j.parts, j.tops, j.totals = grow(&j.parts, rows*g.HeadDim), grow(&j.tops, rows), grow(&j.totals, rows)
 	}
-	s.pool.run(tasks*j.splits, j)
-	if j.chunks > 1 {
+	s.run(tasks*j.splits, j)
+	if j.chunks > 1 && s.err == nil {
 		s.merge.attendJob = j
-		s.pool.run(at.N*g.Heads, &s.merge)
+		s.run(at.N*g.Heads, &s.merge)
 	}
 }
 

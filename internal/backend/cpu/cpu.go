@@ -1,7 +1,8 @@
 // Package cpu is the backend on all cores: in plain Go, the readable reference that the other devices are tested
 // against, and in SIMD where the processor has it. It is what runs where there is no Metal.
 //
-// An op runs when it is called, so Submit and Wait only report the first error. Each op is in the file of its name;
+// An op runs when it is called, so Submit and Wait only report the first error; Stop is looked at between the tasks of an
+// op. Each op is in the file of its name;
 // matrix.go holds the product that most of them share, pool.go the goroutines. simd.go lists the functions that a SIMD
 // path consists of and how one is chosen; quantised.go, plain.go and attend_simd.go call them. *_amd64.s are AVX2's
 // and, with avx512 in their name, AVX-512's; *_arm64.s are NEON's and, with dot, those of its dot products.
@@ -11,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 )
@@ -109,6 +111,8 @@ type stream struct {
 	kv      []float32 // keys or values of a step before they go into the cache
 	input   input     // of the product that runs
 	err     error
+	stopped atomic.Bool
+	onPart  func(share float64)
 
 	// The jobs of the ops, kept so that an op allocates nothing.
 	quantise quantiseJob
@@ -119,13 +123,48 @@ type stream struct {
 	addNorm  addNormJob
 }
 
-func (s *stream) Submit() error { return s.err }
+// run does the tasks of an op.
+func (s *stream) run(tasks int, j job) {
+	s.pool.run(tasks, j, &s.stopped, nil)
+	s.checkStop()
+}
+
+// runProduct does the tasks of a product, which take long where there are many tokens.
+func (s *stream) runProduct(tasks int, j job) {
+	s.pool.run(tasks, j, &s.stopped, s.onPart)
+	s.checkStop()
+}
+
+func (s *stream) OnPart(f func(share float64)) { s.onPart = f }
+
+// checkStop makes a Stop the stream's error.
+func (s *stream) checkStop() {
+	if s.err == nil && s.stopped.Load() {
+		s.err = backend.ErrStopped
+	}
+}
+
+func (s *stream) Mark(f func()) {
+	if s.checkStop(); s.err == nil {
+		f()
+	}
+}
+
+func (s *stream) Submit() error {
+	s.checkStop()
+	return s.err
+}
 
 func (s *stream) Wait(int) error {
+	s.checkStop()
 	err := s.err
-	s.err = nil
+	if s.err = nil; errors.Is(err, backend.ErrStopped) {
+		s.stopped.Store(false)
+	}
 	return err
 }
+
+func (s *stream) Stop() { s.stopped.Store(true) }
 
 func (s *stream) Close() error { return nil }
 

@@ -52,7 +52,7 @@ func (s *stream) AddNorm(h, xn, y backend.Buffer, post *backend.Norm, next backe
 	if post != nil {
 		s.addNorm.postEps = post.Eps
 	}
-	s.pool.run(n, &s.addNorm)
+	s.run(n, &s.addNorm)
 }
 
 // addNormJob has a task a token.

@@ -17,6 +17,8 @@ type pool struct {
 	gate    atomic.Int64  // helpers inside a job, and gateOpen while more may enter
 	closed  atomic.Bool
 	job     job
+	stop    *atomic.Bool // true: leave the rest of the job undone
+	onPart  func(share float64)
 	shares  []share     // of the tasks, one a worker
 	done    sleeper     // where the caller waits for helpers to leave
 	empty   func() bool // none is inside
@@ -126,12 +128,13 @@ func (p *pool) enter() bool {
 	}
 }
 
-// run does each task from 0 to tasks-1, on all workers, and returns when all are done. A helper that comes when the
-// last task is taken is not waited for.
-func (p *pool) run(tasks int, j job) {
+// run does each task from 0 to tasks-1, on all workers, and returns when all are done, or, once stop is true, those that
+// have begun. A helper that comes when the last task is taken is not waited for. onPart, if it is not nil, is told between the
+// caller's own tasks how much of the job is done.
+func (p *pool) run(tasks int, j job, stop *atomic.Bool, onPart func(share float64)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.job = j
+	p.job, p.stop, p.onPart = j, stop, onPart
 	for i := range p.shares {
 		p.shares[i].next.Store(int64(i * tasks / len(p.shares)))
 		p.shares[i].end.Store(int64((i + 1) * tasks / len(p.shares)))
@@ -146,7 +149,7 @@ func (p *pool) run(tasks int, j job) {
 			p.done.wait(p.empty)
 		}
 	}
-	p.job = nil
+	p.job, p.stop, p.onPart = nil, nil, nil
 }
 
 // begin starts a round.
@@ -158,14 +161,21 @@ func (p *pool) begin() {
 }
 
 func (p *pool) work(w *worker) {
+	stop, onPart := p.stop, p.onPart
+	if w != p.workers[0] {
+		onPart = nil
+	}
 	for i := range p.shares {
 		s := &p.shares[(w.share+i)%len(p.shares)]
-		for end := s.end.Load(); ; {
+		for begin, end := s.next.Load(), s.end.Load(); ; {
 			task := s.next.Add(1) - 1
-			if task >= end {
+			if task >= end || stop.Load() {
 				break
 			}
 			p.job.do(w, int(task))
+			if onPart != nil && i == 0 { // the shares of others are about as far
+				onPart(float64(task+1-begin) / float64(end-begin))
+			}
 		}
 	}
 }
