@@ -237,6 +237,11 @@ func (r *repl) answer(ctx context.Context, asked []model.Message, reply func(con
 	bar := startPrompt()
 	defer bar.stop()
 	r.setCancel(cancel, bar)
+	options := r.chat.Options()
+	defer r.chat.SetOptions(options)
+	r.style.limit(&options)
+	options.OnPrefill = bar.prefilled
+	r.chat.SetOptions(options)
 	w := newAnswerWriter(r.style)
 	var failed error
 	calls := false

@@ -113,6 +113,26 @@ func TestSettingsAreShownAndChanged(t *testing.T) {
 	}
 }
 
+func TestReasoningIsShownAgainstTheWish(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "chat.json")
+	args := []string{"--chat-template", "glm-z1-0414", "--max-tokens", "6"}
+	for how, shown := range map[string]bool{"show": true, "hide": false, "off": false} {
+		_, stderr, status := run(t, "/set reasoning "+how+"\nHello\n/save "+file+"\n", append([]string{"chat"}, args...)...)
+		require.Zero(t, status, stderr)
+		require.Equal(t, shown, strings.Contains(stderr, "think"), stderr)
+		answer := saved(t, file).Messages[1]
+		require.Equal(t, how != "off", answer.Reasoning != "")
+
+		_, stderr, _ = run(t, "", append([]string{"generate", "--prompt", "Hello", "--reasoning", how}, args...)...)
+		require.Equal(t, shown, strings.Contains(stderr, "think"), stderr)
+		stdout, _, _ := run(t, "", append([]string{"generate", "--json", "--prompt", "Hello", "--reasoning", how}, args...)...)
+		require.Equal(t, how != "off", strings.Contains(stdout, `"reasoning"`), stdout)
+	}
+	_, stderr, status := run(t, "", "generate", "--prompt", "Hello", "--reasoning", "maybe")
+	require.Equal(t, statusUsage, status)
+	requireOneLine(t, stderr, `--reasoning is "maybe"; it must be show, hide or off`)
+}
+
 func TestCommandsWithoutConfirmation(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tools.json")
 	require.NoError(t, os.WriteFile(file, []byte(`[{"name": "weather", "parameters": {}}]`), 0o600))

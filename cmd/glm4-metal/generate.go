@@ -85,6 +85,7 @@ func generate(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	style.limit(&options)
 	if options.Logprobs = c.IsSet("logprobs"); options.Logprobs {
 		options.TopLogprobs = c.Int("logprobs")
 		if n := options.TopLogprobs; n < 0 || n > model.MaxTopLogprobs {
@@ -139,7 +140,7 @@ func generate(c *cli.Context) error {
 		w = nil
 	}
 	bar := startPrompt()
-	options.OnPrefill = func(done, total int) { bar.set(int64(done), int64(total)) }
+	options.OnPrefill = bar.prefilled
 	chat := m.NewChat(model.Tools(tools...), model.Generation(options),
 		model.OnToken(func(token model.Token) { g.add(m, token, options.Logprobs) }))
 	defer chat.Close()

@@ -24,9 +24,9 @@ const (
 // whatever may hang, too.
 func (r *repl) watchSignals() (stop func()) {
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	if r.interactive {
-		signal.Notify(signals, syscall.SIGQUIT, syscall.SIGABRT)
+		notify(signals, syscall.SIGQUIT, syscall.SIGABRT)
 		signal.Ignore(syscall.SIGPIPE) // it would leave the terminal as it is; the write fails instead
 	}
 	go func() {
@@ -40,7 +40,7 @@ func (r *repl) watchSignals() (stop func()) {
 // watchSuspension is for a program that has changed the terminal's modes; one that has not is suspended without notice.
 func (r *repl) watchSuspension() (stop func()) {
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTSTP, syscall.SIGCONT)
+	notify(signals, syscall.SIGTSTP, syscall.SIGCONT)
 	go func() {
 		for s := range signals {
 			if s == syscall.SIGTSTP {

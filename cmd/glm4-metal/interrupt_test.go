@@ -77,15 +77,15 @@ func TestSignalLosesTheConversation(t *testing.T) {
 
 // A conversation that a file has, one without a message, and one that is left by wish are nobody's loss.
 func TestEveryConversationIsKept(t *testing.T) {
-	for _, keys := range []string{interrupt + interrupt, "Hello\r/save x.json\r" + interrupt + interrupt, "Hello\r" + endOfFile} {
+	for _, lines := range [][]string{
+		{interrupt, interrupt}, {"Hello\r", "/save x.json\r", interrupt, interrupt}, {"Hello\r", endOfFile},
+	} {
 		cmd := command(t, "chat", "--max-tokens", "2", "--system-prompt", "s")
 		c := startConsole(t, cmd)
-		c.expect(prompt)
-		for _, key := range keys {
-			c.send(string(key))
-			if key == '\r' || string(key) == interrupt && c.cmd.ProcessState == nil {
-				c.expect("\n")
-			}
+		for _, line := range lines {
+			c.expect(bracketPastes)
+			c.expect(prompt)
+			c.send(line)
 		}
 		<-c.ended
 		require.Empty(t, rescued(t, cmd.Dir))

@@ -96,11 +96,7 @@ func interruptible(action cli.ActionFunc, finishes bool) cli.ActionFunc {
 		ctx, cancel := context.WithCancel(c.Context)
 		defer cancel()
 		signals := make(chan os.Signal, 2)
-		for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
-			if !signal.Ignored(s) { // as nohup wants it
-				signal.Notify(signals, s)
-			}
-		}
+		notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 		defer signal.Stop(signals)
 		go func() {
 			<-signals
@@ -122,6 +118,15 @@ func interruptible(action cli.ActionFunc, finishes bool) cli.ActionFunc {
 			return err
 		case <-ctx.Done():
 			return errInterrupted
+		}
+	}
+}
+
+// notify relays signals, but for those that are ignored when the program starts, as nohup wants it.
+func notify(to chan<- os.Signal, signals ...os.Signal) {
+	for _, s := range signals {
+		if !signal.Ignored(s) {
+			signal.Notify(to, s)
 		}
 	}
 }

@@ -52,11 +52,19 @@ func checkReasoning(how string) error {
 	return fmt.Errorf("is %q; it must be %s, %s or %s", how, reasoningShow, reasoningHide, reasoningOff)
 }
 
+// limit leaves the reasoning out, where it is off.
+func (s answerStyle) limit(o *model.Options) {
+	if s.reasoning == reasoningOff {
+		o.MaxReasoning = -1
+	}
+}
+
 // answerWriter writes an answer as it arrives: the answer itself to out, the model's reasoning to aside.
 type answerWriter struct {
 	out, aside  textWriter
 	dim         io.Writer // the terminal of aside where it can be told to write faintly, else nil
 	hidden      bool      // reasoning is not written
+	thinking    *progress // shown in the place of a hidden one, nil when there is none
 	reasoning   bool      // the last thing written is an unfinished reasoning
 	atLineStart bool      // of out
 	err         error
@@ -97,16 +105,10 @@ func (untouched) Flush() error { return nil }
 func (w *answerWriter) write(d model.Delta) bool {
 	switch {
 	case d.Reasoning != "":
-		if w.hidden {
-			break
+		w.beginReasoning()
+		if !w.hidden {
+			w.aside.WriteString(d.Reasoning)
 		}
-		if !w.reasoning {
-			w.flush()
-			w.reasoning = true
-			w.setDim(true)
-			w.aside.WriteString("<think>\n")
-		}
-		w.aside.WriteString(d.Reasoning)
 	case d.Call != nil:
 		w.endReasoning()
 		w.freshLine()
@@ -126,9 +128,27 @@ func (w *answerWriter) end() error {
 	return w.err
 }
 
-func (w *answerWriter) endReasoning() {
+func (w *answerWriter) beginReasoning() {
 	if w.reasoning {
-		w.reasoning = false
+		return
+	}
+	w.flush()
+	w.reasoning = true
+	if w.hidden {
+		w.thinking = startProgress("thinking", nil)
+		return
+	}
+	w.setDim(true)
+	w.aside.WriteString("<think>\n")
+}
+
+func (w *answerWriter) endReasoning() {
+	if !w.reasoning {
+		return
+	}
+	w.reasoning = false
+	w.thinking.stop()
+	if !w.hidden {
 		w.aside.WriteString("\n</think>\n")
 		w.aside.Flush()
 		w.setDim(false)
