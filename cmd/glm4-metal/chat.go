@@ -187,7 +187,10 @@ func (r *repl) converse(ctx context.Context) error {
 			err = r.answer(ctx, append(r.chat.Messages(), model.Message{Role: model.RoleUser, Content: text}),
 				func(ctx context.Context) iter.Seq2[model.Delta, error] { return r.chat.Send(ctx, text) })
 		}
-		r.keep(r.chat.Messages())
+		// Where the chat ends before an answer began, the message that it was for is not in it any more.
+		if messages := r.chat.Messages(); ctx.Err() == nil || len(messages) >= len(r.kept) {
+			r.keep(messages)
+		}
 		switch {
 		case errors.Is(err, errLeave):
 			return err
@@ -264,6 +267,7 @@ func (r *repl) answer(ctx context.Context, asked []model.Message, reply func(con
 	}
 	var tooLong *model.ContextError
 	switch result := r.chat.Result(); {
+	case ctx.Err() != nil: // the chat ends
 	case answering.Err() != nil:
 		r.armed = true
 		r.note("[stopped; press Ctrl-C again or type /exit to leave]")

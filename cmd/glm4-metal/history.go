@@ -73,7 +73,7 @@ func (h *history) add(line string) {
 		return
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+	if info, err := f.Stat(); err == nil && writable(h.file, info) == nil {
 		_, _ = f.WriteString(line + "\n")
 	}
 }

@@ -62,11 +62,12 @@ func (s answerStyle) limit(o *model.Options) {
 // answerWriter writes an answer as it arrives: the answer itself to out, the model's reasoning to aside.
 type answerWriter struct {
 	out, aside  textWriter
-	dim         io.Writer // the terminal of aside where it can be told to write faintly, else nil
-	hidden      bool      // reasoning is not written
-	thinking    *progress // shown in the place of a hidden one, nil when there is none
-	reasoning   bool      // the last thing written is an unfinished reasoning
-	atLineStart bool      // of out
+	calls       textWriter // as out, but without breaks in lines, which would not be JSON any more
+	dim         io.Writer  // the terminal of aside where it can be told to write faintly, else nil
+	hidden      bool       // reasoning is not written
+	thinking    *progress  // shown in the place of a hidden one, nil when there is none
+	reasoning   bool       // the last thing written is an unfinished reasoning
+	atLineStart bool       // of out
 	err         error
 }
 
@@ -77,19 +78,21 @@ type textWriter interface {
 }
 
 func newAnswerWriter(style answerStyle) *answerWriter {
-	w := &answerWriter{out: newTextWriter(os.Stdout, style), aside: newTextWriter(os.Stderr, style),
-		hidden: style.reasoning != reasoningShow, atLineStart: true}
+	w := &answerWriter{
+		out: newTextWriter(os.Stdout, style.noWrap), aside: newTextWriter(os.Stderr, style.noWrap), calls: newTextWriter(os.Stdout, true),
+		hidden: style.reasoning != reasoningShow, atLineStart: true,
+	}
 	if isTerminal(os.Stderr) && hasColours() {
 		w.dim = os.Stderr
 	}
 	return w
 }
 
-func newTextWriter(f *os.File, style answerStyle) textWriter {
+func newTextWriter(f *os.File, noWrap bool) textWriter {
 	switch {
 	case !isTerminal(f):
 		return untouched{f}
-	case style.noWrap:
+	case noWrap:
 		return &visibleWriter{out: untouched{f}}
 	}
 	wrap := &wordWrap{out: f, width: func() int { return columns(f) }}
@@ -112,7 +115,8 @@ func (w *answerWriter) write(d model.Delta) bool {
 	case d.Call != nil:
 		w.endReasoning()
 		w.freshLine()
-		w.print(fmt.Sprintf("%s %s\n", d.Call.Name, d.Call.Arguments))
+		w.flush()
+		w.printTo(w.calls, fmt.Sprintf("%s %s\n", d.Call.Name, d.Call.Arguments))
 	case d.Text != "":
 		w.endReasoning()
 		w.print(d.Text)
@@ -167,10 +171,12 @@ func (w *answerWriter) freshLine() {
 	}
 }
 
-func (w *answerWriter) print(text string) {
+func (w *answerWriter) print(text string) { w.printTo(w.out, text) }
+
+func (w *answerWriter) printTo(out textWriter, text string) {
 	if w.err == nil {
 		w.atLineStart = strings.HasSuffix(text, "\n")
-		_, w.err = w.out.WriteString(text)
+		_, w.err = out.WriteString(text)
 	}
 }
 

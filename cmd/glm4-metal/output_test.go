@@ -26,9 +26,9 @@ func (*flushed) Flush() error { return nil }
 // written gives what an answer writes to standard output and standard error, which are terminals of 80 columns or pipes.
 func written(t testing.TB, tty, hidden bool, deltas []delta) (out, aside string) {
 	var outs, asides flushed
-	w := &answerWriter{out: &outs, aside: &asides, hidden: hidden, atLineStart: true}
+	w := &answerWriter{out: &outs, aside: &asides, calls: &outs, hidden: hidden, atLineStart: true}
 	if tty {
-		w.out, w.aside, w.dim = onScreen(&outs), onScreen(&asides), &asides
+		w.out, w.aside, w.calls, w.dim = onScreen(&outs), onScreen(&asides), &visibleWriter{out: &outs}, &asides
 	}
 	for _, d := range deltas {
 		require.True(t, w.write(d))
@@ -58,6 +58,7 @@ func TestReasoningAndCallsGoWhereTheyBelong(t *testing.T) {
 		{"reasoning in a terminal", true, false, []delta{{Reasoning: "x\x1b[0m"}, {Text: "a"}}, "a\n", dim + "<think>\nx\\x1b[0m\n</think>\n" + normal},
 		{"call", false, false, []delta{{Text: "a"}, {Call: &call{Name: "f", Arguments: `{"x": 1}`}}}, "a\nf {\"x\": 1}\n", ""},
 		{"call in a terminal", true, false, []delta{{Text: "a"}, {Call: &call{Name: "f\x1bc", Arguments: "\u202e"}}}, "a\nf\\x1bc \\u202e\n", ""},
+		{"long call in a terminal", true, false, []delta{{Text: "a"}, {Call: &call{Name: "f", Arguments: strings.Repeat("a ", 90)}}, {Text: "b"}}, "a\nf " + strings.Repeat("a ", 90) + "\nb\n", ""},
 		{"control characters", true, false, []delta{{Text: "a\x1b]0;t\x07\tb\r\n"}}, "a\\x1b]0;t\\x07\tb\\x0d\n", ""},
 		{"control characters in a pipe", false, false, []delta{{Text: "a\x1b\x9b\u009b"}}, "a\x1b\x9b\u009b\n", ""},
 	} {

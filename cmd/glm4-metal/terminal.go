@@ -107,6 +107,9 @@ func (t *terminal) lend() {
 	defer t.mu.Unlock()
 	if !t.given {
 		io.WriteString(os.Stdout, unbracketPastes)
+		if dimmed.Load() {
+			io.WriteString(os.Stderr, normal)
+		}
 		t.apply(&t.first)
 	}
 }
@@ -115,6 +118,9 @@ func (t *terminal) take() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.apply(t.mode)
+	if dimmed.Load() {
+		io.WriteString(os.Stderr, dim)
+	}
 }
 
 // giveBackTerminal restores the terminal, if the program has changed anything. Any goroutine may call it, any number of
