@@ -85,6 +85,7 @@ func (r *repl) command(ctx context.Context, line string) error {
 
 func (r *repl) clear(context.Context, string) error {
 	r.chat.Clear()
+	r.markSaved("", nil) // what comes is another conversation
 	r.confirm("the conversation is forgotten")
 	return nil
 }

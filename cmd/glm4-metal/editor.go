@@ -43,6 +43,7 @@ type editor struct {
 	keys      *os.File // the pipe: what liner reads
 	pipe      *os.File // and what is written for it
 	ended     bool     // nothing more will be read
+	lost      bool     // the terminal has gone
 	prompting string   // the prompt whose line is being typed, "" for none
 }
 
@@ -119,6 +120,9 @@ func (e *editor) feed(terminal *os.File) {
 			pipe.Write(out) // where it has been closed, a new one takes the next keys
 		}
 		if err != nil || n == 0 {
+			e.mu.Lock()
+			e.lost = true
+			e.mu.Unlock()
 			return
 		}
 	}
@@ -140,11 +144,13 @@ func (e *editor) ReadLine(ctx context.Context, prompt string) (string, error) {
 	e.setPrompting(prompt)
 	fmt.Print(bracketPastes)
 	line, err := e.readLine(prompt)
-	e.setPrompting("")
+	lost := e.setPrompting("")
 	e.terminal.set(&e.terminal.raw) // also where a shell has changed it meanwhile
 	switch {
 	case ctx.Err() != nil:
 		return "", ctx.Err()
+	case err != nil && lost: // not at the user's wish, as with Ctrl-D
+		return "", errInterrupted
 	case errors.Is(err, liner.ErrPromptAborted):
 		return "", errAborted
 	case err != nil:
@@ -201,10 +207,12 @@ func (e *editor) open() {
 	e.terminal.set(&e.terminal.keys) // NewLiner has set another mode
 }
 
-func (e *editor) setPrompting(prompt string) {
+// setPrompting notes the prompt whose line is being typed, and tells whether the terminal has gone.
+func (e *editor) setPrompting(prompt string) (lost bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.prompting = prompt
+	return e.lost
 }
 
 // suspend gives the terminal back and stops the program, as Ctrl-Z does without handlers. It returns when the program

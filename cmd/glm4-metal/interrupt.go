@@ -154,7 +154,7 @@ func (r *repl) come(d model.Delta) {
 	r.coming.Add(d)
 }
 
-// markSaved notes that a file has the conversation.
+// markSaved notes that a file has the conversation, or with "" that none has.
 func (r *repl) markSaved(file string, messages []model.Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

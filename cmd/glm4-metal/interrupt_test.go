@@ -4,11 +4,13 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/glm4-metal/glm4-metal/model"
 )
@@ -72,6 +74,36 @@ func TestSignalLosesTheConversation(t *testing.T) {
 		all := rescued(t, cmd.Dir)
 		require.Len(t, all, 1)
 		require.Equal(t, "user assistant", all[0].roles())
+	}
+}
+
+func TestClosedWindowLosesTheConversation(t *testing.T) {
+	for range 3 { // SIGHUP and the end of the input race
+		cmd := command(t, "chat", "--max-tokens", "3")
+		master, name, err := openPTY()
+		require.NoError(t, err)
+		tty, err := os.OpenFile(name, os.O_RDWR|unix.O_NOCTTY, 0)
+		require.NoError(t, err)
+		require.NoError(t, unix.IoctlSetWinsize(int(tty.Fd()), unix.TIOCSWINSZ, windowSize(24, 80)))
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+		require.NoError(t, cmd.Start())
+		tty.Close()
+		output, buf := "", make([]byte, 4096)
+		for prompts := range 2 {
+			for strings.Count(output, bracketPastes) <= prompts {
+				n, err := master.Read(buf)
+				require.NoError(t, err)
+				output += string(buf[:n])
+			}
+			if prompts == 0 {
+				_, err = master.WriteString("Hello\r")
+				require.NoError(t, err)
+			}
+		}
+		require.NoError(t, master.Close()) // which a read that waits would put off
+		require.Error(t, cmd.Wait())
+		require.Len(t, rescued(t, cmd.Dir), 1)
 	}
 }
 

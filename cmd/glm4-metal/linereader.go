@@ -15,8 +15,8 @@ import (
 // A lineReader asks the user for lines.
 type lineReader interface {
 	// ReadLine gives the next line, which holds line breaks where the user pasted them. It ends with io.EOF at the
-	// end of the input, errAborted at Ctrl-C, ctx's error when that is cancelled, and a lineError for a line that
-	// cannot be used.
+	// end of the input, errAborted at Ctrl-C, errInterrupted when the terminal has gone, ctx's error when that is
+	// cancelled, and a lineError for a line that cannot be used.
 	ReadLine(ctx context.Context, prompt string) (string, error)
 	// Typed tells whether a key other than Ctrl-C has been pressed since the last call.
 	Typed() bool
