@@ -168,7 +168,7 @@ func (r *repl) converse(ctx context.Context) error {
 				return errInterrupted
 			}
 			r.armed = true
-			fmt.Fprintln(os.Stderr, "press Ctrl-C again or type /exit to leave")
+			fmt.Fprintln(os.Stderr, "press Ctrl-C again or type /exit to leave"+r.hint())
 			continue
 		case errors.As(err, &unusable) && r.interactive:
 			fmt.Fprintln(os.Stderr, oneLine(err))
@@ -270,7 +270,7 @@ func (r *repl) answer(ctx context.Context, asked []model.Message, reply func(con
 	case ctx.Err() != nil: // the chat ends
 	case answering.Err() != nil:
 		r.armed = true
-		r.note("[stopped; press Ctrl-C again or type /exit to leave]")
+		r.note("[stopped; press Ctrl-C again or type /exit to leave%s]", r.hint())
 	case errors.As(failed, &tooLong):
 		return fmt.Errorf("the context is full: the conversation has %d tokens, the limit is %d; /clear starts a new one", tooLong.Tokens, tooLong.Limit)
 	case failed != nil:

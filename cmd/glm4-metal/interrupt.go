@@ -82,10 +82,18 @@ func (r *repl) interrupt() {
 		r.cancel()
 		time.AfterFunc(sayStopping, r.sayStopping)
 	case 2:
-		r.interject("[still stopping; Ctrl-C once more leaves at once, and keeps the conversation in a file]")
+		r.interject("[still stopping; Ctrl-C once more leaves at once" + r.hint() + "]")
 	case 3:
 		go r.exit()
 	}
+}
+
+// hint warns of the loss of a conversation.
+func (r *repl) hint() string {
+	if r.noHistory {
+		return "; the conversation is not kept"
+	}
+	return ""
 }
 
 // sayStopping tells that a Ctrl-C has been noticed.
@@ -162,7 +170,7 @@ func (r *repl) markSaved(file string, messages []model.Message) {
 }
 
 // rescue writes a conversation that no file has to one of its own, and names it, when the chat ends otherwise than by
-// the user's wish.
+// the user's wish. With --no-history nothing is written unasked.
 func (r *repl) rescue() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -171,14 +179,10 @@ func (r *repl) rescue() {
 		messages = append(slices.Clone(messages), r.coming)
 	}
 	isUsers := func(m model.Message) bool { return m.Role == model.RoleUser }
-	if r.rescued || !r.interactive || reflect.DeepEqual(messages, r.saved) || !slices.ContainsFunc(messages, isUsers) {
+	if r.rescued || r.noHistory || !r.interactive || reflect.DeepEqual(messages, r.saved) || !slices.ContainsFunc(messages, isUsers) {
 		return
 	}
 	r.rescued = true
-	if r.noHistory {
-		fmt.Fprintln(os.Stderr, "[the conversation is not kept, as --no-history wishes]")
-		return
-	}
 	file, err := stateFile("unsaved-" + time.Now().Format("20060102-150405") + ".json")
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(file), 0o700)

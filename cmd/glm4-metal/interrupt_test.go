@@ -41,13 +41,13 @@ func TestSecondCtrlCLosesTheConversation(t *testing.T) {
 		c.send("Hello\r")
 		c.expectAnswer()
 		c.send(interrupt)
-		c.expect("[stopped; press Ctrl-C again")
+		c.expect("[stopped; press Ctrl-C again or type /exit to leave" + map[bool]string{true: "]", false: "; the conversation is not kept]"}[keep])
 		c.expect(prompt)
 		c.send(interrupt)
 		if keep {
 			c.expect("[the conversation is in ")
 		} else {
-			c.expect("[the conversation is not kept")
+			c.expect("^C")
 		}
 		c.expectEnd(statusInterrupted)
 		all := rescued(t, cmd.Dir)
@@ -150,7 +150,7 @@ func TestInterruptsWithoutAWord(t *testing.T) {
 		time.Sleep(2 * sayStopping)
 		r.interrupt()
 	})
-	require.Equal(t, "\n[stopping…]\n\n[still stopping; Ctrl-C once more leaves at once, and keeps the conversation in a file]\n", stderr)
+	require.Equal(t, "\n[stopping…]\n\n[still stopping; Ctrl-C once more leaves at once]\n", stderr)
 
 	r.setCancel(cancel, nil)
 	require.Empty(t, captured(t, &os.Stderr, func() {

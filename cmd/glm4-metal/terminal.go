@@ -1,7 +1,7 @@
 package main
 
 import (
-	wire "encoding/binary"
+	wire "encoding/binary" // binary is the program in tests
 	"io"
 	"os"
 	"os/exec"
