@@ -15,7 +15,8 @@ var advice = []struct {
 	flag  string
 }{
 	{regexp.MustCompile("a smaller context|raise the limit|a context of -?[0-9]+ tokens"), "--max-kv-size"},
-	{regexp.MustCompile("a family or a file( of a chat template)?"), "--chat-template"},
+	{regexp.MustCompile("nor a file that can be read|or a template file for it|in its place, or a simpler template"), "--chat-template"},
+	{regexp.MustCompile("generate from plain text"), "--raw"},
 }
 
 // explain adds the flags of the command line to the errors of the libraries, which know none.
@@ -31,13 +32,16 @@ func explain(err error) error {
 	if err == nil {
 		return nil
 	}
+	text := err.Error()
 	for _, a := range advice {
-		text := err.Error()
 		if at := a.words.FindStringIndex(text); at != nil && !strings.Contains(text, a.flag) {
-			return explained{text[:at[1]] + " (" + a.flag + ")" + text[at[1]:], err}
+			text = text[:at[1]] + " (" + a.flag + ")" + text[at[1]:]
 		}
 	}
-	return err
+	if text == err.Error() {
+		return err
+	}
+	return explained{text, err}
 }
 
 // explained is an error in other words.

@@ -23,6 +23,8 @@ func TestErrorOfALibraryNamesNoFlag(t *testing.T) {
 		{&model.ContextError{Tokens: 20, Limit: 10, Max: 15}, "the prompt has 20 tokens, the context holds 10 with the answer; shorten it; the checkpoint was made for 15"},
 		{errors.New("too large: take a smaller context, or fewer bits"), "too large: take a smaller context (--max-kv-size), or fewer bits"},
 		{errors.New("too large: take a smaller context (--max-kv-size)"), "too large: take a smaller context (--max-kv-size)"},
+		{errors.New("the chat template is neither one of a, b nor a file that can be read: no"), "the chat template is neither one of a, b nor a file that can be read (--chat-template): no"},
+		{errors.New("m has no chat template; choose one of a, b or a template file for it, or generate from plain text"), "m has no chat template; choose one of a, b or a template file for it (--chat-template), or generate from plain text (--raw)"},
 		{errors.New("something else"), "something else"},
 	} {
 		err := explain(test.err)
