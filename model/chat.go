@@ -212,6 +212,12 @@ func (c *Chat) Clear() {
 	}
 }
 
+// Tools gives the tools that SetTools or the option Tools declared.
+func (c *Chat) Tools() []Tool { return slices.Clone(c.tools) }
+
+// SetTools changes the tools that the model may call from the next answer on.
+func (c *Chat) SetTools(tools ...Tool) { c.tools = tools }
+
 // Options gives what SetOptions or Generation set.
 func (c *Chat) Options() Options { return c.options }
 

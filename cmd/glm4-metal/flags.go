@@ -91,13 +91,22 @@ func readTools(c *cli.Context) ([]model.Tool, error) {
 	if name == "" {
 		return nil, usagef("%s is empty; give it the name of a file", asTyped(c, "tools"))
 	}
-	data, err := textfile.Read(name, maxInput)
+	tools, err := loadTools(name)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", asTyped(c, "tools"), err)
 	}
+	return tools, nil
+}
+
+// loadTools reads a file of tools.
+func loadTools(file string) ([]model.Tool, error) {
+	data, err := textfile.Read(file, maxInput)
+	if err != nil {
+		return nil, err
+	}
 	tools, err := model.ParseTools(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return tools, nil
 }
@@ -115,16 +124,17 @@ func load(ctx context.Context, c *cli.Context, name string) (*model.Model, error
 		return nil, err
 	}
 	i := m.Info()
+	say := func(format string, args ...any) { fmt.Fprintln(os.Stderr, visibleLine(fmt.Sprintf(format, args...))) }
 	if i.Warning != "" {
-		fmt.Fprintf(os.Stderr, "%s: %s\n", program, i.Warning)
+		say("%s: %s", program, i.Warning)
 	}
 	if c.Bool("verbose") {
-		fmt.Fprintf(os.Stderr, "model    %s (%s, %d layers), loaded in %.0f ms\n", i.Name, i.Config.ModelType, i.Config.Layers, milliseconds(i.LoadTime))
-		fmt.Fprintf(os.Stderr, "device   %s, %s; %s\n", i.Backend, i.Device, i.Why)
-		fmt.Fprintf(os.Stderr, "context  %d tokens, %d KV bytes a token (%d bit)\n", i.Context, i.KVBytes, i.KVBits)
-		fmt.Fprintf(os.Stderr, "memory   %s: weights %s, KV cache %s at full context, scratch %s\n", model.Gigabytes(i.Memory.Total()),
+		say("model    %s (%s, %d layers), loaded in %.0f ms", i.Name, i.Config.ModelType, i.Config.Layers, milliseconds(i.LoadTime))
+		say("device   %s, %s; %s", i.Backend, i.Device, i.Why)
+		say("context  %d tokens, %d KV bytes a token (%d bit)", i.Context, i.KVBytes, i.KVBits)
+		say("memory   %s: weights %s, KV cache %s at full context, scratch %s", model.Gigabytes(i.Memory.Total()),
 			model.Gigabytes(i.Memory.Weights), model.Gigabytes(i.Memory.KV), model.Gigabytes(i.Memory.Scratch))
-		fmt.Fprintf(os.Stderr, "prompts  %s\n", cmp.Or(i.Chat, "no chat template"))
+		say("prompts  %s", cmp.Or(i.Chat, "no chat template"))
 	}
 	return m, nil
 }

@@ -35,7 +35,7 @@ Examples:
 			messagesFlag(), systemPromptFlag(),
 			&cli.BoolFlag{Name: "raw", Aliases: []string{"ignore-chat-template"}, Usage: "continue the prompt as plain text, without the chat template"},
 			chatTemplateFlag(), toolsFlag(),
-		}, samplingFlags(512), []cli.Flag{
+		}, samplingFlags(512), answerFlags(), []cli.Flag{
 			jsonFlag(),
 			&cli.IntFlag{Name: "logprobs", Usage: "with --json: log probabilities of each token and the `N` likeliest"},
 		}, backendFlags()),
@@ -81,6 +81,11 @@ func generate(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	style, err := readAnswerStyle(c)
+	if err != nil {
+		return err
+	}
+	style.limit(&options)
 	if options.Logprobs = c.IsSet("logprobs"); options.Logprobs {
 		options.TopLogprobs = c.Int("logprobs")
 		if n := options.TopLogprobs; n < 0 || n > model.MaxTopLogprobs {
@@ -130,12 +135,12 @@ func generate(c *cli.Context) error {
 	}
 	defer m.Close()
 	g := generation{Tokens: []int32{}}
-	w := newAnswerWriter()
+	w := newAnswerWriter(style)
 	if c.Bool("json") {
 		w = nil
 	}
 	bar := startPrompt()
-	options.OnPrefill = func(done, total int) { bar.set(int64(done), int64(total)) }
+	options.OnPrefill = bar.prefilled
 	chat := m.NewChat(model.Tools(tools...), model.Generation(options),
 		model.OnToken(func(token model.Token) { g.add(m, token, options.Logprobs) }))
 	defer chat.Close()

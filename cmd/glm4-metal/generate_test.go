@@ -11,8 +11,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/glm4-metal/glm4-metal/model"
 )
 
 func TestGenerateWritesTheAnswerOnly(t *testing.T) {
@@ -144,38 +142,3 @@ func TestInterruptedGenerateStillPrintsJSON(t *testing.T) {
 	require.NoError(t, json.Unmarshal(stdout.Bytes(), &g))
 	require.Equal(t, "cancelled", string(g.FinishReason))
 }
-
-func TestReasoningAndCallsGoWhereTheyBelong(t *testing.T) {
-	for _, test := range []struct {
-		name       string
-		tty        bool
-		deltas     []delta
-		out, aside string
-	}{
-		{"answer", false, []delta{{Text: "a"}, {Text: "b"}}, "ab\n", ""},
-		{"line end", false, []delta{{Text: "a\n"}}, "a\n", ""},
-		{"nothing", false, nil, "", ""},
-		{"reasoning", false, []delta{{Reasoning: "x"}, {Reasoning: "y"}, {Text: "a"}}, "a\n", "<think>\nxy\n</think>\n"},
-		{"cut short", false, []delta{{Reasoning: "x"}}, "", "<think>\nx\n</think>\n"},
-		{"reasoning in a terminal", true, []delta{{Reasoning: "x\x1b[0m"}, {Text: "a"}}, "a\n", dim + "<think>\nx[0m\n</think>\n" + normal},
-		{"call", false, []delta{{Text: "a"}, {Call: &call{Name: "f", Arguments: `{"x": 1}`}}}, "a\nf {\"x\": 1}\n", ""},
-		{"control characters", true, []delta{{Text: "a\x1b]0;t\x07\tb\r\n"}}, "a]0;t\tb\n", ""},
-		{"control characters in a pipe", false, []delta{{Text: "a\x1b"}}, "a\x1b\n", ""},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			var out, aside bytes.Buffer
-			w := &answerWriter{out: &out, aside: &aside, outTTY: test.tty, asideTTY: test.tty, atLineStart: true}
-			for _, d := range test.deltas {
-				require.True(t, w.write(d))
-			}
-			require.NoError(t, w.end())
-			require.Equal(t, test.out, out.String())
-			require.Equal(t, test.aside, aside.String())
-		})
-	}
-}
-
-type (
-	delta = model.Delta
-	call  = model.ToolCall
-)

@@ -36,12 +36,17 @@ type usageError struct{ error }
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func main() {
+	if os.Args[0] == guardName {
+		guardTerminal()
+		return
+	}
+	defer giveBackTerminal() // when it panics
 	app := newApp()
 	args, err := arrange(app, os.Args)
 	if err == nil {
 		err = app.RunContext(context.Background(), args)
 	}
-	os.Exit(report(os.Stderr, explain(err)))
+	exit(report(os.Stderr, explain(err)))
 }
 
 func newApp() *cli.App {
@@ -91,21 +96,20 @@ func interruptible(action cli.ActionFunc, finishes bool) cli.ActionFunc {
 		ctx, cancel := context.WithCancel(c.Context)
 		defer cancel()
 		signals := make(chan os.Signal, 2)
-		for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
-			if !signal.Ignored(s) { // as nohup wants it
-				signal.Notify(signals, s)
-			}
-		}
+		notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 		defer signal.Stop(signals)
 		go func() {
 			<-signals
 			cancel()
 			<-signals
-			os.Exit(statusInterrupted)
+			exit(statusInterrupted)
 		}()
 		c.Context = ctx
 		done := make(chan error, 1)
-		go func() { done <- action(c) }()
+		go func() {
+			defer giveBackTerminal() // when it panics
+			done <- action(c)
+		}()
 		if finishes {
 			return <-done
 		}
@@ -114,6 +118,15 @@ func interruptible(action cli.ActionFunc, finishes bool) cli.ActionFunc {
 			return err
 		case <-ctx.Done():
 			return errInterrupted
+		}
+	}
+}
+
+// notify relays signals, but for those that are ignored when the program starts, as nohup wants it.
+func notify(to chan<- os.Signal, signals ...os.Signal) {
+	for _, s := range signals {
+		if !signal.Ignored(s) {
+			signal.Notify(to, s)
 		}
 	}
 }
@@ -136,6 +149,7 @@ func report(stderr io.Writer, err error) int {
 	}
 }
 
+// oneLine is an error's text, which may quote a stranger's, in a form that is harmless for a terminal.
 func oneLine(err error) string {
-	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	return visibleLine(strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; "))
 }

@@ -78,6 +78,9 @@ func (p *progress) set(done, total int64) {
 	p.done, p.total = done, total
 }
 
+// prefilled is set for model.Options.OnPrefill.
+func (p *progress) prefilled(done, total int) { p.set(int64(done), int64(total)) }
+
 func (p *progress) draw() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -208,7 +208,9 @@ func countParameters(c loader.Config) parameters {
 
 func (d description) print() error {
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	row := func(name, format string, args ...any) { fmt.Fprintf(out, name+"\t"+format+"\n", args...) }
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(out, "%s\t%s\n", name, visibleLine(fmt.Sprintf(format, args...)))
+	}
 	row("model", "%s", d.Model)
 	row("family", "%s", d.ModelType)
 	row("shape", "%d layers, hidden %d, feed-forward %d, %d query and %d KV heads of %d, %d of them rotary (theta %g)", d.Layers, d.Hidden, d.FFN, d.Heads, d.KVHeads, d.HeadDim, d.RotaryDims, d.RopeTheta)
@@ -252,7 +254,7 @@ func (d description) print() error {
 	if d.List != nil {
 		fmt.Fprintln(out)
 		for _, t := range d.List {
-			fmt.Fprintf(out, "%s\t%s\t%v\t%d\t%s\n", t.Name, t.DType, t.Shape, t.Bytes, t.File)
+			fmt.Fprintf(out, "%s\t%s\t%v\t%d\t%s\n", visibleLine(t.Name), t.DType, t.Shape, t.Bytes, visibleLine(t.File))
 		}
 	}
 	return out.Flush()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/urfave/cli/v2"
@@ -67,6 +66,5 @@ func template(c *cli.Context) error {
 	case c.Bool("ids"):
 		return printIDs(ids)
 	}
-	_, err = fmt.Println(prompt)
-	return err
+	return printText(prompt + "\n")
 }

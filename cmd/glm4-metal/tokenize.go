@@ -94,7 +94,7 @@ func tokenize(c *cli.Context) error {
 	case c.Bool("json"):
 		err = printJSON(tokensJSON(t, ids))
 	case decode:
-		_, err = os.Stdout.Write(append(t.DecodeBytes(ids), '\n'))
+		err = printText(string(t.DecodeBytes(ids)) + "\n")
 	default:
 		err = printIDs(ids)
 	}

@@ -38,7 +38,7 @@ func ReadFS(fsys fs.FS, dir, name string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, Explain(path, err)
 	}
-	if err := checkRegular(path, info); err != nil {
+	if err := CheckRegular(path, info); err != nil {
 		return nil, err
 	}
 	f, err := fsys.Open(name)
@@ -54,13 +54,14 @@ func read(path string, f fs.File, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, Explain(path, err)
 	}
-	if err := checkRegular(path, info); err != nil {
+	if err := CheckRegular(path, info); err != nil {
 		return nil, err
 	}
 	return ReadAll(path, f, limit)
 }
 
-func checkRegular(path string, info fs.FileInfo) error {
+// CheckRegular refuses what is no regular file, and names it.
+func CheckRegular(path string, info fs.FileInfo) error {
 	switch mode := info.Mode(); {
 	case mode.IsRegular():
 		return nil
@@ -111,8 +112,11 @@ func Decode(name string, data []byte) ([]byte, error) {
 			}
 			at += n
 		}
-		return nil, fmt.Errorf("%s: byte 0x%02x at offset %d (line %d) is not UTF-8; save the text as UTF-8 (for GBK: iconv -f GBK -t UTF-8)",
-			name, data[at], at, bytes.Count(data[:at], []byte("\n"))+1)
+		line := ""
+		if n := bytes.Count(data[:at], []byte("\n")); n > 0 {
+			line = fmt.Sprintf(" (line %d)", n+1)
+		}
+		return nil, fmt.Errorf("%s: byte 0x%02x at offset %d%s is not UTF-8; save the text as UTF-8 (for GBK: iconv -f GBK -t UTF-8)", name, data[at], at, line)
 	}
 	if n := bytes.Count(data, []byte{0}); n > 0 && 4*n >= len(data) {
 		return nil, fmt.Errorf("%s: UTF-16 text without its byte order mark, or no text at all; save it as UTF-8", name)
