@@ -44,7 +44,7 @@ func (c *Checkpoint) checkUnused() error {
 	layer, rest, inLayer := c.layerOf(t.Name)
 	switch {
 	case inLayer && layer >= c.Config.Layers:
-		return fmt.Errorf("%slayer %d is there, but config.json has %d layers, from 0; %s", at, layer, c.Config.Layers, wayOut)
+		return fmt.Errorf("%slayer %d is there, but num_hidden_layers in config.json is %d; %s", at, layer, c.Config.Layers, wayOut)
 	case c.Config.ModelType == "glm" && (strings.HasPrefix(rest, "post_self_attn_layernorm.") || strings.HasPrefix(rest, "post_mlp_layernorm.")):
 		return fmt.Errorf(`%spart of a glm4 model, but model_type is "glm" in config.json; %s`, at, wayOut)
 	case inLayer:

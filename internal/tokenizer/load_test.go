@@ -45,7 +45,7 @@ func TestBadTokenizerJSON(t *testing.T) {
 	}{
 		{"empty", "", nil, "tokenizer.json: the file is empty; download it again"},
 		{"blank", " \n", nil, "the file is empty"},
-		{"not UTF-8", "{\"\xff\": 1}", nil, "byte 0xff at offset 2 (line 1) is not UTF-8"},
+		{"not UTF-8", "{\"\xff\": 1}", nil, "byte 0xff at offset 2 is not UTF-8"},
 		{"no JSON", "version https://git-lfs.github.com/spec/v1", nil, "a Git LFS pointer instead of the file; run git lfs pull"},
 		{"cut short", whole[:len(whole)-10], nil, "not valid JSON at byte"},
 		{"cut in a string", whole[:strings.Index(whole, "BPE")+1], nil, "string without an end"},

@@ -51,8 +51,9 @@ type processLimit struct {
 	limit, used  int64
 }
 
-// runtimeRoom is left to Go, which takes memory in pieces of 64 MB, and to the tokenizer.
-const runtimeRoom = 128 << 20
+// runtimeRoom is left to Go, which takes memory in pieces of 64 MB, to the tokenizer, and to threads, each of which takes 8 MB
+// of stack and from 64 MB on for the C library's heap: without room for another one a process dies.
+const runtimeRoom = 320 << 20
 
 // nearest gives the least room under the limits, at least 1 if there is any limit.
 func nearest(limits ...processLimit) (room int64, name string) {
