@@ -1,72 +1,42 @@
-// The draw of an id: the largest score. Threadgroups look for the best of their ids and sample_pick for the best of those.
-
-// SplitMix64's finaliser.
-inline ulong splitmix(ulong z) {
-  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9ul;
-  z = (z ^ z >> 27) * 0x94D049BB133111EBul;
-  return z ^ z >> 31;
-}
-
-// backend.Gumbel of an id: -ln(-ln u) of the u = (k + 0.5) / 2^24 that key, of backend.GumbelKey, has for it.
-inline float gumbel(ulong key, uint id) {
-  const float unit = 1.0f / (1 << 24);
-  uint k = uint(splitmix(key + id * 0x9E3779B97F4A7C15ul) >> 40);
-  float surprise; // -ln u
-  if (k < 1 << 23) {
-    surprise = -precise::log((float(k) + 0.5f) * unit);
-  } else { // near 1 only 1 - u is a float, and -ln u = 2 atanh s of it
-    float v = (float((1 << 24) - k) - 0.5f) * unit, s = v / (2 - v), series = 0;
-    for (int n = 15; n > 0; n -= 2) {
-      series = series * s * s + 1.0f / n;
+// The first pass of sampling: the best pair of 16 logits a thread.
+[[kernel]] void sample_scan(constant ScanArgs &args [[buffer(0)]],
+                            device const float *logits [[buffer(1)]],
+                            device Pair *pairs [[buffer(2)]],
+                            uint group [[threadgroup_position_in_grid]],
+                            uint thread_index [[thread_index_in_threadgroup]],
+                            uint threads [[threads_per_threadgroup]],
+                            uint lane [[thread_index_in_simdgroup]],
+                            uint simdgroup [[simdgroup_index_in_threadgroup]]) {
+  threadgroup Pair partial[32];
+  Pair best = no_pair;
+  for (uint i = 0; i < 16; i++) {
+    uint id = (group * 16 + i) * threads + thread_index;
+    if (id < args.valid) {
+      best = better(best, score(logits[id], id, args.temperature, args.key));
     }
-    surprise = 2 * s * series;
   }
-  return -precise::log(surprise);
+  best = threadgroup_best(best, partial, lane, simdgroup, threads / 32);
+  if (thread_index == 0) {
+    pairs[group] = best;
+  }
 }
 
-// A candidate for the id.
-struct Pair {
-  uint rank; // orders scores: as integers, because fast math knows no NaNs and infinities
-  uint id;
-};
-
-// What loses to every id.
-constant constexpr Pair no_pair = {0, 0xFFFFFFFF};
-
-// The rank of what is not a number is above all others, so that it is found.
-constant constexpr uint nan_rank = 0xFFFFFFFF;
-
-// The pair of an id. Noise is added at a temperature above 0.
-inline Pair score(float logit, uint id, float temperature, ulong key) {
-  if ((as_type<uint>(logit) & 0x7FFFFFFF) > 0x7F800000) {
-    return {nan_rank, id};
+// The second: the id of the best of all pairs, or -1 - id for an id whose logit is not a number. One threadgroup.
+[[max_total_threads_per_threadgroup(1024)]] [[kernel]] void
+sample_pick(constant PickArgs &args [[buffer(0)]],
+            device const Pair *pairs [[buffer(1)]],
+            device int *ids [[buffer(2)]],
+            uint thread_index [[thread_index_in_threadgroup]],
+            uint threads [[threads_per_threadgroup]],
+            uint lane [[thread_index_in_simdgroup]],
+            uint simdgroup [[simdgroup_index_in_threadgroup]]) {
+  threadgroup Pair partial[32];
+  Pair best = no_pair;
+  for (uint i = thread_index; i < args.pairs; i += threads) {
+    best = better(best, pairs[i]);
   }
-  if (temperature > 0) {
-    logit = logit / temperature + gumbel(key, id);
+  best = threadgroup_best(best, partial, lane, simdgroup, threads / 32);
+  if (thread_index == 0) {
+    ids[args.at] = best.rank == nan_rank ? -1 - int(best.id) : int(best.id);
   }
-  uint bits = as_type<uint>(logit);
-  return {bits >> 31 ? -bits : bits | 0x80000000, id}; // -0 as 0
-}
-
-// The better of two; of equals the lower id.
-inline Pair better(Pair a, Pair b) { return a.rank > b.rank || (a.rank == b.rank && a.id < b.id) ? a : b; }
-
-// The best of a simdgroup, for all of its threads.
-inline Pair simd_best(Pair mine) {
-  uint rank = simd_max(mine.rank);
-  return {rank, simd_min(mine.rank == rank ? mine.id : no_pair.id)};
-}
-
-// The best pair of all threads of a threadgroup, right in its first simdgroup. partial holds one a simdgroup.
-inline Pair threadgroup_best(Pair mine, threadgroup Pair *partial, uint lane, uint simdgroup, uint simdgroups) {
-  mine = simd_best(mine);
-  if (lane == 0) {
-    partial[simdgroup] = mine;
-  }
-  threadgroup_barrier(mem_flags::mem_threadgroup);
-  mine = no_pair;
-  if (lane < simdgroups) {
-    mine = partial[lane];
-  }
-  return simd_best(mine);
 }
