@@ -5,7 +5,7 @@
 // a checkpoint costs its headers and a weight's page is only touched by whoever uses it. Whatever the family, modules go by
 // the names that transformers gives them in its glm and glm4 models.
 //
-//	c, err := loader.Open("GLM-4-9B-0414-4bit")
+//	c, err := loader.Open(ctx, "GLM-4-9B-0414-4bit")
 //	if err != nil {
 //		return err // names the file, the field or tensor, what was found and what was expected
 //	}
@@ -18,6 +18,7 @@ package loader
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,6 +26,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/glm4-metal/glm4-metal/internal/textfile"
 )
 
 // Checkpoint is an opened checkpoint. Its methods may be called from several goroutines, except Close.
@@ -33,34 +36,40 @@ type Checkpoint struct {
 	Config Config
 
 	fsys     fs.FS
-	regions  [][]byte          // one mapping a file
+	regions  []region          // one a file
 	stored   map[string]Tensor // by the name in the files
 	matrices map[string]Matrix // by canonical module name
 	vectors  map[string]Tensor // by canonical tensor name
 	unused   []Tensor
+	notes    []string
 }
 
 // Open opens the checkpoint in a folder. It reads config.json and the headers of the safetensors files, maps those files read-only and
-// checks everything that can be checked without touching the pages of the weights: each tensor that the config implies is
-// there, with the right shape and type. A file must not be truncated while it is mapped.
-func Open(dir string) (*Checkpoint, error) {
-	if err := checkFolder(dir); err != nil {
+// checks everything that can be checked without touching more than a few pages of the weights: each tensor that the config
+// implies is there, with the right shape and type, and nothing else that would change the arithmetic. Where embeddings are
+// tied beside a head, both are compared. A file that cannot be mapped is read. One that is replaced or grows while it is
+// mapped does no harm; of one that shrinks, or whose disk fails, see [Checkpoint.Guard].
+//
+// It ends early with ctx, whose error it then returns. Other errors wrap fs.ErrNotExist or fs.ErrPermission where that is
+// the cause.
+func Open(ctx context.Context, dir string) (*Checkpoint, error) {
+	if err := CheckFolder(dir); err != nil {
 		return nil, err
 	}
-	return open(filepath.Clean(dir), os.DirFS(dir), func(name string) ([]byte, error) {
-		return mapFile(filepath.Join(dir, filepath.FromSlash(name)))
+	return open(ctx, filepath.Clean(dir), os.DirFS(dir), func(name string) (region, error) {
+		return mapFile(filepath.Join(dir, filepath.FromSlash(name)), mapMemory)
 	})
 }
 
 // OpenFS opens a checkpoint whose files are not on disk, such as an embedded one. They are read into memory that, like a mapping,
 // begins on a page and lives until Close. name stands for the folder in errors.
-func OpenFS(fsys fs.FS, name string) (*Checkpoint, error) {
-	return open(name, fsys, func(file string) ([]byte, error) {
+func OpenFS(ctx context.Context, fsys fs.FS, name string) (*Checkpoint, error) {
+	return open(ctx, name, fsys, func(file string) (region, error) {
 		return readAligned(name+"/"+file, fsys, file)
 	})
 }
 
-func open(dir string, fsys fs.FS, load func(name string) ([]byte, error)) (_ *Checkpoint, err error) {
+func open(ctx context.Context, dir string, fsys fs.FS, load func(name string) (region, error)) (_ *Checkpoint, err error) {
 	c := &Checkpoint{Dir: dir, fsys: fsys, stored: map[string]Tensor{}}
 	defer func() {
 		if err != nil {
@@ -68,49 +77,79 @@ func open(dir string, fsys fs.FS, load func(name string) ([]byte, error)) (_ *Ch
 		}
 	}()
 	if c.Config, err = readConfig(dir, fsys); err != nil {
-		return nil, explainNoConfig(dir, fsys, err)
+		if textfile.Absent(err) {
+			err = explainNoConfig(dir, fsys)
+		}
+		return nil, err
 	}
-	files, index, err := weightFiles(dir, fsys)
+	files, index, err := weightFiles(ctx, dir, fsys)
 	if err != nil {
 		return nil, err
 	}
 	for _, file := range files {
-		region, err := load(file)
+		// aria2 gives a file its full size at once and removes its notes when all of it has come.
+		if _, err := fs.Stat(fsys, file+".aria2"); err == nil {
+			return nil, fmt.Errorf("%s/%s: the file is incomplete%s; finish it with aria2c -c", dir, file, unfinishedBeside(fsys, file))
+		}
+		r, err := load(file)
 		if err != nil {
-			if index != nil && errors.Is(err, fs.ErrNotExist) {
-				return nil, fmt.Errorf("%s/%s: the file is missing, but %s names it as one of %d; download it", dir, file, indexName, len(files))
-			}
+			return nil, explainNoShard(dir, fsys, file, len(files), err)
+		}
+		c.regions = append(c.regions, r)
+		err = c.Guard(func() error { return c.addFile(ctx, file, r) })
+		if err = cmp.Or(c.Check(), err); err != nil {
 			return nil, err
 		}
-		c.regions = append(c.regions, region)
-		if isLFSPointer(region) {
-			return nil, lfsError(dir + "/" + file)
-		}
-		tensors, err := readHeader(file, region)
-		if err != nil {
-			return nil, fmt.Errorf("%s/%s: %w", dir, file, err)
-		}
-		for _, t := range tensors {
-			if other, ok := c.stored[t.Name]; ok {
-				return nil, fmt.Errorf("%s: tensor %s is both in %s and in %s", dir, quote(t.Name), other.File, file)
-			}
-			c.stored[t.Name] = t
-		}
 	}
-	if err := checkIndex(dir, index, c.stored); err != nil {
-		return nil, err
-	}
-	if err := c.resolve(); err != nil {
-		return nil, err
+	for _, step := range []func() error{
+		func() error { return checkIndex(dir, index, c.stored) },
+		c.checkPacking,
+		func() error { return c.Guard(func() error { return c.decideTie(ctx) }) },
+		c.resolve,
+		c.checkUnused,
+		ctx.Err,
+	} {
+		if err := step(); err != nil {
+			return nil, err
+		}
 	}
 	return c, nil
+}
+
+// addFile reads the header of a file and looks whether its content has come.
+func (c *Checkpoint) addFile(ctx context.Context, file string, r region) error {
+	path := c.Dir + "/" + file
+	switch kind := kindOf(file, r.data[:min(startBytes, len(r.data))]); kind {
+	case otherFile:
+	case lfsPointer:
+		return textfile.LFSError(path)
+	default:
+		return fmt.Errorf("%s: %s", path, kind)
+	}
+	tensors, err := readHeader(ctx, file, r.data)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return fmt.Errorf("%s: %w%s", path, err, unfinishedBeside(c.fsys, file))
+	}
+	for _, t := range tensors {
+		if other, ok := c.stored[t.Name]; ok {
+			return fmt.Errorf("%s: tensor %s is both in %s and in %s", c.Dir, quote(t.Name), other.File, file)
+		}
+		c.stored[t.Name] = t
+	}
+	return c.checkFilled(tensors, r.holes())
 }
 
 // Close unmaps the files. Every Tensor and Matrix of the checkpoint is invalid afterwards: reading its bytes faults.
 func (c *Checkpoint) Close() error {
 	var errs []error
 	for _, r := range c.regions {
-		errs = append(errs, unmap(r))
+		errs = append(errs, unmap(r.data))
+		if r.file != nil {
+			errs = append(errs, r.file.Close())
+		}
 	}
 	c.regions, c.stored, c.matrices, c.vectors, c.unused = nil, nil, nil, nil, nil
 	return errors.Join(errs...)
@@ -141,7 +180,12 @@ func (c *Checkpoint) Tensors() []Tensor {
 	return tensors
 }
 
-// Unused returns the tensors that the model has no use for, sorted by name, such as ChatGLM's rotary_pos_emb.inv_freq.
+// Notes returns what a person should know about how the checkpoint was read, a line each, such as that config.json ties
+// embeddings that are not the same.
+func (c *Checkpoint) Notes() []string { return slices.Clone(c.notes) }
+
+// Unused returns the tensors that the model has no use for, sorted by name: extras that are known to change nothing, such
+// as ChatGLM's rotary_pos_emb.inv_freq, a vision tower or a head for multi-token prediction. Others are refused by Open.
 func (c *Checkpoint) Unused() []Tensor { return slices.Clone(c.unused) }
 
 func sortByName(tensors []Tensor) {
@@ -158,8 +202,14 @@ func (c *Checkpoint) Bytes() int64 {
 }
 
 // Mapped returns the memory of the files, one region each, headers included. Each begins on a page, every tensor's Data lies in one,
-// and they are read-only and valid until Close.
-func (c *Checkpoint) Mapped() [][]byte { return slices.Clone(c.regions) }
+// and they are read-only and valid until Close. Reading them may fault: see [Checkpoint.Guard].
+func (c *Checkpoint) Mapped() [][]byte {
+	var regions [][]byte
+	for _, r := range c.regions {
+		regions = append(regions, r.data)
+	}
+	return regions
+}
 
 // Aligned reports whether every tensor begins at a multiple of n bytes, n at most a page, so that a device can use it in place.
 func (c *Checkpoint) Aligned(n int) bool {

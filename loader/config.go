@@ -1,12 +1,13 @@
 package loader
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/glm4-metal/glm4-metal/internal/textfile"
 )
 
 // Config is what config.json says about a model, under one set of names whatever the family. Every value has been validated.
@@ -25,7 +26,7 @@ type Config struct {
 	RMSEps        float64
 	SandwichNorms bool    // four norms a layer (glm4) instead of two
 	AttentionBias bool    // q_proj, k_proj and v_proj have biases, as config.json says and the tensors confirm
-	TieEmbeddings bool    // embed_tokens is also lm_head
+	TieEmbeddings bool    // embed_tokens is also lm_head: config.json says so and the weights have no other
 	EOS           []int32 // sorted union of config.json and generation_config.json; may be empty
 	Pad           int32   // -1 when there is none
 	DType         string  // as declared, such as "bfloat16"; the tensors' own types decide
@@ -82,6 +83,7 @@ func parseConfig(dir string, config, generation []byte) (Config, error) {
 	}
 	c.EOS = f.ids("eos_token_id", c.Vocab)
 	c.Quantization = quantization(f)
+	c.checkOtherFields(f)
 	if f.err != nil {
 		return Config{}, f.err
 	}
@@ -217,12 +219,12 @@ func chatglmConfig(c *Config, f *fields) {
 
 // readConfig reads config.json and generation_config.json from a folder.
 func readConfig(dir string, fsys fs.FS) (Config, error) {
-	config, err := readSmall(dir, fsys, "config.json")
+	config, err := textfile.ReadFS(fsys, dir, "config.json", maxConfig)
 	if err != nil {
 		return Config{}, err
 	}
-	generation, err := readSmall(dir, fsys, "generation_config.json")
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	generation, err := textfile.ReadFS(fsys, dir, "generation_config.json", maxConfig)
+	if err != nil && !textfile.Absent(err) {
 		return Config{}, err
 	}
 	return parseConfig(dir, config, generation)

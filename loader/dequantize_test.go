@@ -13,7 +13,7 @@ import (
 func TestDequantizeIsBitIdenticalToMLX(t *testing.T) {
 	buf, err := os.ReadFile("testdata/dequantize.safetensors")
 	require.NoError(t, err)
-	list, err := readHeader("dequantize.safetensors", buf)
+	list, err := readHeader(t.Context(), "dequantize.safetensors", buf)
 	require.NoError(t, err)
 	tensors := map[string]Tensor{}
 	for _, tensor := range list {

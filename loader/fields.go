@@ -19,6 +19,9 @@ type fields struct {
 
 func parseFields(file string, data []byte) (*fields, error) {
 	f := &fields{file: file}
+	if isHTML(data) {
+		return nil, fmt.Errorf("%s: %s", file, htmlPage)
+	}
 	if err := json.Unmarshal(data, &f.values); err != nil {
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {
@@ -43,7 +46,7 @@ func (f *fields) fail(name, want string) {
 		return
 	}
 	if f.has(name) {
-		f.err = fmt.Errorf("%s: %s%s is %s; it must be %s", f.file, f.prefix, name, clip(oneLine(f.values[name])), want)
+		f.err = fmt.Errorf("%s: %s%s is %s; it must be %s", f.file, f.prefix, name, printable(clip(oneLine(f.values[name]))), want)
 	} else {
 		f.err = fmt.Errorf("%s: %s%s is missing; it must be %s", f.file, f.prefix, name, want)
 	}
@@ -195,6 +198,14 @@ func clip(s string) string {
 		return s
 	}
 	return strings.ToValidUTF8(s[:80], "") + "…"
+}
+
+// printable is a name or value as it is, or quoted where it holds what could drive a terminal or break the line.
+func printable(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsGraphic(r) }) {
+		return strconv.QuoteToGraphic(s)
+	}
+	return s
 }
 
 // quote makes a name from a file fit for one line of an error.

@@ -193,7 +193,7 @@ func (f files) save(t *testing.T) string {
 // open opens the folder in memory under the name DIR.
 func (f files) open(t *testing.T) *Checkpoint {
 	t.Helper()
-	c, err := OpenFS(f.fs(), "DIR")
+	c, err := OpenFS(t.Context(), f.fs(), "DIR")
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close() })
 	return c
@@ -202,7 +202,7 @@ func (f files) open(t *testing.T) *Checkpoint {
 // refused checks the exact error of opening the folder, in memory under the name DIR.
 func (f files) refused(t *testing.T, want string) {
 	t.Helper()
-	c, err := OpenFS(f.fs(), "DIR")
+	c, err := OpenFS(t.Context(), f.fs(), "DIR")
 	if err == nil {
 		c.Close()
 	}

@@ -10,61 +10,101 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/glm4-metal/glm4-metal/internal/textfile"
 )
 
-// mapFile maps a whole file, read-only and shared, without touching its pages.
-func mapFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, readError(path, err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: not a regular file", path)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, readError(path, err)
-	}
-	defer f.Close()
-	if info.Size() == 0 {
-		return nil, fmt.Errorf("%s: the file is empty; download it again", path)
-	}
-	if info.Size() > math.MaxInt {
-		return nil, fmt.Errorf("%s: the file is too large to map on this machine", path)
-	}
-	data, err := mapMemory(int(f.Fd()), int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
-	if err != nil {
-		return nil, fmt.Errorf("%s: cannot be mapped into memory: %w", path, err)
-	}
-	return data, nil
+// region is the memory of one file.
+type region struct {
+	path string
+	data []byte
+	file *os.File // what is mapped, open to be asked for its size; nil where the file was read
 }
 
-// readAligned reads a file that cannot be mapped into memory that, like a mapping, begins on a page and is later unmapped.
-func readAligned(path string, fsys fs.FS, name string) ([]byte, error) {
-	f, err := fsys.Open(name)
+// mapMemoryFunc is mapMemory, or what a test puts in its place.
+type mapMemoryFunc func(fd, length, prot, flags int) ([]byte, error)
+
+// mapFile maps a whole file, read-only and shared, without touching its pages. Where the file system cannot map, it reads.
+func mapFile(path string, mapMemory mapMemoryFunc) (region, error) {
+	// Without waiting, as a FIFO that nobody writes would make it.
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, readError(path, err)
+		return region{}, textfile.Explain(path, err)
+	}
+	size, err := weightBytes(path, f)
+	if err != nil {
+		f.Close()
+		return region{}, err
+	}
+	data, err := mapMemory(int(f.Fd()), size, unix.PROT_READ, unix.MAP_SHARED)
+	if err == nil {
+		return region{path, data, f}, nil
 	}
 	defer f.Close()
+	if !cannotMap(err) {
+		return region{}, fmt.Errorf("%s: cannot be mapped into memory: %w", path, err)
+	}
+	data, err = readMemory(path, f, size)
+	return region{path: path, data: data}, err
+}
+
+// cannotMap tells the errors of file systems that do not map, such as some of FUSE, 9p and sysfs.
+func cannotMap(err error) bool {
+	for _, e := range []error{unix.ENODEV, unix.EINVAL, unix.EACCES, unix.EPERM, unix.ENOSYS, unix.EOPNOTSUPP} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// readAligned reads a file that is not on disk into memory that, like a mapping, begins on a page and is later unmapped.
+func readAligned(path string, fsys fs.FS, name string) (region, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return region{}, textfile.Explain(path, err)
+	}
+	defer f.Close()
+	size, err := weightBytes(path, f)
+	if err != nil {
+		return region{}, err
+	}
+	data, err := readMemory(path, f, size)
+	return region{path: path, data: data}, err
+}
+
+// weightBytes is the size of a file that may hold weights.
+func weightBytes(path string, f fs.File) (int, error) {
 	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return 0, textfile.Explain(path, err)
+	case !info.Mode().IsRegular():
+		return 0, fmt.Errorf("%s: not a regular file", path)
+	case info.Size() <= 0:
+		return 0, fmt.Errorf("%s: the file is empty; download it again", path)
+	case info.Size() > math.MaxInt:
+		return 0, fmt.Errorf("%s: the file is too large to map on this machine", path)
+	}
+	return int(info.Size()), nil
+}
+
+// readMemory reads size bytes.
+func readMemory(path string, f fs.File, size int) ([]byte, error) {
+	data, err := mapMemory(-1, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
-		return nil, readError(path, err)
+		return nil, fmt.Errorf("%s: no memory for its %d bytes: %w", path, size, err)
 	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: not a regular file", path)
+	n, err := io.ReadFull(f, data)
+	switch {
+	case err == nil:
+		return data, nil
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		err = &FaultError{File: path, Size: int64(size), Left: int64(n)}
+	default:
+		err = textfile.Explain(path, err)
 	}
-	if info.Size() <= 0 {
-		return nil, fmt.Errorf("%s: the file is empty; download it again", path)
-	}
-	data, err := mapMemory(-1, int(info.Size()), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
-	if err != nil {
-		return nil, fmt.Errorf("%s: no memory for its %d bytes: %w", path, info.Size(), err)
-	}
-	if _, err := io.ReadFull(f, data); err != nil {
-		unmap(data)
-		return nil, fmt.Errorf("%s: cannot be read: %w", path, err)
-	}
-	return data, nil
+	return nil, errors.Join(err, unmap(data))
 }
 
 // regionPage is what a mapping begins on and has to itself to the end of: the page of Apple silicon, wherever we run, so
@@ -102,16 +142,4 @@ func regionPages(length int) uintptr {
 
 func unmap(data []byte) error {
 	return unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(data)), regionPages(len(data)))
-}
-
-// readError names the file once, says what to do where that is known, and keeps the cause for errors.Is.
-func readError(path string, err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		err = pathErr.Err
-	}
-	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%s: %w; make it readable (chmod u+r)", path, err)
-	}
-	return fmt.Errorf("%s: %w", path, err)
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // Matrix is the weight of a linear layer or an embedding, [Rows, Cols] in row-major order: y = W·x has Rows values.
-// The slices belong to the Checkpoint and are read-only.
+// The slices belong to the Checkpoint and are read-only; reading them may fault: see [Checkpoint.Guard].
 type Matrix struct {
 	Name       string // canonical module name, such as "model.layers.0.mlp.down_proj"
 	File       string // that holds Data, inside the checkpoint's folder
@@ -57,18 +57,30 @@ func (c *Checkpoint) Matrix(name string) (Matrix, error) {
 }
 
 // Vector returns a norm's weight or a bias as float32, by its canonical tensor name, such as "model.norm.weight" or
-// "model.layers.0.self_attn.q_proj.bias". A value that is not finite is an error.
+// "model.layers.0.self_attn.q_proj.bias". A value that is not finite is an error, and so is a norm of zeros that
+// leaves a model nothing to see, and a file that can no longer be read, a [FaultError].
 func (c *Checkpoint) Vector(name string) ([]float32, error) {
 	t, ok := c.vectors[name]
 	if !ok {
 		return nil, fmt.Errorf("%s: the model has no vector %s", c.Dir, quote(name))
 	}
 	v := make([]float32, t.Shape[0])
-	for i := range v {
-		v[i] = t.DType.at(t.Data, i)
-		if math.IsNaN(float64(v[i])) || math.IsInf(float64(v[i]), 0) {
-			return nil, fmt.Errorf("%s/%s: tensor %s has %v at index %d; every value must be finite: the file is damaged", c.Dir, t.File, t.Name, v[i], i)
+	empty := frontNorm(name)
+	err := c.Guard(func() error {
+		for i := range v {
+			v[i] = t.DType.at(t.Data, i)
+			if math.IsNaN(float64(v[i])) || math.IsInf(float64(v[i]), 0) {
+				return fmt.Errorf("%s/%s: tensor %s has %v at index %d; every value must be finite: the file is damaged", c.Dir, t.File, t.Name, v[i], i)
+			}
+			empty = empty && v[i] == 0
 		}
+		if empty {
+			return c.unfilled(t)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return v, nil
 }

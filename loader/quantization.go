@@ -37,9 +37,20 @@ func (q Quantization) module(names ...string) (m ModuleQuantization, override bo
 
 // quantization reads the "quantization" block that MLX writes, or the "quantization_config" that others share with it.
 func quantization(f *fields) Quantization {
+	if f.has("compression_config") {
+		f.fail("compression_config", "absent: "+wayOut)
+	}
 	block := f.object("quantization")
-	if block == nil {
-		block = f.object("quantization_config")
+	if other := f.object("quantization_config"); other != nil {
+		for _, name := range []string{"quant_method", "load_in_4bit", "load_in_8bit"} { // the latter are of old versions of bitsandbytes
+			if other.has(name) && string(other.values[name]) != "false" {
+				other.fail(name, "absent: "+wayOut)
+			}
+		}
+		f.adopt(other)
+		if block == nil {
+			block = other
+		}
 	}
 	if block == nil || f.err != nil {
 		return Quantization{}

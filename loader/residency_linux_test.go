@@ -11,8 +11,7 @@ import (
 
 // TestOpenTouchesNoWeights asks the kernel which pages a full-size checkpoint has in memory after Open.
 func TestOpenTouchesNoWeights(t *testing.T) {
-	c, err := Open(writeSparse(t))
-	require.NoError(t, err)
+	c := openSparse(t, writeSparse(t))
 	defer c.Close()
 	region := c.Mapped()[0]
 	page := os.Getpagesize()

@@ -3,6 +3,7 @@ package loader
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -14,10 +15,20 @@ import (
 // maxHeader is the limit that the safetensors format sets on the JSON header.
 const maxHeader = 100_000_000
 
+// Limits far above any GLM-4 (613 tensors, 1,657 quantised) and its descriptions of some 100 bytes each. They bound the
+// memory that a hostile header takes.
+const (
+	maxTensors  = 1 << 17  // in a file or an index
+	maxEntry    = 1 << 17  // bytes of JSON about one tensor
+	maxMetadata = 16 << 20 // bytes of JSON about the file
+	maxRank     = 8        // dimensions of a tensor
+)
+
 // maxDim keeps a product of two dimensions within an int64.
 const maxDim = 1 << 40
 
-// Tensor is one tensor as it stands in a file. Data belongs to the Checkpoint and is read-only: writing to it faults.
+// Tensor is one tensor as it stands in a file. Data belongs to the Checkpoint and is read-only: writing to it
+// faults, and reading it may: see [Checkpoint.Guard].
 type Tensor struct {
 	Name   string // as in the file, which for the chatglm family is not the canonical name
 	File   string // name of the file inside the checkpoint's folder
@@ -30,7 +41,7 @@ type Tensor struct {
 // readHeader parses the header of a safetensors file held in buf: 8 bytes of little-endian length, a JSON object of that length
 // (which may be padded with spaces), then the data without gaps. The tensors come back in the order of their data.
 // Format: https://github.com/huggingface/safetensors#format.
-func readHeader(file string, buf []byte) ([]Tensor, error) {
+func readHeader(ctx context.Context, file string, buf []byte) ([]Tensor, error) {
 	if len(buf) < 8 {
 		return nil, fmt.Errorf("the file has %d bytes; a safetensors file has at least 8: it is truncated", len(buf))
 	}
@@ -42,7 +53,7 @@ func readHeader(file string, buf []byte) ([]Tensor, error) {
 		return nil, fmt.Errorf("header length is %d bytes but only %d follow: the file is truncated; download it again", n, len(buf)-8)
 	}
 	header, data := buf[8:8+n], buf[8+n:]
-	entries, err := parseHeader(header)
+	entries, err := parseHeader(ctx, header)
 	if err != nil {
 		return nil, err
 	}
@@ -68,18 +79,21 @@ type entry struct {
 	begin, end uint64
 }
 
-// parseHeader reads the JSON header, token by token because a map would hide a name that stands there twice.
-func parseHeader(header []byte) ([]entry, error) {
+// parseHeader reads the JSON header, token by token because a map would hide a name that stands there twice. It ends with
+// ctx.
+func parseHeader(ctx context.Context, header []byte) ([]entry, error) {
 	if len(header) == 0 || header[0] != '{' {
 		return nil, errors.New("the header does not begin with '{': this is no safetensors file")
 	}
-	dec := json.NewDecoder(bytes.NewReader(header))
+	r := &jsonReader{ctx: ctx, data: header, end: maxEntry}
+	dec := json.NewDecoder(r)
 	if _, err := dec.Token(); err != nil {
 		return nil, fmt.Errorf("header is not valid JSON: %w", err)
 	}
 	var entries []entry
 	seen := map[string]bool{}
 	for dec.More() {
+		r.end = int(dec.InputOffset()) + maxEntry
 		token, err := dec.Token()
 		if err != nil {
 			return nil, fmt.Errorf("header is not valid JSON: %w", err)
@@ -93,8 +107,8 @@ func parseHeader(header []byte) ([]entry, error) {
 		}
 		seen[name] = true
 		if name == "__metadata__" {
-			var metadata map[string]string
-			if err := dec.Decode(&metadata); err != nil {
+			r.end = int(dec.InputOffset()) + maxMetadata
+			if err := skipMetadata(dec); err != nil {
 				return nil, fmt.Errorf("__metadata__ is not an object of strings: %w", err)
 			}
 			continue
@@ -107,7 +121,9 @@ func parseHeader(header []byte) ([]entry, error) {
 		if err != nil {
 			return nil, fmt.Errorf("tensor %s: %w", quote(name), err)
 		}
-		entries = append(entries, e)
+		if entries = append(entries, e); len(entries) > maxTensors {
+			return nil, fmt.Errorf("header describes more than %d tensors", maxTensors)
+		}
 	}
 	if _, err := dec.Token(); err != nil {
 		return nil, fmt.Errorf("header is not valid JSON: %w", err)
@@ -118,13 +134,39 @@ func parseHeader(header []byte) ([]entry, error) {
 	return entries, nil
 }
 
+// skipMetadata checks that a value is null or an object of strings, which nothing here needs.
+func skipMetadata(dec *json.Decoder) error {
+	switch token, err := dec.Token(); {
+	case err != nil:
+		return err
+	case token == nil:
+		return nil
+	case token != json.Delim('{'):
+		return fmt.Errorf("it is %s", quote(fmt.Sprint(token)))
+	}
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		value, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		if _, ok := value.(string); !ok {
+			return fmt.Errorf("%s is no string", quote(name.(string)))
+		}
+	}
+	return expect(dec, '}')
+}
+
 func parseEntry(name string, fields map[string]json.RawMessage) (entry, error) {
 	e := entry{name: name}
 	fail := func(field, want string) (entry, error) {
 		if fields[field] == nil {
 			return entry{}, fmt.Errorf("%s is missing", field)
 		}
-		return entry{}, fmt.Errorf("%s is %s; it must be %s", field, clip(string(fields[field])), want)
+		return entry{}, fmt.Errorf("%s is %s; it must be %s", field, printable(clip(string(fields[field]))), want)
 	}
 	for field := range fields {
 		if field != "dtype" && field != "shape" && field != "data_offsets" {
@@ -141,6 +183,9 @@ func parseEntry(name string, fields map[string]json.RawMessage) (entry, error) {
 	dims, ok := naturals(fields["shape"])
 	if !ok {
 		return fail("shape", "a list of whole numbers, none negative")
+	}
+	if len(dims) > maxRank {
+		return fail("shape", fmt.Sprintf("of at most %d dimensions", maxRank))
 	}
 	e.shape = make([]int, len(dims))
 	size := uint64(e.dtype.Size())

@@ -25,7 +25,8 @@ var badHeaders = []struct {
 	{"cut JSON", file(`{"a":{"dtype":"F32"`, nil), `tensor "a" is not described by a valid JSON object: unexpected EOF`},
 	{"unclosed JSON", file(`{"a":{"dtype":"U8","shape":[],"data_offsets":[0,1]}`, []byte{1}), `header is not valid JSON: EOF`},
 	{"text after the object", file(`{} {}`, nil), `header goes on after its JSON object, with "{}"`},
-	{"metadata of numbers", file(`{"__metadata__":{"a":1}}`, nil), "__metadata__ is not an object of strings: json: cannot unmarshal number into Go value of type string"},
+	{"metadata of numbers", file(`{"__metadata__":{"a":1}}`, nil), `__metadata__ is not an object of strings: "a" is no string`},
+	{"metadata is a string", file(`{"__metadata__":"x"}`, nil), `__metadata__ is not an object of strings: it is "x"`},
 	{"tensor is no object", file(`{"a":[1]}`, nil), `tensor "a" is not described by a valid JSON object: json: cannot unmarshal array into Go value of type map[string]json.RawMessage`},
 	{"twice the same name", file(`{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}`, []byte{1, 2}), `header has "a" twice`},
 	{"unknown dtype", file(`{"a":{"dtype":"F7","shape":[1],"data_offsets":[0,1]}}`, []byte{1}), `tensor "a": dtype is "F7"; it must be a known type such as BF16, F16, F32 or U32`},
@@ -52,16 +53,22 @@ var badHeaders = []struct {
 func TestBadHeaderIsNamed(t *testing.T) {
 	for _, tt := range badHeaders {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := readHeader("m.safetensors", tt.file)
+			_, err := readHeader(t.Context(), "m.safetensors", tt.file)
 			require.EqualError(t, err, tt.want)
 		})
 	}
 }
 
+func TestNullMetadataIsRefused(t *testing.T) {
+	out, err := readHeader(t.Context(), "m", file(`{"__metadata__":null,"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}`, []byte{7}))
+	require.NoError(t, err)
+	require.Equal(t, []byte{7}, out[0].Data)
+}
+
 func TestHeaderPaddedWithSpaces(t *testing.T) {
 	in := []Tensor{random("b", 3, 5), random("a", 7), random("empty", 0, 4)}
 	for _, align := range []int{1, 8, 4096} {
-		out, err := readHeader("m.safetensors", encode(in, align))
+		out, err := readHeader(t.Context(), "m.safetensors", encode(in, align))
 		require.NoError(t, err)
 		require.Len(t, out, 3)
 		for i := range in {
@@ -90,7 +97,7 @@ func TestReadsWhatAnotherLibraryWrote(t *testing.T) {
 	}
 	buf, err := safetensors.Serialize(views, map[string]string{"format": "pt"})
 	require.NoError(t, err)
-	tensors, err := readHeader("m", buf)
+	tensors, err := readHeader(t.Context(), "m", buf)
 	require.NoError(t, err)
 	require.Len(t, tensors, len(want))
 	for _, tensor := range tensors {
@@ -108,7 +115,7 @@ func FuzzSafetensorsHeader(f *testing.F) {
 	}
 	f.Add(encode([]Tensor{random("b", 3, 5), random("a", 7), random("empty", 0, 4)}, 8))
 	f.Fuzz(func(t *testing.T, buf []byte) {
-		tensors, err := readHeader("m", buf)
+		tensors, err := readHeader(t.Context(), "m", buf)
 		if err != nil {
 			require.NotContains(t, err.Error(), "\n")
 			return

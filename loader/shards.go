@@ -1,17 +1,16 @@
 package loader
 
 import (
-	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"slices"
 	"strings"
-	"unicode"
+
+	"github.com/glm4-metal/glm4-metal/internal/textfile"
 )
 
 const (
@@ -19,92 +18,30 @@ const (
 	indexName  = "model.safetensors.index.json"
 )
 
-// maxSmall bounds the files that are read whole: configs, indices, templates.
-const maxSmall = 64 << 20
-
-// readSmall reads a file whole. The error wraps fs.ErrNotExist if there is none.
-func readSmall(dir string, fsys fs.FS, name string) ([]byte, error) {
-	path := dir + "/" + name
-	info, err := fs.Stat(fsys, name)
-	if err != nil {
-		return nil, readError(path, err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: not a regular file", path)
-	}
-	f, err := fsys.Open(name)
-	if err != nil {
-		return nil, readError(path, err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxSmall+1))
-	if err != nil {
-		return nil, readError(path, err)
-	}
-	if len(data) > maxSmall {
-		return nil, fmt.Errorf("%s: more than %d bytes long; it must be a small text file", path, maxSmall)
-	}
-	if isLFSPointer(data) {
-		return nil, lfsError(path)
-	}
-	return data, nil
-}
-
-// checkFolder says what a path is that cannot be a checkpoint.
-func checkFolder(dir string) error {
-	info, err := os.Stat(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: %w; give the folder of a checkpoint", dir, fs.ErrNotExist)
-	}
-	if err != nil {
-		return readError(dir, err)
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("%s: a file; a checkpoint is the folder that holds config.json and %s", dir, singleName)
-	}
-	return nil
-}
-
-// explainNoConfig says what a folder without config.json holds instead.
-func explainNoConfig(dir string, fsys fs.FS, err error) error {
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	switch {
-	case first(fsys, "snapshots/*/config.json") != "":
-		return fmt.Errorf("%s: no checkpoint but its hub cache; give the folder %s/%s", dir, dir, strings.TrimSuffix(first(fsys, "snapshots/*/config.json"), "/config.json"))
-	case first(fsys, "*.gguf") != "":
-		return fmt.Errorf("%s: holds a GGUF file, %s, which cannot be read; take the safetensors checkpoint of the same model", dir, first(fsys, "*.gguf"))
-	case first(fsys, "*.safetensors") != "":
-		return fmt.Errorf("%s: has weights (%s) but no config.json; download it from where they came", dir, first(fsys, "*.safetensors"))
-	}
-	return fmt.Errorf("%s: no checkpoint: it holds no config.json (a checkpoint has config.json, %s, tokenizer.json)", dir, singleName)
-}
-
-// first returns the first name that matches, "" if none.
-func first(fsys fs.FS, pattern string) string {
-	names, _ := fs.Glob(fsys, pattern)
-	if len(names) == 0 {
-		return ""
-	}
-	return names[0]
-}
+// maxIndex and maxConfig bound files that are read whole. The index of a checkpoint of 2,000 tensors has 200 kB.
+const (
+	maxIndex  = 64 << 20
+	maxConfig = 4 << 20
+)
 
 // weightFiles returns the names of the safetensors files, sorted, and the index if there is one.
-func weightFiles(dir string, fsys fs.FS) (files []string, index map[string]string, err error) {
+func weightFiles(ctx context.Context, dir string, fsys fs.FS) (files []string, index map[string]string, err error) {
 	if _, err := fs.Stat(fsys, singleName); err == nil {
 		return []string{singleName}, nil, nil
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, readError(dir+"/"+singleName, err)
+	} else if err = textfile.Explain(dir+"/"+singleName, err); !textfile.Absent(err) {
+		return nil, nil, err
 	}
-	data, err := readSmall(dir, fsys, indexName)
-	if errors.Is(err, fs.ErrNotExist) {
+	data, err := textfile.ReadFS(fsys, dir, indexName, maxIndex)
+	if textfile.Absent(err) {
 		return nil, nil, explainNoWeights(dir, fsys)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	if index, err = parseIndex(data); err != nil {
+	if index, err = parseIndex(ctx, data); err != nil {
+		if ctx.Err() != nil {
+			return nil, nil, ctx.Err()
+		}
 		return nil, nil, fmt.Errorf("%s/%s: %w", dir, indexName, err)
 	}
 	shards := map[string]bool{}
@@ -114,39 +51,78 @@ func weightFiles(dir string, fsys fs.FS) (files []string, index map[string]strin
 	return slices.Sorted(maps.Keys(shards)), index, nil
 }
 
-// explainNoWeights says what a folder without safetensors holds instead.
-func explainNoWeights(dir string, fsys fs.FS) error {
-	for _, pattern := range []string{"*.safetensors", "pytorch_model*.bin", "*.pt", "*.pth", "*.gguf", "*.npz"} {
-		name := first(fsys, pattern)
-		if name == "" {
-			continue
-		}
-		if pattern == "*.safetensors" {
-			return fmt.Errorf("%s: has %s but neither %s nor %s, which says what the other shards are; download it", dir, name, singleName, indexName)
-		}
-		return fmt.Errorf("%s: its weights are in %s, which cannot be read; take a safetensors checkpoint, or save this one again with transformers' save_pretrained(safe_serialization=True)", dir, name)
-	}
-	return fmt.Errorf("%s: no weights: it holds neither %s nor %s; download them", dir, singleName, indexName)
-}
-
-// parseIndex reads model.safetensors.index.json: which shard holds which tensor.
-func parseIndex(data []byte) (map[string]string, error) {
-	var index struct {
-		WeightMap map[string]string `json:"weight_map"`
-	}
-	if err := json.Unmarshal(data, &index); err != nil {
+// parseIndex reads model.safetensors.index.json: which shard holds which tensor. It goes token by token, so that it ends
+// with ctx.
+func parseIndex(ctx context.Context, data []byte) (map[string]string, error) {
+	index, err := parseWeightMap(ctx, data)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
 		return nil, fmt.Errorf("not a valid index: %w", err)
-	}
-	if len(index.WeightMap) == 0 {
+	case len(index) == 0:
 		return nil, errors.New("weight_map is missing or empty; it must name the file of every tensor")
 	}
-	for _, tensor := range slices.Sorted(maps.Keys(index.WeightMap)) {
-		shard := index.WeightMap[tensor]
-		if !fs.ValidPath(shard) || strings.Contains(shard, `\`) || !strings.HasSuffix(shard, ".safetensors") || strings.ContainsFunc(shard, unicode.IsControl) {
+	for _, tensor := range slices.Sorted(maps.Keys(index)) {
+		shard := index[tensor]
+		if !fs.ValidPath(shard) || strings.Contains(shard, `\`) || !strings.HasSuffix(shard, ".safetensors") || printable(shard) != shard {
 			return nil, fmt.Errorf("weight_map puts tensor %s in %s; it must be a .safetensors file inside the folder", quote(tensor), quote(shard))
 		}
 	}
-	return index.WeightMap, nil
+	return index, nil
+}
+
+func parseWeightMap(ctx context.Context, data []byte) (map[string]string, error) {
+	r := &jsonReader{ctx: ctx, data: data, end: maxEntry}
+	dec := json.NewDecoder(r)
+	if err := expect(dec, '{'); err != nil {
+		return nil, err
+	}
+	const maxOthers = 1000
+	others := 0
+	index := map[string]string{}
+	for dec.More() {
+		r.end = int(dec.InputOffset()) + maxEntry
+		field, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		if field != "weight_map" {
+			var other json.RawMessage
+			if err := dec.Decode(&other); err != nil {
+				return nil, err
+			}
+			if others++; others > maxOthers {
+				return nil, fmt.Errorf("more than %d fields beside weight_map", maxOthers)
+			}
+			continue
+		}
+		if err := expect(dec, '{'); err != nil {
+			return nil, fmt.Errorf("weight_map: %w", err)
+		}
+		for dec.More() {
+			r.end = int(dec.InputOffset()) + maxEntry
+			tensor, err := dec.Token()
+			if err != nil {
+				return nil, err
+			}
+			shard, err := dec.Token()
+			if err != nil {
+				return nil, err
+			}
+			file, ok := shard.(string)
+			if !ok {
+				return nil, fmt.Errorf("weight_map has %v for tensor %s; it must be the name of a file", shard, quote(tensor.(string)))
+			}
+			if index[tensor.(string)] = file; len(index) > maxTensors {
+				return nil, fmt.Errorf("weight_map has more than %d tensors", maxTensors)
+			}
+		}
+		if err := expect(dec, '}'); err != nil {
+			return nil, err
+		}
+	}
+	return index, expect(dec, '}')
 }
 
 // checkIndex checks that each tensor is in the shard that the index names.
@@ -162,14 +138,4 @@ func checkIndex(dir string, index map[string]string, stored map[string]Tensor) e
 		}
 	}
 	return nil
-}
-
-// isLFSPointer recognises the small text file that git puts in the place of a large one it did not download.
-// Source: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md.
-func isLFSPointer(data []byte) bool {
-	return bytes.HasPrefix(data, []byte("version https://git-lfs.github.com/spec/"))
-}
-
-func lfsError(path string) error {
-	return fmt.Errorf("%s: a Git LFS pointer instead of the file; run git lfs pull in the folder, or download the file from the hub", path)
 }

@@ -80,9 +80,9 @@ func TestBadShards(t *testing.T) {
 		{"no weight_map", good.with(files{indexName: []byte(`{"metadata":{}}`)}),
 			"DIR/model.safetensors.index.json: weight_map is missing or empty; it must name the file of every tensor"},
 		{"weight_map of numbers", good.with(files{indexName: []byte(`{"weight_map":{"a":1}}`)}),
-			"DIR/model.safetensors.index.json: not a valid index: json: cannot unmarshal number into Go struct field .weight_map of type string"},
+			`DIR/model.safetensors.index.json: not a valid index: weight_map has 1 for tensor "a"; it must be the name of a file`},
 		{"cut index", index(func(s string) string { return s[:40] }),
-			"DIR/model.safetensors.index.json: not a valid index: unexpected end of JSON input"},
+			"DIR/model.safetensors.index.json: not a valid index: unexpected EOF"},
 		{"index missing", good.with(files{indexName: nil}),
 			"DIR: has " + shard1 + " but neither model.safetensors nor model.safetensors.index.json, which says what the other shards are; download it"},
 		{"pointer in place of a shard", good.with(files{shard2: []byte("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 4932\n")}),
@@ -101,11 +101,11 @@ func TestFolderThatIsNoCheckpoint(t *testing.T) {
 	}{
 		{"something else", files{"README.md": {1}}, "DIR: no checkpoint: it holds no config.json (a checkpoint has config.json, model.safetensors, tokenizer.json)"},
 		{"config.json missing", good.with(files{"config.json": nil}), "DIR: has weights (model.safetensors) but no config.json; download it from where they came"},
-		{"GGUF", files{"glm-4-9b-Q4_K_M.gguf": {1}}, "DIR: holds a GGUF file, glm-4-9b-Q4_K_M.gguf, which cannot be read; take the safetensors checkpoint of the same model"},
+		{"GGUF", files{"glm-4-9b-Q4_K_M.gguf": {1}}, "DIR: no checkpoint that can be read: it holds glm-4-9b-Q4_K_M.gguf, a GGUF file, which cannot be read; take the safetensors checkpoint of the same model"},
 		{"hub cache", files{"snapshots/0123abcd/config.json": {1}}, "DIR: no checkpoint but its hub cache; give the folder DIR/snapshots/0123abcd"},
 		{"no weights", good.with(files{singleName: nil}), "DIR: no weights: it holds neither model.safetensors nor model.safetensors.index.json; download them"},
 		{"PyTorch weights", good.with(files{singleName: nil, "pytorch_model-00001-of-00010.bin": {1}}),
-			"DIR: its weights are in pytorch_model-00001-of-00010.bin, which cannot be read; take a safetensors checkpoint, or save this one again with transformers' save_pretrained(safe_serialization=True)"},
+			"DIR: no checkpoint that can be read: it holds pytorch_model-00001-of-00010.bin, a PyTorch file, which cannot be read; take a safetensors checkpoint, or save this one again with transformers' save_pretrained(safe_serialization=True)"},
 		{"pointer in place of config.json", good.with(files{"config.json": []byte("version https://git-lfs.github.com/spec/v1\n")}),
 			"DIR/config.json: a Git LFS pointer instead of the file; run git lfs pull in the folder, or download the file from the hub"},
 		{"pointer in place of the weights", good.with(files{singleName: []byte("version https://git-lfs.github.com/spec/v1\n")}),
@@ -117,7 +117,7 @@ func TestFolderThatIsNoCheckpoint(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.folder.refused(t, tt.want)
 			dir := tt.folder.save(t)
-			_, err := Open(dir)
+			_, err := Open(t.Context(), dir)
 			require.EqualError(t, err, strings.ReplaceAll(tt.want, "DIR", dir))
 		})
 	}
@@ -125,14 +125,14 @@ func TestFolderThatIsNoCheckpoint(t *testing.T) {
 
 func TestPathThatIsNoFolder(t *testing.T) {
 	dir := tiny(tinyGLM4, glm4Tensors()).save(t)
-	_, err := Open(dir + "/nothing")
-	require.EqualError(t, err, dir+"/nothing: file does not exist; give the folder of a checkpoint")
+	_, err := Open(t.Context(), dir+"/nothing")
+	require.EqualError(t, err, dir+"/nothing: there is no such folder; give the path of a checkpoint (config.json, *.safetensors, tokenizer.json)")
 	require.ErrorIs(t, err, fs.ErrNotExist)
-	_, err = Open(dir + "/" + singleName)
-	require.EqualError(t, err, dir+"/model.safetensors: a file; a checkpoint is the folder that holds config.json and model.safetensors")
+	_, err = Open(t.Context(), dir+"/"+singleName)
+	require.EqualError(t, err, dir+"/model.safetensors: the weights of a checkpoint; give its folder, "+dir)
 	require.NoError(t, os.Remove(filepath.Join(dir, singleName)))
 	require.NoError(t, os.Mkdir(filepath.Join(dir, singleName), 0o755))
-	_, err = Open(dir)
+	_, err = Open(t.Context(), dir)
 	require.EqualError(t, err, dir+"/model.safetensors: not a regular file")
 }
 
@@ -144,8 +144,8 @@ func TestFileWithoutReadPermission(t *testing.T) {
 			require.NoError(t, os.Chmod(filepath.Join(dir, name), 0))
 			require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
 			dropRoot(t)
-			_, err := Open(dir)
-			require.EqualError(t, err, dir+"/"+name+": permission denied; make it readable (chmod u+r)")
+			_, err := Open(t.Context(), dir)
+			require.EqualError(t, err, dir+"/"+name+": permission denied; make it readable (chmod u+r, or go+r for other users)")
 			require.True(t, errors.Is(err, fs.ErrPermission))
 		})
 	}
@@ -158,7 +158,7 @@ func FuzzIndex(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		index, err := parseIndex(data)
+		index, err := parseIndex(t.Context(), data)
 		if err != nil {
 			require.NotContains(t, err.Error(), "\n")
 			return

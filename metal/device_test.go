@@ -58,13 +58,14 @@ func TestDoPanics(t *testing.T) {
 
 func TestErrorMatchesWrongSentinel(t *testing.T) {
 	const commands = "MTLCommandBufferErrorDomain"
-	sentinels := []error{metal.ErrOutOfMemory, metal.ErrDeviceLost, metal.ErrTimeout}
+	sentinels := []error{metal.ErrOutOfMemory, metal.ErrDeviceLost, metal.ErrTimeout, metal.ErrPageFault}
 	for _, c := range []struct {
 		domain string
 		code   int
 		want   error
 	}{
 		{commands, 2, metal.ErrTimeout},
+		{commands, 3, metal.ErrPageFault},
 		{commands, 4, metal.ErrDeviceLost},
 		{commands, 8, metal.ErrOutOfMemory},
 		{commands, 11, metal.ErrDeviceLost},

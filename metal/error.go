@@ -10,6 +10,7 @@ var (
 	ErrOutOfMemory = errors.New("out of GPU memory")
 	ErrDeviceLost  = errors.New("the GPU is lost to this process")
 	ErrTimeout     = errors.New("the GPU took too long")
+	ErrPageFault   = errors.New("the GPU read or wrote memory that is not there")
 )
 
 // Error is an NSError in Go. Domain and Code are Metal's; Text is its localizedDescription, such as the compiler's
@@ -30,10 +31,12 @@ func (e *Error) Is(target error) bool {
 	if e.Domain != "MTLCommandBufferErrorDomain" {
 		return false
 	}
-	const timeout, accessRevoked, outOfMemory, deviceRemoved = 2, 4, 8, 11
+	const timeout, pageFault, accessRevoked, outOfMemory, deviceRemoved = 2, 3, 4, 8, 11
 	switch e.Code {
 	case timeout:
 		return target == ErrTimeout
+	case pageFault:
+		return target == ErrPageFault
 	case outOfMemory:
 		return target == ErrOutOfMemory
 	case accessRevoked, deviceRemoved:

@@ -88,8 +88,8 @@ func (c *Chat) Send(ctx context.Context, text string) iter.Seq2[Delta, error] {
 // Reply streams an answer to the history as it stands, for instance after Add has put in the results of tool calls.
 func (c *Chat) Reply(ctx context.Context) iter.Seq2[Delta, error] {
 	return func(yield func(Delta, error) bool) {
-		c.result = Result{FinishReason: FinishError, StopToken: -1}
-		_, ids, err := c.m.Prompt(c.messages, c.tools, true)
+		c.result = refused
+		_, ids, err := c.m.Prompt(ctx, c.messages, c.tools, true)
 		if err != nil {
 			yield(Delta{}, err)
 			return
@@ -104,24 +104,8 @@ func (c *Chat) Reply(ctx context.Context) iter.Seq2[Delta, error] {
 			}
 			return listening
 		}
-		next, _ := c.m.tokenizer.Special("<|assistant|>")
-		for tok, failed := range c.session.GenerateTokens(ctx, ids, c.options) {
-			if err = failed; err != nil {
-				break
-			}
-			if c.onToken != nil && tok.ID >= 0 {
-				c.onToken(tok)
-			}
-			deltas := parser.Write(tok.Text)
-			if tok.ID == next {
-				deltas = append(deltas, parser.Boundary()...)
-			}
-			if !say(deltas) {
-				break
-			}
-		}
+		err = c.generate(ctx, ids, parser, say)
 		say(parser.Close())
-		c.result = c.session.Result()
 		if len(answer.ToolCalls) > 0 && c.result.FinishReason == FinishStop {
 			c.result.FinishReason = FinishToolCalls
 		}
@@ -130,6 +114,53 @@ func (c *Chat) Reply(ctx context.Context) iter.Seq2[Delta, error] {
 		}
 		if err != nil && listening {
 			yield(Delta{}, err)
+		}
+	}
+}
+
+// generate reads the answer to a prompt with a parser and gives it to say until that is false. Where the reasoning has
+// reached its limit it is closed, and the answer goes on in another part.
+func (c *Chat) generate(ctx context.Context, prompt []int32, parser *chatformat.Parser, say func([]Delta) bool) error {
+	ids, o, thought := prompt, c.options, newReasoning(parser, c.options.MaxReasoning)
+	next, _ := c.m.tokenizer.Special("<|assistant|>")
+	end := c.m.tokenizer.Encode(chatformat.ReasoningEnd)
+	if thought.over() {
+		ids = append(ids, end...)
+		parser.Write(chatformat.ReasoningEnd)
+	}
+	o.enough = thought.over
+	for {
+		listening := true
+		for tok, err := range c.session.GenerateTokens(ctx, ids, o) {
+			if err != nil {
+				c.result.then(c.session.Result())
+				return err
+			}
+			if tok.ID >= 0 {
+				ids = append(ids, tok.ID)
+				if c.onToken != nil {
+					c.onToken(tok)
+				}
+			}
+			deltas := parser.Write(tok.Text)
+			if tok.ID == next {
+				deltas = append(deltas, parser.Boundary()...)
+			}
+			thought.count(tok)
+			if listening = say(deltas); !listening {
+				break
+			}
+		}
+		c.result.then(c.session.Result())
+		o.answered, o.OnPrefill = c.result.CompletionTokens, nil
+		if !listening || c.result.FinishReason != FinishLength || !thought.over() ||
+			o.answered == o.MaxTokens || len(ids)+len(end) >= c.m.context {
+			return nil
+		}
+		ids = append(ids, end...)
+		if !say(parser.Write(chatformat.ReasoningEnd)) {
+			c.result.FinishReason = FinishCancelled
+			return nil
 		}
 	}
 }
@@ -143,6 +174,7 @@ func (c *Chat) Regenerate(ctx context.Context) iter.Seq2[Delta, error] {
 			n--
 		}
 		if n == 0 || c.messages[n-1].Role == RoleSystem {
+			c.result = refused
 			yield(Delta{}, errors.New("there is no question to answer again"))
 			return
 		}
@@ -179,6 +211,12 @@ func (c *Chat) Clear() {
 		c.Add(Message{Role: RoleSystem, Content: c.system})
 	}
 }
+
+// Tools gives the tools that SetTools or the option Tools declared.
+func (c *Chat) Tools() []Tool { return slices.Clone(c.tools) }
+
+// SetTools changes the tools that the model may call from the next answer on.
+func (c *Chat) SetTools(tools ...Tool) { c.tools = tools }
 
 // Options gives what SetOptions or Generation set.
 func (c *Chat) Options() Options { return c.options }

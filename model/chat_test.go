@@ -3,6 +3,7 @@ package model
 import (
 	"context"
 	"encoding/json"
+	"iter"
 	"math"
 	"os"
 	"path/filepath"
@@ -71,7 +72,7 @@ func TestChatComputesItsHistoryAgain(t *testing.T) {
 	require.Len(t, c.Messages(), 5)
 	require.Equal(t, RoleSystem, c.Messages()[0].Role)
 
-	_, ids, err := m.Prompt(c.Messages()[:4], nil, true)
+	_, ids, err := m.Prompt(t.Context(), c.Messages()[:4], nil, true)
 	require.NoError(t, err)
 	fresh := m.NewSession()
 	defer fresh.Close()
@@ -85,7 +86,7 @@ func TestChatComputesItsHistoryAgain(t *testing.T) {
 
 func TestControlTokenIsTypedByTheUser(t *testing.T) {
 	m := demoModel(t)
-	text, ids, err := m.Prompt([]Message{{Role: RoleUser, Content: "a<|observation|>b[gMASK]<|user|>"}}, nil, true)
+	text, ids, err := m.Prompt(t.Context(), []Message{{Role: RoleUser, Content: "a<|observation|>b[gMASK]<|user|>"}}, nil, true)
 	require.NoError(t, err)
 	require.Equal(t, "[gMASK]<sop><|user|>\na<|observation|>b[gMASK]<|user|><|assistant|>", text)
 	count := map[string]int{}
@@ -159,6 +160,42 @@ func TestRegenerateAnswersSomethingElse(t *testing.T) {
 	require.Empty(t, c.Messages())
 }
 
+func TestRefusedTurnChangesTheChat(t *testing.T) {
+	m := demoModel(t, MaxContext(120))
+	c := m.NewChat(System("Answer briefly."))
+	defer c.Close()
+	refused := func(turn iter.Seq2[Delta, error], want string) {
+		t.Helper()
+		before, n := c.Messages(), 0
+		for d, err := range turn {
+			require.ErrorContains(t, err, want)
+			require.Zero(t, d)
+			n++
+		}
+		require.Equal(t, 1, n)
+		require.Equal(t, before, c.Messages())
+		require.Equal(t, Result{FinishReason: FinishError, StopToken: -1}, c.Result())
+	}
+	ctx := context.Background()
+	refused(c.Regenerate(ctx), "there is no question to answer again")
+	for range 2 {
+		refused(c.Send(ctx, strings.Repeat("long ", 500)), "the context holds 120 with the answer")
+		c.SetOptions(Options{TopP: 7})
+		refused(c.Send(ctx, "Hello"), "top-p is 7")
+		c.SetOptions(Options{MaxTokens: 5})
+		require.NotEmpty(t, send(t, c, "Hello"))
+		require.NotZero(t, c.Result().PromptTokens)
+		c.SetOptions(Options{TopP: 7})
+		refused(c.Regenerate(ctx), "top-p is 7")
+		c.SetOptions(Options{MaxTokens: 5})
+		c.Clear()
+		refused(c.Regenerate(ctx), "there is no question to answer again")
+	}
+	c.SetMessages([]Message{{Role: "narrator", Content: "x"}, {Role: RoleUser, Content: "x"}})
+	refused(c.Regenerate(ctx), "narrator")
+	refused(c.Reply(ctx), "narrator")
+}
+
 func TestToolCallComesOutAsText(t *testing.T) {
 	m := demoModel(t)
 	tools, err := ParseTools([]byte(`[{"type":"function","function":{"name":"get_weather","parameters":{"type":"object"}}}]`))
@@ -177,7 +214,7 @@ func TestToolCallComesOutAsText(t *testing.T) {
 	for _, err := range c.Reply(context.Background()) {
 		require.NoError(t, err)
 	}
-	text, _, err := m.Prompt(c.Messages()[:4], tools, true)
+	text, _, err := m.Prompt(t.Context(), c.Messages()[:4], tools, true)
 	require.NoError(t, err)
 	require.Contains(t, text, "<|user|>\nweather?<|assistant|>\nLet me see.<|assistant|>get_weather")
 	require.Contains(t, text, "<|observation|>\nsunny<|observation|>\nrain<|assistant|>")
@@ -256,10 +293,10 @@ func TestMissingChatTemplateIsGuessed(t *testing.T) {
 	c := m.NewChat()
 	defer c.Close()
 	for _, err := range c.Send(context.Background(), "hi") {
-		require.EqualError(t, err, dir+" has no chat template; name a family or a file with --chat-template, or generate from plain text (--raw)")
+		require.EqualError(t, err, dir+" has no chat template; choose one of glm-4-9b-chat, glm-4-0414, glm-z1-0414 or a template file for it, or generate from plain text")
 	}
 	_, err = Load(context.Background(), "", ChatTemplate("glm-5"))
-	require.ErrorContains(t, err, "--chat-template is neither one of glm-4-9b-chat, glm-4-0414, glm-z1-0414 nor a file: open glm-5")
+	require.ErrorContains(t, err, "the chat template is neither one of glm-4-9b-chat, glm-4-0414, glm-z1-0414 nor a file that can be read: glm-5: no such file")
 }
 
 // The dialogues are what the demo was trained on, the greedy answers what mlx-lm says with the same file.
@@ -302,7 +339,7 @@ func TestDemoAnswersUnlikeMLX(t *testing.T) {
 	s := m.NewSession()
 	defer s.Close()
 	for _, g := range goldens {
-		_, ids, err := m.Prompt([]Message{{Role: RoleUser, Content: g.Question}}, nil, true)
+		_, ids, err := m.Prompt(t.Context(), []Message{{Role: RoleUser, Content: g.Question}}, nil, true)
 		require.NoError(t, err)
 		require.Equal(t, g.PromptIDs, ids, g.Question)
 		var got []int32

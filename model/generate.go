@@ -30,7 +30,7 @@ type FinishReason string
 // The reasons.
 const (
 	FinishStop      FinishReason = "stop"       // a stop token or a stop text
-	FinishLength    FinishReason = "length"     // MaxTokens, or the context is full
+	FinishLength    FinishReason = "length"     // MaxTokens, or prompt and answer fill the context
 	FinishToolCalls FinishReason = "tool_calls" // the answer calls tools; only a Chat tells
 	FinishCancelled FinishReason = "cancelled"  // the context was cancelled or the loop left early
 	FinishError     FinishReason = "error"
@@ -41,8 +41,9 @@ type Result struct {
 	FinishReason     FinishReason
 	StopToken        int32 // the stop token that ended it, -1 when none did
 	PromptTokens     int
-	CachedTokens     int // of the prompt, found in the cache
-	CompletionTokens int // without the stop token
+	CachedTokens     int    // of the prompt, found in the cache
+	CompletionTokens int    // without the stop token
+	Seed             uint64 // that was used, also when it was a random one
 	TTFT             time.Duration
 	GenerationTime   time.Duration // from the first token on
 }
@@ -60,22 +61,56 @@ func perSecond(n int, d time.Duration) float64 {
 	return float64(n) / d.Seconds()
 }
 
-// Result tells about the last generation, once its loop has ended.
-func (s *Session) Result() Result { return s.result }
+// then adds the result of an answer's next part. The first one replaces what says that nothing has begun.
+func (r *Result) then(next Result) {
+	if r.PromptTokens == 0 {
+		*r = next
+		return
+	}
+	r.FinishReason, r.StopToken = next.FinishReason, next.StopToken
+	r.CompletionTokens += next.CompletionTokens
+	r.GenerationTime += next.TTFT + next.GenerationTime
+}
+
+// refused is the result of a generation that did not begin.
+var refused = Result{FinishReason: FinishError, StopToken: -1}
+
+// Result tells about the last generation, once its loop has ended. Of one that was refused it says FinishError and no
+// numbers.
+func (s *Session) Result() Result {
+	if r := s.result.Load(); r != nil {
+		return *r
+	}
+	return Result{}
+}
 
 // Generate continues a text. It puts the tokenizer's prefix ([gMASK]<sop>) in front and takes everything else as
-// plain text: no chat template, no control tokens. An error ends the loop; a cancelled context is ctx's error.
+// plain text: no chat template, and no control tokens unless o.ParseSpecial is set, with which the prefix may be in the
+// text. An error ends the loop; a cancelled context is ctx's error.
 func (s *Session) Generate(ctx context.Context, prompt string, o Options) iter.Seq2[Token, error] {
 	return func(yield func(Token, error) bool) {
-		if s.m.tokenizer == nil {
-			yield(Token{ID: -1}, errNoTokenizer)
+		refuse := func(err error) {
+			s.result.Store(&refused)
+			yield(Token{ID: -1}, err)
+		}
+		switch {
+		case s.m.tokenizer == nil:
+			refuse(errNoTokenizer)
+			return
+		case prompt == "":
+			refuse(errEmptyPrompt)
 			return
 		}
-		if prompt == "" {
-			yield(Token{ID: -1}, errEmptyPrompt)
+		encode := s.m.EncodeContext
+		if o.ParseSpecial {
+			encode = s.m.EncodePrompt
+		}
+		ids, err := encode(ctx, prompt)
+		if err != nil {
+			refuse(err)
 			return
 		}
-		s.GenerateTokens(ctx, s.m.Encode(prompt), o)(yield)
+		s.GenerateTokens(ctx, ids, o)(yield)
 	}
 }
 
@@ -88,41 +123,43 @@ var (
 // again, and what it holds beyond is forgotten.
 func (s *Session) GenerateTokens(ctx context.Context, ids []int32, o Options) iter.Seq2[Token, error] {
 	return func(yield func(Token, error) bool) {
-		if err := s.generate(ctx, ids, &o, yield); err != nil {
+		if err := s.m.explain(s.generate(ctx, ids, &o, yield)); err != nil {
 			yield(Token{ID: -1}, err)
 		}
 	}
 }
 
 func (s *Session) generate(ctx context.Context, ids []int32, o *Options, yield func(Token, error) bool) (err error) {
-	m := s.m
+	m, r := s.m, refused
+	defer func() { s.result.Store(&r) }()
 	if err := o.check(m.vocab); err != nil {
 		return err
 	}
 	if len(ids) == 0 {
 		return errEmptyPrompt
 	}
-	if err := s.begin(0, ids); err != nil {
+	if err := s.begin(0, ids, 1); err != nil {
 		return err
 	}
 	defer s.mu.Unlock()
+	defer s.follow(ctx)()
 
-	s.result = Result{FinishReason: FinishCancelled, StopToken: -1, PromptTokens: len(ids)}
-	r := &s.result
+	r.FinishReason, r.PromptTokens = FinishCancelled, len(ids)
 	defer func() {
-		if err != nil && ctx.Err() == nil {
+		if err = cause(ctx, err); err != nil && !errors.Is(err, ctx.Err()) {
 			r.FinishReason = FinishError
 		}
 	}()
 	seed := o.Seed
 	for seed == 0 {
-		seed = rand.Uint64()
+		seed = rand.Uint64N(1 << 53) // which JSON can carry
 	}
+	r.Seed = seed
 	pick := newPicker(s, o, seed, ids)
 	text := newTextStream(m.tokenizer, o.Stop)
 
 	start := time.Now()
-	if r.CachedTokens, err = s.prefill(ctx, ids, pick.onDevice(0), pick.read()); err != nil {
+	if r.CachedTokens, err = s.prefill(ctx, ids, pick.onDevice(0), pick.read(), o.OnPrefill); err != nil {
 		return err
 	}
 	first := time.Now()
@@ -130,7 +167,7 @@ func (s *Session) generate(ctx context.Context, ids []int32, o *Options, yield f
 	defer func() { r.GenerationTime = time.Since(first) }()
 	defer pick.settle()
 	for {
-		tok, err := pick.next(r.CompletionTokens)
+		tok, err := pick.next(ctx, r.CompletionTokens)
 		if err != nil {
 			return err
 		}
@@ -148,14 +185,14 @@ func (s *Session) generate(ctx context.Context, ids []int32, o *Options, yield f
 		if !yield(tok, nil) || stopped {
 			return nil
 		}
-		if !pick.more(r.CompletionTokens) {
+		if !pick.more(r.CompletionTokens) || o.enough != nil && o.enough() {
 			r.FinishReason = FinishLength
 			break
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := pick.step(r.CompletionTokens); err != nil {
+		if err := pick.step(ctx, r.CompletionTokens); err != nil {
 			return err
 		}
 	}
@@ -188,13 +225,16 @@ func newPicker(s *Session, o *Options, seed uint64, prompt []int32) *picker {
 	}
 }
 
+// number counts the ids of an answer, of which a part may have been generated before.
+func (p *picker) number(n int) uint64 { return uint64(p.sampler.o.answered + n) }
+
 // onDevice says how the device is to choose id number n, nil when it is not.
 func (p *picker) onDevice(n int) *backend.Sampling {
 	o := p.sampler.o
 	if !o.onDevice() {
 		return nil
 	}
-	p.device = backend.Sampling{Temperature: float32(o.Temperature), Seed: p.sampler.seed, Step: uint64(n), Valid: p.session.m.vocab}
+	p.device = backend.Sampling{Temperature: backend.Temperature(o.Temperature), Seed: p.sampler.seed, Step: p.number(n), Valid: p.session.m.vocab}
 	return &p.device
 }
 
@@ -206,36 +246,37 @@ func (p *picker) read() func([]float32) {
 	return func(logits []float32) { p.logits = append(p.logits[:0], logits[:p.session.m.vocab]...) }
 }
 
-// more tells whether an answer of n tokens may go on: the last of them has to be computed on.
+// more tells whether an answer of n tokens may go on.
 func (p *picker) more(n int) bool {
-	return n != p.sampler.o.MaxTokens && p.prompt+n-1 < p.session.m.context
+	o := p.sampler.o
+	return (o.MaxTokens == 0 || o.answered+n < o.MaxTokens) && p.prompt+n < p.session.m.context
 }
 
 // step computes on the last token, for id number n.
-func (p *picker) step(n int) error {
+func (p *picker) step(ctx context.Context, n int) error {
 	if p.async {
 		return nil // next has started it
 	}
-	return p.session.step(p.tokens[len(p.tokens)-1:], p.session.logits, 1, p.onDevice(n), p.read())
+	return p.session.step(ctx, p.tokens[len(p.tokens)-1:], p.session.logits, 1, p.onDevice(n), p.read())
 }
 
 // next gives id number n.
-func (p *picker) next(n int) (tok Token, err error) {
+func (p *picker) next(ctx context.Context, n int) (tok Token, err error) {
 	switch {
 	case p.async:
 		if p.more(n + 1) {
-			if err := p.session.ahead(uint64(n+1), p.prompt+n, p.onDevice(n+1)); err != nil {
+			if err := p.session.ahead(ctx, p.number(n+1), p.prompt+n, p.onDevice(n+1)); err != nil {
 				return tok, err
 			}
 			p.started = n + 1
 		}
-		if tok.ID, err = p.session.await(uint64(n), p.started-n); err == nil && n > 0 {
+		if tok.ID, err = p.session.await(ctx, p.number(n), p.started-n); err == nil && n > 0 {
 			p.session.tokens = append(p.session.tokens, p.tokens[len(p.tokens)-1])
 		}
 	case p.sampler.o.onDevice():
-		tok.ID, err = p.session.await(uint64(n), 0)
+		tok.ID, err = p.session.await(ctx, p.number(n), 0)
 	default:
-		tok.ID, tok.Logprob, tok.Top, err = p.sampler.pick(p.tokens, p.logits, uint64(n))
+		tok.ID, tok.Logprob, tok.Top, err = p.sampler.pick(p.tokens, p.logits, p.number(n))
 	}
 	return tok, err
 }

@@ -59,7 +59,7 @@ func (g golden) floats(t *testing.T, name string) []float32 {
 
 func openTestdata(t *testing.T, dir string, o loadOptions) *Model {
 	t.Helper()
-	c, err := loader.Open(dir)
+	c, err := loader.Open(t.Context(), dir)
 	require.NoError(t, err)
 	m, err := newModel(c, o)
 	require.NoError(t, err)

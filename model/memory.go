@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/loader"
@@ -32,17 +33,50 @@ func kvBytes(c loader.Config, f backend.Format) int {
 	return c.Layers * 2 * c.KVHeads * c.HeadDim * f.Bits() / 8
 }
 
-// check refuses what cannot fit on the device. Weights that the system can page count only where it cannot.
+// check refuses what cannot fit on the device, or into what its process may allocate. Weights that the system can page
+// count only where it cannot; they are mapped already.
 func (m Memory) check(d backend.Info) error {
 	need := m.KV + m.Scratch
 	if !d.Paged {
 		need += m.Weights
 	}
-	if d.Memory == 0 || need <= d.Memory {
-		return nil
+	switch {
+	case d.Memory > 0 && need > d.Memory:
+		return fmt.Errorf("the model needs %s (weights %s, KV cache %s, scratch %s), %s: %s",
+			Gigabytes(m.Total()), Gigabytes(m.Weights), Gigabytes(m.KV), Gigabytes(m.Scratch), memoryOf(d), waysOut(need-m.KV < d.Memory, !d.Paged, d.MemoryLimit != ""))
+	case d.Room > 0 && m.KV+m.Scratch > d.Room:
+		return fmt.Errorf("the model needs %s beside its weights (KV cache %s, scratch %s), %s leaves %s: %s",
+			Gigabytes(m.KV+m.Scratch), Gigabytes(m.KV), Gigabytes(m.Scratch), d.RoomLimit, Gigabytes(d.Room), waysOut(m.Scratch < d.Room, false, true))
 	}
-	return fmt.Errorf("the model needs %s (weights %s, KV cache %s, scratch %s), %s has %s: take a smaller context (--max-kv-size), a checkpoint with fewer bits, or a machine with more memory",
-		Gigabytes(m.Total()), Gigabytes(m.Weights), Gigabytes(m.KV), Gigabytes(m.Scratch), d.Device, Gigabytes(d.Memory))
+	return nil
+}
+
+// memoryOf says who has how much memory.
+func memoryOf(d backend.Info) string {
+	if d.MemoryLimit != "" {
+		return fmt.Sprintf("%s allows %s", d.MemoryLimit, Gigabytes(d.Memory))
+	}
+	return fmt.Sprintf("%s has %s", d.Device, Gigabytes(d.Memory))
+}
+
+// waysOut advises what helps where there is too little memory.
+func waysOut(smaller, fewerBits, limited bool) string {
+	var ways []string
+	if smaller {
+		ways = append(ways, "a smaller context")
+	}
+	if fewerBits {
+		ways = append(ways, "a checkpoint with fewer bits")
+	}
+	if limited {
+		ways = append(ways, "a higher limit")
+	} else {
+		ways = append(ways, "a machine with more memory")
+	}
+	if n := len(ways); n > 2 {
+		return "take " + strings.Join(ways[:n-1], ", ") + ", or " + ways[n-1]
+	}
+	return "take " + strings.Join(ways, " or ")
 }
 
 // warning tells of weights that exceed the memory of a device that pages them: they run, but from the disk.
@@ -50,8 +84,11 @@ func (m Memory) warning(d backend.Info) string {
 	if !d.Paged || d.Memory == 0 || m.Total() <= d.Memory {
 		return ""
 	}
-	return fmt.Sprintf("the model needs %s, %s has %s: every token will wait for the disk; a checkpoint with fewer bits or a smaller context (--max-kv-size) would fit better",
-		Gigabytes(m.Total()), d.Device, Gigabytes(d.Memory))
+	better := "a checkpoint with fewer bits"
+	if m.Weights+m.Scratch <= d.Memory {
+		better += " or a smaller context"
+	}
+	return fmt.Sprintf("the model needs %s, %s: every token will wait for the disk; %s would fit better", Gigabytes(m.Total()), memoryOf(d), better)
 }
 
 // Gigabytes writes a size for people, in GB or MB of 1000.

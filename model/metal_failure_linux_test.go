@@ -13,7 +13,7 @@ import (
 // What only the stand-in can be made to do.
 
 func tinyCheckpoint(t *testing.T) *loader.Checkpoint {
-	c, err := loader.Open("testdata/glm4-a")
+	c, err := loader.Open(t.Context(), "testdata/glm4-a")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	return c
@@ -24,7 +24,7 @@ func TestWorkingSetIsOverrun(t *testing.T) {
 	require.NoError(t, metalsim.SetLimit("recommendedMaxWorkingSetSize", 100_000))
 	_, err := newModel(tinyCheckpoint(t), on)
 	require.ErrorContains(t, err, "the model needs ")
-	require.ErrorContains(t, err, "metalsim has 0.1 MB: take a smaller context (--max-kv-size), a checkpoint with fewer bits, or a machine with more memory")
+	require.ErrorContains(t, err, "metalsim has 0.1 MB: take a checkpoint with fewer bits or a machine with more memory")
 }
 
 // Each allocation of a load and of a first answer is refused once.

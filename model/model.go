@@ -5,11 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"strings"
 	"time"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/internal/backend/cpu"
+	"github.com/glm4-metal/glm4-metal/internal/backend/gpu"
 	"github.com/glm4-metal/glm4-metal/internal/demo"
 	"github.com/glm4-metal/glm4-metal/loader"
 )
@@ -22,6 +23,7 @@ type Model struct {
 	config     loader.Config
 	checkpoint *loader.Checkpoint
 	device     backend.Device
+	inPlace    bool   // the device reads the mapped files
 	why        string // this device
 	weights    weights
 	kvFormat   backend.Format
@@ -33,7 +35,7 @@ type Model struct {
 	vocab int // ids below are real tokens, the head's rows from here on are padding
 	stops map[int32]bool
 
-	mu      sync.Mutex // one step at a time: the scratch is shared
+	turn    chan struct{} // holds one while a step runs, since the scratch is shared
 	scratch scratch
 	closed  bool
 }
@@ -47,6 +49,8 @@ type loadOptions struct {
 	kvBits       int
 	chunk        int
 	chatTemplate string
+	onLoad       func(done, total int64)
+	placed       func(done, total int64) error  // of Load
 	open         func() (backend.Device, error) // instead of backend
 }
 
@@ -54,14 +58,14 @@ type loadOptions struct {
 // checkpoint, and the CPU elsewhere; [Info] says why.
 func Backend(name string) LoadOption { return func(o *loadOptions) { o.backend = name } }
 
-// MaxContext limits the tokens of a session, prompt and answer together, below the checkpoint's own limit; 0 leaves that.
+// MaxContext limits the tokens of a prompt and its answer together, below the checkpoint's own limit; 0 leaves that. An
+// answer ends where it fills the context, and a prompt that leaves no room for an answer is a [ContextError].
 func MaxContext(tokens int) LoadOption { return func(o *loadOptions) { o.maxContext = tokens } }
 
 // KVBits sets the width of the numbers in the KV cache, 16 or 32; 0 chooses 32 for float32 checkpoints, 16 for others.
 func KVBits(bits int) LoadOption { return func(o *loadOptions) { o.kvBits = bits } }
 
-// PrefillChunk sets how many tokens of a prompt are computed in one step; 0 chooses 512. A generation can be
-// cancelled between chunks.
+// PrefillChunk sets how many tokens of a prompt are computed in one step; 0 chooses 512.
 func PrefillChunk(tokens int) LoadOption { return func(o *loadOptions) { o.chunk = tokens } }
 
 // ChatTemplate replaces the checkpoint's chat template: a family ("glm-4-9b-chat", "glm-4-0414", "glm-z1-0414") or
@@ -70,16 +74,27 @@ func ChatTemplate(nameOrFile string) LoadOption {
 	return func(o *loadOptions) { o.chatTemplate = nameOrFile }
 }
 
+// OnLoad is told how many bytes of the weights are placed on the device: before the first and after each of them, up to
+// total, while Load runs and in its goroutine.
+func OnLoad(f func(done, total int64)) LoadOption { return func(o *loadOptions) { o.onLoad = f } }
+
 // Load opens a checkpoint: a folder with config.json, safetensors files and a tokenizer, or "" for the built-in demo.
-// The weights stay mapped from their files until Close; the files must not change meanwhile. ctx is looked at between
-// the steps of loading.
+// The weights stay mapped from their files until Close. Where one of them shrinks meanwhile, or its disk fails, what reads
+// it ends with a [loader.FaultError]; in no other way may they change. ctx is looked at between the steps of loading and
+// between the tensors.
 func Load(ctx context.Context, name string, options ...LoadOption) (*Model, error) {
 	var o loadOptions
 	for _, option := range options {
 		option(&o)
 	}
+	o.placed = func(done, total int64) error {
+		if o.onLoad != nil {
+			o.onLoad(done, total)
+		}
+		return ctx.Err()
+	}
 	start := time.Now()
-	c, err := openCheckpoint(name)
+	c, err := openCheckpoint(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +104,7 @@ func Load(ctx context.Context, name string, options ...LoadOption) (*Model, erro
 	}
 	m.name = cmp.Or(name, demo.Name)
 	if err = ctx.Err(); err == nil {
-		err = m.attachText(o.chatTemplate)
+		err = m.attachText(ctx, o.chatTemplate)
 	}
 	if err != nil {
 		return nil, errors.Join(err, m.Close())
@@ -98,14 +113,11 @@ func Load(ctx context.Context, name string, options ...LoadOption) (*Model, erro
 	return m, nil
 }
 
-func openCheckpoint(name string) (*loader.Checkpoint, error) {
+func openCheckpoint(ctx context.Context, name string) (*loader.Checkpoint, error) {
 	if name == "" {
-		return loader.OpenFS(demo.FS(), demo.Name)
+		return loader.OpenFS(ctx, demo.FS(), demo.Name)
 	}
-	if err := checkFolder(name); err != nil {
-		return nil, err
-	}
-	return loader.Open(name)
+	return loader.Open(ctx, name)
 }
 
 // newModel puts the checkpoint on a device. On success it owns the checkpoint.
@@ -116,6 +128,7 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 		checkpoint: c,
 		vocab:      c.Config.Vocab,
 		stops:      map[int32]bool{},
+		turn:       make(chan struct{}, 1),
 		context:    c.Config.MaxPositions,
 		chunk:      cmp.Or(o.chunk, 512),
 	}
@@ -124,11 +137,11 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 	}
 	switch {
 	case o.maxContext < 0:
-		return nil, fmt.Errorf("a context of %d tokens (--max-kv-size) makes no sense; 0 takes the checkpoint's %d", o.maxContext, m.context)
+		return nil, fmt.Errorf("a context of %d tokens makes no sense; 0 takes the checkpoint's %d", o.maxContext, m.context)
 	case m.chunk < 0:
 		return nil, fmt.Errorf("a prefill chunk of %d tokens makes no sense; 0 takes the default", m.chunk)
 	case o.maxContext > m.context:
-		return nil, fmt.Errorf("a context of %d tokens (--max-kv-size) is beyond the %d that %s was made for", o.maxContext, m.context, c.Dir)
+		return nil, fmt.Errorf("a context of %d tokens is beyond the %d that %s was made for", o.maxContext, m.context, c.Dir)
 	case o.maxContext > 0:
 		m.context = o.maxContext
 	}
@@ -147,7 +160,7 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 	case 32:
 		m.kvFormat = backend.F32
 	default:
-		return nil, fmt.Errorf("a KV cache of %d bits (--kv-bits) is not supported; 16 and 32 are", o.kvBits)
+		return nil, fmt.Errorf("a KV cache of %d bits is not supported; 16 and 32 are", o.kvBits)
 	}
 
 	open := o.open
@@ -162,24 +175,25 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 		return nil, err
 	}
 	m.memory = estimate(c, m.context, m.chunk, m.kvFormat)
-	err = m.fill()
+	err = m.fill(o)
 	if errors.Is(err, backend.ErrUnsupported) && o.open == nil && (o.backend == "" || o.backend == "auto") {
 		m.device.Close()
 		m.device, m.why = cpu.Open(), fmt.Sprintf("Metal cannot run this checkpoint: %v", err)
-		err = m.fill()
+		err = m.fill(o)
 	}
 	if err != nil {
-		return nil, errors.Join(err, m.device.Close())
+		return nil, errors.Join(c.Explain(err), m.device.Close())
 	}
+	m.inPlace = m.device.Info().Paged || c.Aligned(gpu.Alignment)
 	return m, nil
 }
 
 // fill puts the weights and the scratch on the device.
-func (m *Model) fill() (err error) {
+func (m *Model) fill(o loadOptions) (err error) {
 	if err = m.memory.check(m.device.Info()); err != nil {
 		return err
 	}
-	if m.weights, err = bind(m.device, m.checkpoint); err != nil {
+	if m.weights, err = bind(m.device, m.checkpoint, o.placed); err != nil {
 		return err
 	}
 	if m.scratch, err = newScratch(m.device, m.config, m.chunk); err != nil {
@@ -214,8 +228,8 @@ func (m *Model) attention() backend.Attention {
 }
 
 // attachText reads the tokenizer and the chat format, and what they say of the vocabulary.
-func (m *Model) attachText(chatTemplate string) error {
-	text, err := readText(m.checkpoint.FS(), m.checkpoint.Dir, chatTemplate)
+func (m *Model) attachText(ctx context.Context, chatTemplate string) error {
+	text, err := readText(ctx, m.checkpoint.FS(), m.checkpoint.Dir, chatTemplate)
 	if err != nil {
 		return err
 	}
@@ -243,13 +257,28 @@ func (m *Model) checkTokens(ids []int32) error {
 	return nil
 }
 
+// take waits for the turn to run a step, or for the end of ctx. After an error there is nothing to leave.
+func (m *Model) take(ctx context.Context) error {
+	select {
+	case m.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if m.closed {
+		m.leave()
+		return ErrClosed
+	}
+	return nil
+}
+
+func (m *Model) leave() { <-m.turn }
+
 // Close frees the device's memory and unmaps the files. It waits for a step that runs; sessions end with [ErrClosed].
 func (m *Model) Close() error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed {
+	if m.take(context.Background()) != nil {
 		return nil
 	}
+	defer m.leave()
 	m.closed = true
 	return errors.Join(m.device.Close(), m.checkpoint.Close())
 }
@@ -265,7 +294,7 @@ type Info struct {
 	KVBits   int    // width of a number in the KV cache
 	KVBytes  int    // KV cache of one token, in bytes
 	Memory   Memory // with a full context
-	Warning  string // what a person should know before waiting for it, "" when there is nothing
+	Warning  string // what a person should know before waiting for it or trusting it, "" when there is nothing
 	LoadTime time.Duration
 	Chat     string // name of the chat format, "" when there is none
 }
@@ -275,8 +304,13 @@ func (m *Model) Info() Info {
 	d := m.device.Info()
 	i := Info{
 		Name: m.name, Config: m.config, Backend: d.Backend, Device: d.Device, Why: m.why, Context: m.context,
-		KVBits: m.kvFormat.Bits(), KVBytes: kvBytes(m.config, m.kvFormat), Memory: m.memory, Warning: m.memory.warning(d), LoadTime: m.loadTime,
+		KVBits: m.kvFormat.Bits(), KVBytes: kvBytes(m.config, m.kvFormat), Memory: m.memory, LoadTime: m.loadTime,
 	}
+	warnings := m.checkpoint.Notes()
+	if w := m.memory.warning(d); w != "" {
+		warnings = append(warnings, w)
+	}
+	i.Warning = strings.Join(warnings, "; ")
 	i.Chat, _ = m.ChatFormat()
 	return i
 }

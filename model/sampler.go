@@ -19,7 +19,7 @@ type Options struct {
 	MaxTokens int // tokens to generate at most; 0: until the model stops or the context is full
 
 	// Sampling, in the order of mlx-lm: bias, penalties, processors; then, unless Temperature is 0 (greedy), TopP,
-	// MinP and TopK on the probabilities at temperature 1, and a draw at Temperature.
+	// MinP and TopK on the probabilities at temperature 1, and a draw at Temperature. One below 1e-20 counts as 0.
 	Temperature float64
 	TopP        float64 // keep the likeliest ids whose mass reaches TopP; 0 or 1: all
 	MinP        float64 // keep ids at least MinP times as likely as the likeliest; 0: all
@@ -36,55 +36,91 @@ type Options struct {
 	Logprobs    bool // report the log probability of each token
 	TopLogprobs int  // and of this many likeliest ids
 
+	// ParseSpecial has Session.Generate take control tokens in a text, such as <|user|>, for what they name, as Hugging
+	// Face's tokenizers do. Otherwise they are plain text. In messages they always are.
+	ParseSpecial bool
+
 	Stop      []string // texts that end the answer; they are not part of it
 	IgnoreEOS bool     // go on after the model's own stop tokens, for benchmarks
+
+	// MaxReasoning is how many tokens a [Chat]'s answer may reason; then the reasoning is closed as the model would
+	// close it, and the answer goes on behind that. 0: no limit; -1: no reasoning at all. What is put in is no part of
+	// the Result's completion tokens and is not given to OnToken. Families that do not reason, and a Session, ignore it.
+	MaxReasoning int
+
+	// OnPrefill is told how many tokens of the prompt the cache holds: before the first of them is computed, then as
+	// often as the device can tell, and at the end, when done is total. It is called in the goroutine of the loop, must
+	// return soon, and must not use the model.
+	OnPrefill func(done, total int)
+
+	// Of an answer that a Chat generates in parts.
+	answered int         // tokens of the answer that the prompt ends with
+	enough   func() bool // ends this part behind a token
 }
 
 // MaxTopLogprobs is the largest TopLogprobs.
 const MaxTopLogprobs = 20
 
+// OptionError says that an option of a generation has a value that it cannot have.
+type OptionError struct {
+	Option string // in words, such as "temperature" and "max tokens"
+	Value  any
+	Want   string // what the value must be
+}
+
+func (e *OptionError) Error() string {
+	return fmt.Sprintf("%s is %v; it must be %s", e.Option, e.Value, e.Want)
+}
+
+// Check gives an [OptionError] for the first option that no model could obey. Whether ids belong to a model's vocabulary
+// shows when it generates.
+func (o *Options) Check() error { return o.check(math.MaxInt32) }
+
 func (o *Options) check(vocab int) error {
 	switch {
 	case o.MaxTokens < 0:
-		return fmt.Errorf("max tokens is %d; it must be 0 (no limit) or more", o.MaxTokens)
+		return &OptionError{"max tokens", o.MaxTokens, "0 (no limit) or more"}
 	case !(o.Temperature >= 0) || math.IsInf(o.Temperature, 0):
-		return fmt.Errorf("temperature is %v; it must be 0 (greedy) or more", o.Temperature)
+		return &OptionError{"temperature", o.Temperature, "0 (greedy) or more"}
 	case !(o.TopP >= 0 && o.TopP <= 1):
-		return fmt.Errorf("top-p is %v; it must lie between 0 and 1", o.TopP)
+		return &OptionError{"top-p", o.TopP, "between 0 and 1"}
 	case !(o.MinP >= 0 && o.MinP <= 1):
-		return fmt.Errorf("min-p is %v; it must lie between 0 and 1", o.MinP)
+		return &OptionError{"min-p", o.MinP, "between 0 and 1"}
+	case o.MaxReasoning < -1:
+		return &OptionError{"max reasoning", o.MaxReasoning, "-1 (no reasoning), 0 (no limit) or more"}
 	case o.TopK < 0:
-		return fmt.Errorf("top-k is %d; it must be 0 (off) or more", o.TopK)
+		return &OptionError{"top-k", o.TopK, "0 (off) or more"}
 	case !(o.RepetitionPenalty >= 0) || math.IsInf(o.RepetitionPenalty, 0):
-		return fmt.Errorf("repetition penalty is %v; it must be 0 (off) or more", o.RepetitionPenalty)
+		return &OptionError{"repetition penalty", o.RepetitionPenalty, "0 (off) or more"}
 	case math.IsNaN(o.PresencePenalty) || math.IsInf(o.PresencePenalty, 0):
-		return fmt.Errorf("presence penalty is %v; it must be a number", o.PresencePenalty)
+		return &OptionError{"presence penalty", o.PresencePenalty, "a number"}
 	case math.IsNaN(o.FrequencyPenalty) || math.IsInf(o.FrequencyPenalty, 0):
-		return fmt.Errorf("frequency penalty is %v; it must be a number", o.FrequencyPenalty)
+		return &OptionError{"frequency penalty", o.FrequencyPenalty, "a number"}
 	case o.PenaltyContext < 0:
-		return fmt.Errorf("penalty context is %d; it must be 0 (the default) or more", o.PenaltyContext)
+		return &OptionError{"penalty context", o.PenaltyContext, "0 (the default) or more"}
 	case o.TopLogprobs < 0 || o.TopLogprobs > MaxTopLogprobs:
-		return fmt.Errorf("top logprobs is %d; it must lie between 0 and %d", o.TopLogprobs, MaxTopLogprobs)
+		return &OptionError{"top logprobs", o.TopLogprobs, fmt.Sprintf("between 0 and %d", MaxTopLogprobs)}
 	}
 	for id, bias := range o.LogitBias {
 		if id < 0 || int(id) >= vocab {
-			return fmt.Errorf("logit bias names id %d, which is outside the vocabulary of %d", id, vocab)
+			return &OptionError{"logit bias", fmt.Sprintf("%d=%v", id, bias), fmt.Sprintf("for an id below %d", vocab)}
 		}
 		if math.IsNaN(float64(bias)) {
-			return fmt.Errorf("logit bias of id %d is NaN", id)
+			return &OptionError{"logit bias", fmt.Sprintf("%d=NaN", id), "a number"}
 		}
 	}
-	for _, s := range o.Stop {
-		if s == "" {
-			return fmt.Errorf("a stop text is empty")
-		}
+	if slices.Contains(o.Stop, "") {
+		return &OptionError{"stop text", `""`, "of some length"}
 	}
 	return nil
 }
 
+// greedy tells whether the temperature leaves nothing to chance.
+func (o *Options) greedy() bool { return backend.Temperature(o.Temperature) == 0 }
+
 // onDevice tells whether the device can pick the id itself, without the logits coming back.
 func (o *Options) onDevice() bool {
-	return (o.Temperature == 0 || (o.TopP == 0 || o.TopP == 1) && o.MinP == 0 && o.TopK == 0) &&
+	return (o.greedy() || (o.TopP == 0 || o.TopP == 1) && o.MinP == 0 && o.TopK == 0) &&
 		len(o.LogitBias) == 0 && (o.RepetitionPenalty == 0 || o.RepetitionPenalty == 1) &&
 		o.PresencePenalty == 0 && o.FrequencyPenalty == 0 && len(o.Processors) == 0 && !o.Logprobs && o.TopLogprobs == 0
 }
@@ -106,6 +142,12 @@ type sampler struct {
 // pick changes logits, one for each id, and gives the next id with the log probabilities that were asked for.
 func (s *sampler) pick(tokens []int32, logits []float32, step uint64) (id int32, chosen float32, top []Logprob, err error) {
 	o := s.o
+	if backend.Infinite(logits[argmax(logits)]) {
+		return 0, 0, nil, backend.InfiniteLogit(slices.IndexFunc(logits, backend.Infinite))
+	}
+	if backend.Equal(logits) {
+		return 0, 0, nil, backend.ErrEqualLogits
+	}
 	for id, bias := range o.LogitBias {
 		logits[id] += bias
 	}
@@ -116,12 +158,12 @@ func (s *sampler) pick(tokens []int32, logits []float32, step uint64) (id int32,
 	best := argmax(logits)
 	switch high := float64(logits[best]); {
 	case math.IsNaN(high) || math.IsInf(high, 1):
-		return 0, 0, nil, fmt.Errorf("the logit of id %d is %v; the checkpoint or a logits processor is broken", best, high)
+		return 0, 0, nil, fmt.Errorf("the logit of id %d is %v; a bias, a penalty or a logits processor is broken", best, high)
 	case math.IsInf(high, -1):
 		return 0, 0, nil, fmt.Errorf("every id is forbidden; a bias or a logits processor leaves nothing to choose")
 	}
 	id = best
-	if o.Temperature > 0 {
+	if !o.greedy() {
 		id = s.draw(logits, best, step)
 	}
 	if o.Logprobs || o.TopLogprobs > 0 {
@@ -185,9 +227,9 @@ func (s *sampler) draw(logits []float32, best int32, step uint64) int32 {
 			s.ids = s.ids[:min(o.TopK, len(s.ids))]
 		}
 	}
-	pick, high := best, float32(math.Inf(-1))
+	pick, high, temperature := best, float32(math.Inf(-1)), backend.Temperature(o.Temperature)
 	for _, id := range s.ids {
-		if v := logits[id]/float32(o.Temperature) + backend.Gumbel(s.seed, step, id); v > high {
+		if v := logits[id]/temperature + backend.Gumbel(s.seed, step, id); v > high {
 			pick, high = id, v
 		}
 	}

@@ -103,14 +103,33 @@ func TestLogprobsAreWrong(t *testing.T) {
 
 func TestBrokenLogitsAreSampled(t *testing.T) {
 	inf := float32(math.Inf(1))
-	for want, logits := range map[string][]float32{
-		"the logit of id 1 is NaN; the checkpoint or a logits processor is broken":     {1, float32(math.NaN()), 2},
-		"the logit of id 2 is +Inf; the checkpoint or a logits processor is broken":    {1, 0, inf},
-		"every id is forbidden; a bias or a logits processor leaves nothing to choose": {-inf, -inf, -inf},
+	nan := float32(math.NaN())
+	set := func(to ...float32) []LogitsProcessor {
+		return []LogitsProcessor{func(_ []int32, logits []float32) { copy(logits, to) }}
+	}
+	good := []float32{1, 0, 2}
+	for _, c := range []struct {
+		logits     []float32
+		processors []LogitsProcessor
+		want       string
+	}{
+		{[]float32{1, nan, 2}, set(1, 2, 3), "the logit of id 1 is not a finite number; the checkpoint is broken or its weights overflow"},
+		{[]float32{1, inf, nan}, nil, "the logit of id 1 is not a finite number; the checkpoint is broken or its weights overflow"},
+		{[]float32{4, 4, 4}, set(1, 2, 3), "the logits of all ids are equal; the checkpoint is broken, such as one whose weights are zeros"},
+		{[]float32{-inf, -inf, -inf}, nil, "the logits of all ids are equal; the checkpoint is broken, such as one whose weights are zeros"},
+		{good, set(1, nan, 2), "the logit of id 1 is NaN; a bias, a penalty or a logits processor is broken"},
+		{good, set(1, 0, inf), "the logit of id 2 is +Inf; a bias, a penalty or a logits processor is broken"},
+		{good, set(-inf, -inf, -inf), "every id is forbidden; a bias or a logits processor leaves nothing to choose"},
+		{good, set(3, 3, 3), ""},
+		{[]float32{5}, nil, ""},
 	} {
-		s := sampler{o: &Options{Temperature: 1}}
-		_, _, _, err := s.pick(nil, logits, 0)
-		require.EqualError(t, err, want)
+		s := sampler{o: &Options{Temperature: 1, Processors: c.processors}}
+		_, _, _, err := s.pick(nil, slices.Clone(c.logits), 0)
+		if c.want == "" {
+			require.NoError(t, err)
+		} else {
+			require.EqualError(t, err, c.want)
+		}
 	}
 }
 

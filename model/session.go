@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 )
@@ -14,10 +15,21 @@ import (
 var ErrClosed = errors.New("the model or session is closed")
 
 // ContextError says that a prompt does not fit into the context.
-type ContextError struct{ Tokens, Limit int }
+type ContextError struct {
+	Tokens int // of the prompt
+	Limit  int // of prompt and answer together, as [MaxContext] sets it
+	Max    int // the checkpoint's own limit, beyond which MaxContext cannot go
+}
 
 func (e *ContextError) Error() string {
-	return fmt.Sprintf("the prompt has %d tokens, the context holds %d with the answer; shorten it or raise the limit (--max-kv-size)", e.Tokens, e.Limit)
+	text := fmt.Sprintf("the prompt has %d tokens, the context holds %d with the answer; shorten it", e.Tokens, e.Limit)
+	switch {
+	case e.Limit >= e.Max:
+		return text + ", as the checkpoint was made for no more"
+	case e.Tokens >= e.Max: // there has to be room for an answer
+		return text + fmt.Sprintf("; the checkpoint was made for %d", e.Max)
+	}
+	return text + fmt.Sprintf(" or raise the limit, up to the %d that the checkpoint was made for", e.Max)
 }
 
 // Session is one timeline of tokens and their KV cache, which starts empty and grows with the text. It is for one
@@ -32,8 +44,10 @@ type Session struct {
 	logits backend.Buffer    // of one token, [vocab]
 	picked [2]backend.Tokens // the ids that the device chose in even and in odd steps
 
-	tokens []int32 // what the cache holds
-	result Result
+	tokens    []int32 // what the cache holds
+	unsettled bool    // steps may run, or a stop be left, of an earlier generation
+	meter     *meter  // while a prompt is computed and someone wants to know how far it is
+	result    atomic.Pointer[Result]
 }
 
 // NewSession gives an empty session.
@@ -117,12 +131,15 @@ func (s *Session) Close() error {
 
 // step computes ids behind what the cache holds and hands the logits of the last `rows` of them to read, if it is not
 // nil; the device picks the next id from the last, if asked.
-func (s *Session) step(ids []int32, logits backend.Buffer, rows int, pick *backend.Sampling, read func(logits []float32)) error {
+func (s *Session) step(ctx context.Context, ids []int32, logits backend.Buffer, rows int, pick *backend.Sampling, read func(logits []float32)) error {
 	m := s.m
-	m.mu.Lock() // the scratch is shared
-	defer m.mu.Unlock()
-	if m.closed {
-		return ErrClosed
+	if err := m.take(ctx); err != nil {
+		return err
+	}
+	defer m.leave()
+	if s.unsettled {
+		s.stream.Wait(0)
+		s.unsettled = false
 	}
 	copy(m.scratch.ids.IDs(), ids)
 	err := s.submit(m.scratch.ids, backend.Span{Pos: len(s.tokens), N: len(ids)}, logits, rows, pick)
@@ -139,12 +156,39 @@ func (s *Session) step(ids []int32, logits backend.Buffer, rows int, pick *backe
 	return nil
 }
 
+// follow stops the steps of the stream when ctx ends. release ends that, and leaves a stream that can be used again.
+func (s *Session) follow(ctx context.Context) (release func()) {
+	stopped := make(chan struct{})
+	cancel := context.AfterFunc(ctx, func() {
+		s.stream.Stop()
+		close(stopped)
+	})
+	return func() {
+		if !cancel() {
+			<-stopped
+			s.settle()
+		}
+	}
+}
+
+// cause is the context's error in place of that of a step which was stopped for it.
+func cause(ctx context.Context, err error) error {
+	if errors.Is(err, backend.ErrStopped) {
+		return ctx.Err()
+	}
+	return err
+}
+
 // submit starts a step. An id that the device picks goes to s.picked by the parity of its number.
 func (s *Session) submit(ids backend.Tokens, at backend.Span, logits backend.Buffer, rows int, pick *backend.Sampling) error {
 	if err := s.cache.Grow(at.Pos + at.N); err != nil {
 		return err
 	}
-	s.m.forward(s.stream, s.cache, ids, at, logits, rows)
+	stream := s.stream
+	if s.meter != nil {
+		stream = s.meter.step(stream, at.N)
+	}
+	s.m.forward(stream, s.cache, ids, at, logits, rows)
 	if pick != nil {
 		s.stream.Sample(s.picked[pick.Step%2], 0, logits, *pick)
 	}
@@ -153,58 +197,77 @@ func (s *Session) submit(ids backend.Tokens, at backend.Span, logits backend.Buf
 
 // ahead starts a step on the id that the device picks in the step before, which may still be running: the one that
 // gives the id number n of the answer, at a position of the context.
-func (s *Session) ahead(n uint64, pos int, pick *backend.Sampling) error {
-	s.m.mu.Lock()
-	defer s.m.mu.Unlock()
-	if s.m.closed {
-		return ErrClosed
+func (s *Session) ahead(ctx context.Context, n uint64, pos int, pick *backend.Sampling) error {
+	if err := s.m.take(ctx); err != nil {
+		return err
 	}
+	defer s.m.leave()
 	return s.submit(s.picked[(n-1)%2], backend.Span{Pos: pos, N: 1}, s.logits, 1, pick)
 }
 
 // await waits for all steps but the last `running` ones and gives the id number n of the answer.
-func (s *Session) await(n uint64, running int) (int32, error) {
-	s.m.mu.Lock()
-	defer s.m.mu.Unlock()
-	if s.m.closed {
-		return 0, ErrClosed
+func (s *Session) await(ctx context.Context, n uint64, running int) (int32, error) {
+	if err := s.m.take(ctx); err != nil {
+		return 0, err
 	}
+	defer s.m.leave()
 	if err := s.stream.Wait(running); err != nil {
 		return 0, err
 	}
 	return s.picked[n%2].IDs()[0], nil
 }
 
-// settle waits for all steps and forgets what they ended with.
+// settle waits for all steps and forgets what they ended with. While another session has its turn, that is left to the
+// next step.
 func (s *Session) settle() {
-	s.m.mu.Lock()
-	defer s.m.mu.Unlock()
-	if !s.m.closed {
-		s.stream.Wait(0)
+	select {
+	case s.m.turn <- struct{}{}:
+		defer s.m.leave()
+		if !s.m.closed {
+			s.stream.Wait(0)
+		}
+	default:
+		s.unsettled = true
 	}
 }
 
 // prefill makes the cache hold ids, reusing their longest prefix that it has, and gives the logits of the last one to
-// read, or has the device pick an id from them. It reports how many tokens were there already.
-func (s *Session) prefill(ctx context.Context, ids []int32, pick *backend.Sampling, read func(logits []float32)) (cached int, err error) {
+// read, or has the device pick an id from them. It returns how many tokens were there already, and tells report how far
+// it is, if it is not nil.
+func (s *Session) prefill(ctx context.Context, ids []int32, pick *backend.Sampling, read func(logits []float32), report func(done, total int)) (cached int, err error) {
+	if err := s.m.checkWeights(ctx); err != nil {
+		return 0, err
+	}
 	for cached < min(len(ids)-1, len(s.tokens)) && ids[cached] == s.tokens[cached] { // the last one is computed again, for its logits
 		cached++
 	}
 	s.Truncate(cached)
+	if report != nil {
+		s.meter = newMeter(&s.m.weights, cached, len(ids), report)
+		s.stream.OnPart(s.meter.part)
+		defer func() {
+			s.meter = nil
+			s.stream.OnPart(nil)
+		}()
+		report(cached, len(ids))
+	}
 	for begin := cached; begin < len(ids); {
 		if err := ctx.Err(); err != nil {
 			return cached, err
 		}
 		end := min(begin+s.m.chunk, len(ids))
 		if end < len(ids) {
-			err = s.step(ids[begin:end], s.logits, 0, nil, nil)
+			err = s.step(ctx, ids[begin:end], s.logits, 0, nil, nil)
 		} else {
-			err = s.step(ids[begin:end], s.logits, 1, pick, read)
+			err = s.step(ctx, ids[begin:end], s.logits, 1, pick, read)
 		}
 		if err != nil {
 			return cached, err
 		}
 		begin = end
+	}
+	if report != nil {
+		report(len(ids), len(ids))
 	}
 	return cached, nil
 }
@@ -212,12 +275,16 @@ func (s *Session) prefill(ctx context.Context, ids []int32, pick *backend.Sampli
 // Logits computes ids behind the session's tokens, adds them to it, and gives the logits of the last `rows` of them:
 // [rows][vocab] float32, padding included. It is for evaluation, such as perplexity.
 func (s *Session) Logits(ctx context.Context, ids []int32, rows int) ([][]float32, error) {
-	if err := s.begin(len(s.tokens), ids); err != nil {
+	if err := s.begin(len(s.tokens), ids, 0); err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
+	defer s.follow(ctx)()
 	if rows < 0 || rows > len(ids) {
 		return nil, fmt.Errorf("logits of %d tokens asked for, %d given", rows, len(ids))
+	}
+	if err := s.m.checkWeights(ctx); err != nil {
+		return nil, err
 	}
 	vocab := s.m.config.Vocab
 	out := make([][]float32, 0, rows)
@@ -232,21 +299,21 @@ func (s *Session) Logits(ctx context.Context, ids []int32, rows int) ([][]float3
 		}
 		end := min(begin+s.m.chunk, len(ids))
 		n := min(end-begin, max(0, end-(len(ids)-rows)))
-		err := s.step(ids[begin:end], buf, n, nil, func(logits []float32) {
+		err := s.step(ctx, ids[begin:end], buf, n, nil, func(logits []float32) {
 			for row := range slices.Chunk(logits[:n*vocab], vocab) {
 				out = append(out, slices.Clone(row))
 			}
 		})
 		if err != nil {
-			return nil, err
+			return nil, s.m.explain(cause(ctx, err))
 		}
 	}
 	return out, nil
 }
 
-// begin takes the session for one generation and checks the ids that will follow the first pos tokens. The caller
-// unlocks s.mu unless there was an error.
-func (s *Session) begin(pos int, ids []int32) error {
+// begin takes the session for one generation and checks the ids that will follow the first pos tokens, and that there is
+// room for some more behind them. The caller unlocks s.mu unless there was an error.
+func (s *Session) begin(pos int, ids []int32, room int) error {
 	if !s.mu.TryLock() {
 		return errors.New("the session is busy with another generation; use one session a goroutine")
 	}
@@ -254,8 +321,8 @@ func (s *Session) begin(pos int, ids []int32) error {
 	if err == nil {
 		err = s.m.checkTokens(ids)
 	}
-	if limit := s.m.context; err == nil && pos+len(ids) > limit {
-		err = &ContextError{pos + len(ids), limit}
+	if limit := s.m.context; err == nil && pos+len(ids)+room > limit {
+		err = &ContextError{pos + len(ids), limit, s.m.config.MaxPositions}
 	}
 	if err != nil {
 		s.mu.Unlock()

@@ -1,9 +1,11 @@
 package model
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -205,17 +207,68 @@ func TestContextLimitIsOverrun(t *testing.T) {
 		m := tiny(t, on.with(func(o *loadOptions) { o.maxContext = 50 }))
 		s := m.NewSession()
 		defer s.Close()
-		for _, err := range s.GenerateTokens(context.Background(), randomIDs(51), Options{}) {
-			var over *ContextError
-			require.ErrorAs(t, err, &over)
-			require.EqualError(t, err, "the prompt has 51 tokens, the context holds 50 with the answer; shorten it or raise the limit (--max-kv-size)")
+		for _, o := range []Options{{}, {Temperature: 1, Seed: 1}, {Temperature: 1, Seed: 1, TopK: 9}} {
+			o.IgnoreEOS = true
+			for _, n := range []int{50, 51} {
+				for _, err := range s.GenerateTokens(context.Background(), randomIDs(n), o) {
+					require.Equal(t, &ContextError{Tokens: n, Limit: 50, Max: 1024}, err)
+				}
+			}
+			for _, n := range []int{45, 48, 49} {
+				require.Len(t, collect(t, s, randomIDs(n), o), 50-n)
+				require.Equal(t, FinishLength, s.Result().FinishReason)
+				require.Equal(t, 49, s.Len(), "the last token is not computed on")
+			}
 		}
-		got := collect(t, s, randomIDs(45), Options{IgnoreEOS: true})
-		require.Len(t, got, 6, "the context is full and the last token is not computed on")
-		require.Equal(t, FinishLength, s.Result().FinishReason)
-		require.Len(t, collect(t, s, randomIDs(50), Options{IgnoreEOS: true}), 1)
+		_, err := s.Logits(context.Background(), randomIDs(1), 1)
+		require.NoError(t, err, "an evaluation needs no room for an answer")
+		_, err = s.Logits(context.Background(), randomIDs(1), 1)
+		require.Error(t, err)
 		require.Equal(t, 50, s.Len())
 	})
+}
+
+// A head of its own is used whatever tie_word_embeddings says, and a warning tells.
+func TestHeadOfItsOwnIsTied(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"config.json", "model.safetensors"} {
+		data, err := os.ReadFile("testdata/glm4-a/" + name)
+		require.NoError(t, err)
+		data = bytes.Replace(data, []byte(`"tie_word_embeddings": false`), []byte(`"tie_word_embeddings": true`), 1)
+		require.NoError(t, os.WriteFile(dir+"/"+name, data, 0o600))
+	}
+	logits := func(m *Model) []float32 {
+		s := m.NewSession()
+		defer s.Close()
+		got, err := s.Logits(t.Context(), randomIDs(5), 1)
+		require.NoError(t, err)
+		return got[0]
+	}
+	m, separate := openTestdata(t, dir, loadOptions{}), tiny(t, loadOptions{})
+	require.Equal(t, dir+": tie_word_embeddings is true in config.json, but lm_head.weight differs from model.embed_tokens.weight; they are not tied, as in transformers", m.Info().Warning)
+	require.Empty(t, separate.Info().Warning)
+	require.Equal(t, logits(separate), logits(m))
+}
+
+func TestContextErrorAdvisesWhatIsRefused(t *testing.T) {
+	for want, e := range map[string]ContextError{
+		"the prompt has 51 tokens, the context holds 50 with the answer; shorten it or raise the limit, up to the 1024 that the checkpoint was made for": {51, 50, 1024},
+		"the prompt has 2000 tokens, the context holds 50 with the answer; shorten it; the checkpoint was made for 1024":                                 {2000, 50, 1024},
+		"the prompt has 2000 tokens, the context holds 1024 with the answer; shorten it, as the checkpoint was made for no more":                         {2000, 1024, 1024},
+	} {
+		require.EqualError(t, &e, want)
+	}
+}
+
+func TestCheckpointsOwnLimitIsOverrun(t *testing.T) {
+	m := tiny(t, loadOptions{})
+	require.Equal(t, 1024, m.Info().Context)
+	s := m.NewSession()
+	defer s.Close()
+	require.Len(t, collect(t, s, randomIDs(1022), Options{IgnoreEOS: true}), 2)
+	for _, err := range s.GenerateTokens(context.Background(), randomIDs(1024), Options{}) {
+		require.Equal(t, &ContextError{Tokens: 1024, Limit: 1024, Max: 1024}, err)
+	}
 }
 
 func TestBadRequestIsNotRefused(t *testing.T) {
@@ -226,18 +279,18 @@ func TestBadRequestIsNotRefused(t *testing.T) {
 		ids []int32
 		o   Options
 	}{
-		"the prompt is empty; give it some text":                          {nil, Options{}},
-		"token 160 at place 1 is outside the vocabulary of 160":           {[]int32{0, 160}, Options{}},
-		"token -1 at place 0 is outside the vocabulary of 160":            {[]int32{-1}, Options{}},
-		"temperature is -1; it must be 0 (greedy) or more":                {[]int32{1}, Options{Temperature: -1}},
-		"top-p is 1.5; it must lie between 0 and 1":                       {[]int32{1}, Options{TopP: 1.5}},
-		"min-p is -0.1; it must lie between 0 and 1":                      {[]int32{1}, Options{MinP: -0.1}},
-		"top-k is -1; it must be 0 (off) or more":                         {[]int32{1}, Options{TopK: -1}},
-		"max tokens is -1; it must be 0 (no limit) or more":               {[]int32{1}, Options{MaxTokens: -1}},
-		"repetition penalty is -1; it must be 0 (off) or more":            {[]int32{1}, Options{RepetitionPenalty: -1}},
-		"logit bias names id 160, which is outside the vocabulary of 160": {[]int32{1}, Options{LogitBias: map[int32]float32{160: 1}}},
-		"top logprobs is 21; it must lie between 0 and 20":                {[]int32{1}, Options{TopLogprobs: 21}},
-		"a stop text is empty":                                            {[]int32{1}, Options{Stop: []string{""}}},
+		"the prompt is empty; give it some text":                {nil, Options{}},
+		"token 160 at place 1 is outside the vocabulary of 160": {[]int32{0, 160}, Options{}},
+		"token -1 at place 0 is outside the vocabulary of 160":  {[]int32{-1}, Options{}},
+		"temperature is -1; it must be 0 (greedy) or more":      {[]int32{1}, Options{Temperature: -1}},
+		"top-p is 1.5; it must be between 0 and 1":              {[]int32{1}, Options{TopP: 1.5}},
+		"min-p is -0.1; it must be between 0 and 1":             {[]int32{1}, Options{MinP: -0.1}},
+		"top-k is -1; it must be 0 (off) or more":               {[]int32{1}, Options{TopK: -1}},
+		"max tokens is -1; it must be 0 (no limit) or more":     {[]int32{1}, Options{MaxTokens: -1}},
+		"repetition penalty is -1; it must be 0 (off) or more":  {[]int32{1}, Options{RepetitionPenalty: -1}},
+		"logit bias is 160=1; it must be for an id below 160":   {[]int32{1}, Options{LogitBias: map[int32]float32{160: 1}}},
+		"top logprobs is 21; it must be between 0 and 20":       {[]int32{1}, Options{TopLogprobs: 21}},
+		`stop text is ""; it must be of some length`:            {[]int32{1}, Options{Stop: []string{""}}},
 	} {
 		n := 0
 		for _, err := range s.GenerateTokens(context.Background(), c.ids, c.o) {
@@ -288,32 +341,44 @@ func TestMemoryGrowsFromSessionToSession(t *testing.T) {
 func TestModelThatCannotFitIsLoaded(t *testing.T) {
 	device := backend.Info{Device: "Apple M1, 16 cores", Memory: 16e9}
 	m := Memory{Weights: 18.8e9, KV: 1.34e9, Scratch: 60e6}
-	require.EqualError(t, m.check(device), "the model needs 20.20 GB (weights 18.80 GB, KV cache 1.34 GB, scratch 60.0 MB), Apple M1, 16 cores has 16.00 GB: take a smaller context (--max-kv-size), a checkpoint with fewer bits, or a machine with more memory")
+	require.EqualError(t, m.check(device), "the model needs 20.20 GB (weights 18.80 GB, KV cache 1.34 GB, scratch 60.0 MB), Apple M1, 16 cores has 16.00 GB: take a checkpoint with fewer bits or a machine with more memory")
 	device.Paged = true
 	require.NoError(t, m.check(device), "mapped weights are paged")
-	require.Equal(t, "the model needs 20.20 GB, Apple M1, 16 cores has 16.00 GB: every token will wait for the disk; a checkpoint with fewer bits or a smaller context (--max-kv-size) would fit better", m.warning(device))
+	require.Equal(t, "the model needs 20.20 GB, Apple M1, 16 cores has 16.00 GB: every token will wait for the disk; a checkpoint with fewer bits would fit better", m.warning(device))
 	require.Empty(t, m.warning(backend.Info{Memory: 64e9, Paged: true}))
 	require.Empty(t, m.warning(backend.Info{Paged: true}), "unknown")
+	m.Weights = 15e9
+	require.Equal(t, "the model needs 16.40 GB, Apple M1, 16 cores has 16.00 GB: every token will wait for the disk; a checkpoint with fewer bits or a smaller context would fit better", m.warning(device))
 	m.KV = 17e9
-	require.Error(t, m.check(device))
+	require.EqualError(t, m.check(device), "the model needs 32.06 GB (weights 15.00 GB, KV cache 17.00 GB, scratch 60.0 MB), Apple M1, 16 cores has 16.00 GB: take a smaller context or a machine with more memory")
+	device.MemoryLimit = "the cgroup /a (memory.max)"
+	require.EqualError(t, m.check(device), "the model needs 32.06 GB (weights 15.00 GB, KV cache 17.00 GB, scratch 60.0 MB), the cgroup /a (memory.max) allows 16.00 GB: take a smaller context or a higher limit")
+	device.Memory, device.Room, device.RoomLimit = 64e9, 4e9, "the limit (ulimit -v)"
+	require.EqualError(t, m.check(device), "the model needs 17.06 GB beside its weights (KV cache 17.00 GB, scratch 60.0 MB), the limit (ulimit -v) leaves 4.00 GB: take a smaller context or a higher limit")
+	device.Room = 1
+	require.ErrorContains(t, m.check(device), "leaves 0.0 MB: take a higher limit")
+	device.Room, device.Paged = 0, false
+	m.KV, m.Weights, device.Memory, device.MemoryLimit = 2e9, 15e9, 16e9, ""
+	require.ErrorContains(t, m.check(device), "take a smaller context, a checkpoint with fewer bits, or a machine with more memory")
+	device.Paged = true
 	device.Memory = 0
 	require.NoError(t, m.check(device), "unknown")
 }
 
 func TestBadLoadOptionIsTaken(t *testing.T) {
 	for want, option := range map[string]LoadOption{
-		"a context of -1 tokens (--max-kv-size) makes no sense; 0 takes the checkpoint's 1024":                                                                                 MaxContext(-1),
-		"a context of 9999 tokens (--max-kv-size) is beyond the 1024 that testdata/glm4-a was made for":                                                                        MaxContext(9999),
-		"a KV cache of 8 bits (--kv-bits) is not supported; 16 and 32 are":                                                                                                     KVBits(8),
-		"a prefill chunk of -1 tokens makes no sense; 0 takes the default":                                                                                                     PrefillChunk(-1),
-		`unknown backend "cuda"; the backends are auto, metal and cpu`:                                                                                                         Backend("cuda"),
+		"a context of -1 tokens makes no sense; 0 takes the checkpoint's 1024":          MaxContext(-1),
+		"a context of 9999 tokens is beyond the 1024 that testdata/glm4-a was made for": MaxContext(9999),
+		"a KV cache of 8 bits is not supported; 16 and 32 are":                          KVBits(8),
+		"a prefill chunk of -1 tokens makes no sense; 0 takes the default":              PrefillChunk(-1),
+		`unknown backend "cuda"; the backends are auto, metal and cpu`:                  Backend("cuda"),
 		"metal: no Metal here: Metal needs a Mac and this is " + runtime.GOOS + "/" + runtime.GOARCH + "; run on macOS 12 or later, or use the CPU; use --backend cpu or auto": Backend("metal"),
 	} {
 		_, err := Load(context.Background(), "testdata/glm4-a", option)
 		require.EqualError(t, err, want)
 	}
 	_, err := Load(context.Background(), "testdata/nothing")
-	require.EqualError(t, err, "testdata/nothing: there is no such folder; give the path of a checkpoint (config.json, *.safetensors, tokenizer.json), or none for the built-in demo")
+	require.EqualError(t, err, "testdata/nothing: there is no such folder; give the path of a checkpoint (config.json, *.safetensors, tokenizer.json)")
 	_, err = Load(context.Background(), "testdata/glm4-a")
 	require.ErrorContains(t, err, "testdata/glm4-a: ")
 	require.ErrorContains(t, err, "tokenizer.json")

@@ -7,14 +7,16 @@ import (
 	"github.com/glm4-metal/glm4-metal/loader"
 )
 
-// bind places a checkpoint's matrices on the device, which may read them where they are mapped.
-func bind(d backend.Device, c *loader.Checkpoint) (weights, error) {
+// bind places a checkpoint's matrices on the device, which may read them where they are mapped. placed, if it is not nil,
+// is told how many bytes that makes so far, and may end it with an error.
+func bind(d backend.Device, c *loader.Checkpoint, placed func(done, total int64) error) (weights, error) {
 	var tensors [][]byte
 	for _, t := range c.Tensors() {
 		tensors = append(tensors, t.Data)
 	}
 	d.Map(c.Mapped(), tensors)
-	b := binder{device: d, checkpoint: c}
+	b := binder{device: d, checkpoint: c, total: c.Bytes(), placed: placed}
+	b.place(0)
 	w := weights{
 		embed:  b.matrix("model.embed_tokens"),
 		layers: make([]layer, c.Config.Layers),
@@ -24,6 +26,7 @@ func bind(d backend.Device, c *loader.Checkpoint) (weights, error) {
 	for i := range w.layers {
 		w.layers[i] = b.layer(fmt.Sprintf("model.layers.%d.", i))
 	}
+	b.place(b.total) // with the vectors, and without what nobody reads
 	return w, b.err
 }
 
@@ -31,7 +34,18 @@ func bind(d backend.Device, c *loader.Checkpoint) (weights, error) {
 type binder struct {
 	device     backend.Device
 	checkpoint *loader.Checkpoint
+	done       int64 // bytes of the matrices so far
+	total      int64
+	placed     func(done, total int64) error // may be nil
 	err        error
+}
+
+// place counts bytes that are on the device.
+func (b *binder) place(bytes int64) {
+	if b.err == nil && b.placed != nil {
+		b.done = min(b.done+bytes, b.total) // tied matrices come twice
+		b.err = b.placed(b.done, b.total)
+	}
 }
 
 func (b *binder) layer(at string) layer {
@@ -86,8 +100,10 @@ func (b *binder) matrix(name string) backend.Matrix {
 		b.err = err
 		return nil
 	}
-	m, err := b.device.NewMatrix(matrixData(data))
+	d := matrixData(data)
+	m, err := b.device.NewMatrix(d)
 	b.err = err
+	b.place(d.Bytes())
 	return m
 }
 

@@ -40,5 +40,5 @@ type (
 		Key         uint64
 	}
 	// PickArgs are of its second pass.
-	PickArgs struct{ Pairs, At uint32 }
+	PickArgs struct{ Pairs, At, Valid uint32 }
 )

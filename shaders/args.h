@@ -65,5 +65,6 @@ struct ScanArgs {
 
 struct PickArgs {
   uint pairs;
-  uint at; // the place of the id
+  uint at;    // the place of the id
+  uint valid; // logits to look at
 };

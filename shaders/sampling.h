@@ -33,18 +33,21 @@ struct Pair {
 // What loses to every id.
 constant constexpr Pair no_pair = {0, 0xFFFFFFFF};
 
-// The rank of what is not a number is above all others, so that it is found.
-constant constexpr uint nan_rank = 0xFFFFFFFF;
+// The rank of NaN and +Inf is above all others, so that they are found.
+constant constexpr uint infinite_rank = 0xFFFFFFFF;
+
+// What is written in place of an id when all logits are equal; gpu knows it as well.
+constant constexpr int all_equal = -2147483647 - 1;
 
 // The pair of an id. Noise is added at a temperature above 0.
 inline Pair score(float logit, uint id, float temperature, ulong key) {
-  if ((as_type<uint>(logit) & 0x7FFFFFFF) > 0x7F800000) {
-    return {nan_rank, id};
+  uint bits = as_type<uint>(logit);
+  if (bits == 0x7F800000 || (bits & 0x7FFFFFFF) > 0x7F800000) {
+    return {infinite_rank, id};
   }
   if (temperature > 0) {
-    logit = logit / temperature + gumbel(key, id);
+    bits = as_type<uint>(logit / temperature + gumbel(key, id));
   }
-  uint bits = as_type<uint>(logit);
   return {bits >> 31 ? -bits : bits | 0x80000000, id}; // -0 as 0
 }
 

@@ -109,7 +109,7 @@ var (
 	// Logits.
 	SampleScan = &Kernel{Name: "sample_scan", File: "sampling", Args: ScanArgs{}, Buffers: list("logits pairs"), Threads: 256, Tile: [3]int{4096, 1, 1}}
 	// One id.
-	SamplePick = &Kernel{Name: "sample_pick", File: "sampling", Args: PickArgs{}, Buffers: list("pairs ids"), Threads: 1024, Tile: [3]int{1, 1, 1}}
+	SamplePick = &Kernel{Name: "sample_pick", File: "sampling", Args: PickArgs{}, Buffers: list("pairs logits ids"), Threads: 1024, Tile: [3]int{1, 1, 1}}
 )
 
 // Table is every kernel.

@@ -16,7 +16,7 @@ const maxCached = 131071
 func benchCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "bench",
-		Usage:     "measure this machine's memory, and count what a step costs on a GPU",
+		Usage:     "measure memory, and count what a step costs on a GPU",
 		UsageText: program + " bench --bandwidth | --counters [--json]",
 		Description: `--bandwidth reads a gigabyte with all cores, nine times. Decoding reads every weight once a token, so the bandwidth
 divided by the size of the weights is the most tokens a second that the machine can decode.
@@ -24,14 +24,20 @@ divided by the size of the weights is the most tokens a second that the machine 
 --counters needs no Mac and no model: it runs the GPU's kernels for the shape of GLM-4-9B with 4-bit weights on the
 Metal stand-in, on Linux, and takes about a minute. Its figures are for one decoded token and, under "prefill", for a
 prompt of 512 tokens; bytes are of device memory:
-  dispatches, command_buffers   of the step; dispatches_per_layer run one after the other
-  weight_bytes                  weights touched, each byte once a dispatch: what memory must deliver; the minimum is what
-                                the checkpoint stores of them, loaded what the kernels ask of the caches, too
-  code_bytes                    of these the 4-bit codes, without scales, biases and norms
-  kv_bytes                      keys and values touched, each byte once a dispatch; moved is the sum of loads and stores
-  kernels                       for each kernel and op, all layers together: bytes_read and bytes_written as it loads and
-                                stores them, distinct_bytes each once a dispatch, lines of 128 bytes a simdgroup's load
-                                touches, float_ops and how many of them a multiply-add takes, threadgroup_bytes of memory
+  dispatches, command_buffers
+              of the step; dispatches_per_layer run one after the other
+  weight_bytes
+              weights touched, each byte once a dispatch: what memory must
+              deliver; the minimum is what the checkpoint stores of them,
+              loaded what the kernels ask of the caches, too
+  code_bytes  of these the 4-bit codes, without scales, biases and norms
+  kv_bytes    keys and values touched, each byte once a dispatch; moved is the
+              sum of loads and stores
+  kernels     for each kernel and op, all layers together: bytes_read and
+              bytes_written as it loads and stores them, distinct_bytes each
+              once a dispatch, lines of 128 bytes a simdgroup's load touches,
+              float_ops and how many of them a multiply-add takes,
+              threadgroup_bytes of memory
 
 Examples:
   glm4-metal bench --bandwidth

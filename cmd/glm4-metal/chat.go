@@ -7,7 +7,6 @@ import (
 	"io"
 	"iter"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +15,7 @@ import (
 	"github.com/peterh/liner"
 	"github.com/urfave/cli/v2"
 
+	"github.com/glm4-metal/glm4-metal/loader"
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
@@ -25,7 +25,7 @@ func chatCommand() *cli.Command {
 		Usage:     "hold a conversation",
 		UsageText: program + " chat [options] [FOLDER]",
 		Description: `Each line is a message. A pasted text is one message, however many lines it has, and so is what stands between two
-lines of """. Lines that begin with / are commands; /help lists them. Ctrl-C stops an answer, a second one leaves.
+lines of """. Lines that begin with / are commands; /help lists them. Ctrl-C stops an answer, the next one leaves.
 When the input is a pipe, each line of it is answered on standard output.
 
 Examples:
@@ -36,7 +36,7 @@ Examples:
 		Flags: slices.Concat([]cli.Flag{
 			modelFlag(), systemPromptFlag(), chatTemplateFlag(), toolsFlag(),
 			&cli.BoolFlag{Name: "no-history", Usage: "neither read nor write the file of earlier lines"},
-		}, samplingFlags(0), backendFlags()),
+		}, samplingFlags(0), answerFlags(), backendFlags()),
 		Action: chat,
 	}
 }
@@ -50,21 +50,18 @@ func chat(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	style, err := readAnswerStyle(c)
+	if err != nil {
+		return err
+	}
 	tools, err := readTools(c)
 	if err != nil {
 		return err
 	}
 	ctx, leave := context.WithCancel(c.Context)
 	defer leave()
-	r := &repl{leave: leave}
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(signals)
-	go func() {
-		for s := range signals {
-			r.signal(s)
-		}
-	}()
+	r := &repl{style: style, interactive: isTerminal(os.Stdin), noHistory: c.Bool("no-history"), leave: leave}
+	defer r.watchSignals()()
 
 	if r.model, err = load(ctx, c, name); err != nil {
 		return err
@@ -72,42 +69,62 @@ func chat(c *cli.Context) error {
 	defer r.model.Close()
 	r.chat = r.model.NewChat(model.System(c.String("system-prompt")), model.Tools(tools...), model.Generation(options))
 	defer r.chat.Close()
-	if r.in, err = openInput(ctx, c.Bool("no-history")); err != nil {
+	if r.interactive {
+		r.banner(name == "")
+	}
+	if r.in, err = r.openInput(ctx); err != nil {
 		return err
 	}
 	defer r.in.Close()
-	_, r.interactive = r.in.(*editor)
-	r.interactive = r.interactive || isTerminal(os.Stdin)
-	if r.interactive {
-		r.banner(name == "")
+	if r.editor != nil {
+		defer r.watchSuspension()()
 	}
 	return r.run(ctx)
 }
 
 // openInput takes the terminal's line editor where there is a terminal that can have one.
-func openInput(ctx context.Context, noHistory bool) (lineReader, error) {
-	if !isTerminal(os.Stdin) || !isTerminal(os.Stdout) || !liner.TerminalSupported() {
+func (r *repl) openInput(ctx context.Context) (lineReader, error) {
+	if !isTerminal(os.Stdin) || !isTerminal(os.Stdout) || !hasEscapes() || !liner.TerminalSupported() {
 		return newPlainReader(), nil
 	}
 	var h *history
-	if file, err := historyFile(); err == nil && !noHistory {
-		h = openHistory(file)
+	if file, err := stateFile("history"); err == nil && !r.noHistory {
+		if h, err = openHistory(file); err != nil {
+			r.note("[no history: %s]", oneLine(err))
+		}
 	}
-	return newEditor(ctx, h)
+	e, err := newEditor(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	e.complete = r.complete
+	r.editor = e
+	return e, nil
 }
 
 // repl reads messages and commands, and answers them.
 type repl struct {
 	in          lineReader
+	editor      *editor // that is in, nil where in is another
 	interactive bool
+	noHistory   bool
+	style       answerStyle
 	model       *model.Model
 	chat        *model.Chat
-	armed       bool // the next Ctrl-C leaves
+	armed       bool   // the next Ctrl-C leaves
+	file        string // of the last /save or /load, "" before
 
-	leave  context.CancelFunc // ends the chat
-	mu     sync.Mutex
-	cancel context.CancelFunc // ends the answer that runs, nil when none does
-	asked  bool               // it has been asked to end
+	leave context.CancelFunc // ends the chat
+
+	mu      sync.Mutex
+	cancel  context.CancelFunc // ends the answer that runs, nil when none does
+	bar     *progress          // of its prompt
+	asked   int                // how often it has been asked to end
+	kept    []model.Message    // the conversation, for other goroutines
+	coming  model.Message      // what has come of the answer that runs
+	saved   []model.Message    // the conversation as a file has it
+	ending  bool               // the chat has been asked to end
+	rescued bool
 }
 
 // The prompts of a message and of the further lines of one in """.
@@ -118,7 +135,7 @@ const (
 
 func (r *repl) banner(isDemo bool) {
 	i := r.model.Info()
-	fmt.Fprintf(os.Stderr, "%s on %s (%s), context %d tokens\n", i.Name, i.Backend, i.Device, i.Context)
+	fmt.Fprintf(os.Stderr, "%s on %s (%s), context %d tokens\n", visibleLine(i.Name), i.Backend, visibleLine(i.Device), i.Context)
 	if isDemo {
 		fmt.Fprintf(os.Stderr, "This is the small built-in demo. A real GLM-4: %s chat FOLDER\n", program)
 	}
@@ -126,48 +143,70 @@ func (r *repl) banner(isDemo bool) {
 }
 
 func (r *repl) run(ctx context.Context) error {
+	err := r.converse(ctx)
+	if r.interactive && (errors.Is(err, io.EOF) || errors.Is(err, errInterrupted)) {
+		fmt.Fprintln(os.Stderr)
+	}
+	switch {
+	case errors.Is(err, errLeave) || errors.Is(err, io.EOF):
+		return nil
+	case err != nil:
+		r.rescue()
+	}
+	return err
+}
+
+// converse answers messages and commands. It ends with errLeave, io.EOF, errInterrupted, or what went wrong.
+func (r *repl) converse(ctx context.Context) error {
 	for {
 		text, isCommand, err := r.read(ctx)
+		var unusable lineError
 		switch {
 		case ctx.Err() != nil:
-			if r.interactive {
-				fmt.Fprintln(os.Stderr)
-			}
 			return errInterrupted
-		case errors.Is(err, io.EOF):
-			if r.interactive {
-				fmt.Fprintln(os.Stderr)
-			}
-			return nil
 		case errors.Is(err, errAborted):
 			if typed := r.in.Typed(); r.armed && !typed {
 				return errInterrupted
 			}
 			r.armed = true
-			fmt.Fprintln(os.Stderr, "press Ctrl-C again or type /exit to leave")
+			fmt.Fprintln(os.Stderr, "press Ctrl-C again or type /exit to leave"+r.hint())
+			continue
+		case errors.As(err, &unusable) && r.interactive:
+			fmt.Fprintln(os.Stderr, oneLine(err))
 			continue
 		case err != nil:
 			return err
 		}
 		r.armed = false
 		r.in.Typed() // from here on
+		var gone *loader.FaultError
 		switch {
 		case strings.TrimSpace(text) == "":
 			continue
 		case isCommand:
 			err = r.command(ctx, text)
 		default:
-			err = r.answer(ctx, func(ctx context.Context) iter.Seq2[model.Delta, error] { return r.chat.Send(ctx, text) })
+			err = r.answer(ctx, append(r.chat.Messages(), model.Message{Role: model.RoleUser, Content: text}),
+				func(ctx context.Context) iter.Seq2[model.Delta, error] { return r.chat.Send(ctx, text) })
+		}
+		// Where the chat ends before an answer began, the message that it was for is not in it any more.
+		if messages := r.chat.Messages(); ctx.Err() == nil || len(messages) >= len(r.kept) {
+			r.keep(messages)
 		}
 		switch {
 		case errors.Is(err, errLeave):
-			return nil
+			return err
 		case ctx.Err() != nil:
 			return errInterrupted
-		case err != nil && !r.interactive:
+		case errors.As(err, &gone): // no answer can come any more
+			if r.file != "" {
+				err = errors.Join(err, r.save(ctx, r.file))
+			}
+			return err
+		case err != nil && (!r.interactive || errors.Is(err, syscall.EPIPE)):
 			return err
 		case err != nil:
-			fmt.Fprintln(os.Stderr, oneLine(err))
+			fmt.Fprintln(os.Stderr, oneLine(explain(err)))
 		}
 	}
 }
@@ -200,12 +239,20 @@ func (r *repl) read(ctx context.Context) (text string, isCommand bool, err error
 	}
 }
 
-// answer writes an answer as it comes. Ctrl-C ends it and keeps what has come.
-func (r *repl) answer(ctx context.Context, reply func(context.Context) iter.Seq2[model.Delta, error]) error {
+// answer writes an answer as it comes. Ctrl-C ends it and keeps what has come. asked is the conversation that it answers.
+func (r *repl) answer(ctx context.Context, asked []model.Message, reply func(context.Context) iter.Seq2[model.Delta, error]) error {
 	answering, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r.setCancel(cancel)
-	w := newAnswerWriter()
+	r.keep(asked)
+	bar := startPrompt()
+	defer bar.stop()
+	r.setCancel(cancel, bar)
+	options := r.chat.Options()
+	defer r.chat.SetOptions(options)
+	r.style.limit(&options)
+	options.OnPrefill = bar.prefilled
+	r.chat.SetOptions(options)
+	w := newAnswerWriter(r.style)
 	var failed error
 	calls := false
 	for d, err := range reply(answering) {
@@ -213,25 +260,29 @@ func (r *repl) answer(ctx context.Context, reply func(context.Context) iter.Seq2
 			failed = err
 			break
 		}
+		bar.stop()
 		calls = calls || d.Call != nil
+		r.come(d)
 		if !w.write(d) {
 			break
 		}
 	}
-	r.setCancel(nil)
+	bar.stop()
+	r.setCancel(nil, nil)
 	if err := w.end(); err != nil {
 		return err
 	}
 	var tooLong *model.ContextError
 	switch result := r.chat.Result(); {
+	case ctx.Err() != nil: // the chat ends
 	case answering.Err() != nil:
 		r.armed = true
-		r.note("[stopped; press Ctrl-C again or type /exit to leave]")
+		r.note("[stopped; press Ctrl-C again or type /exit to leave%s]", r.hint())
 	case errors.As(failed, &tooLong):
 		return fmt.Errorf("the context is full: the conversation has %d tokens, the limit is %d; /clear starts a new one", tooLong.Tokens, tooLong.Limit)
 	case failed != nil:
 		return failed
-	case result.FinishReason == model.FinishLength && r.chat.Session().Len() >= r.model.Info().Context:
+	case result.FinishReason == model.FinishLength && r.chat.Session().Len()+1 >= r.model.Info().Context:
 		r.note("[the context of %d tokens is full; /clear starts a new conversation]", r.model.Info().Context)
 	case result.FinishReason == model.FinishLength:
 		r.note("[stopped after %d tokens (--max-tokens)]", result.CompletionTokens)
@@ -247,30 +298,5 @@ func (r *repl) answer(ctx context.Context, reply func(context.Context) iter.Seq2
 func (r *repl) note(format string, args ...any) {
 	if r.interactive {
 		fmt.Fprintf(os.Stderr, format+"\n\n", args...)
-	}
-}
-
-func (r *repl) setCancel(cancel context.CancelFunc) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.cancel, r.asked = cancel, false
-}
-
-// signal takes a signal from outside. At the prompt the editor takes Ctrl-C, not this.
-func (r *repl) signal(s os.Signal) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch {
-	case r.cancel != nil && s == os.Interrupt && !r.asked && r.interactive:
-		r.asked = true
-		r.cancel()
-	case r.cancel != nil && r.asked: // the answer does not end by itself
-		if r.in != nil {
-			r.in.Close()
-		}
-		os.Exit(statusInterrupted)
-	default:
-		r.asked = true
-		r.leave()
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/glm4-metal/glm4-metal/internal/textfile"
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
@@ -19,8 +20,8 @@ type conversationJSON struct {
 	Messages []messageJSON `json:"messages"` // without the system message
 }
 
-// saveConversation writes a conversation in whole or not at all.
-func saveConversation(file, modelName string, messages []model.Message) (err error) {
+// saveConversation writes a conversation in whole or not at all; perm is the mode of a new file, before umask.
+func saveConversation(file, modelName string, messages []model.Message, perm fs.FileMode) error {
 	c := conversationJSON{Model: modelName}
 	if len(messages) > 0 && messages[0].Role == model.RoleSystem {
 		c.System, messages = messages[0].Content, messages[1:]
@@ -30,37 +31,12 @@ func saveConversation(file, modelName string, messages []model.Message) (err err
 	if err != nil {
 		return err
 	}
-	return writeFile(file, append(data, '\n'))
-}
-
-// writeFile replaces a file in whole: through another one beside it, which takes its place.
-func writeFile(file string, data []byte) (err error) {
-	temp, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
-	if err != nil {
-		var at *fs.PathError
-		if errors.As(err, &at) { // the file that was asked for, not the other
-			at.Path = file
-		}
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(temp.Name())
-		}
-	}()
-	_, err = temp.Write(data)
-	if err == nil {
-		err = temp.Sync()
-	}
-	if err = errors.Join(err, temp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temp.Name(), file)
+	return writeFile(file, append(data, '\n'), perm)
 }
 
 // loadConversation reads what saveConversation wrote. The system message comes first in messages, if there is one.
 func loadConversation(file string) ([]model.Message, error) {
-	data, err := os.ReadFile(file)
+	data, err := textfile.Read(file, maxInput)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +79,7 @@ func parseConversation(data []byte) ([]model.Message, error) {
 
 // expandHome writes the home folder for a leading ~, as a shell does.
 func expandHome(file string) string {
-	if rest, ok := strings.CutPrefix(file, "~/"); ok {
+	if rest, ok := strings.CutPrefix(file, "~"); ok && (rest == "" || rest[0] == '/') {
 		if home, err := os.UserHomeDir(); err == nil {
 			return filepath.Join(home, rest)
 		}

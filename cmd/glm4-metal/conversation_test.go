@@ -23,7 +23,7 @@ func TestSavedConversationLoads(t *testing.T) {
 			{Role: model.RoleAssistant, Content: "22 degrees"},
 		},
 	} {
-		require.NoError(t, saveConversation(file, "m", messages))
+		require.NoError(t, saveConversation(file, "m", messages, 0o666))
 		loaded, err := loadConversation(file)
 		require.NoError(t, err)
 		require.ElementsMatch(t, messages, loaded)
@@ -31,7 +31,7 @@ func TestSavedConversationLoads(t *testing.T) {
 	entries, err := os.ReadDir(filepath.Dir(file))
 	require.NoError(t, err)
 	require.Len(t, entries, 1, "no temporary file stays behind")
-	require.ErrorContains(t, saveConversation("/no/such/folder/chat.json", "m", nil), "/no/such/folder/chat.json: no such file or directory")
+	require.ErrorContains(t, saveConversation("/no/such/folder/chat.json", "m", nil, 0o666), "/no/such/folder/chat.json: no such file or directory")
 }
 
 func TestDamagedConversation(t *testing.T) {
@@ -61,7 +61,8 @@ func TestDamagedConversation(t *testing.T) {
 
 func TestHistoryIsKeptAndCut(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "deep", "history")
-	h := openHistory(file)
+	h, err := openHistory(file)
+	require.NoError(t, err)
 	require.Empty(t, h.lines)
 	for range 2 * keptLines {
 		h.add("old")
@@ -71,9 +72,11 @@ func TestHistoryIsKeptAndCut(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "others must not read it")
 	for range 2 {
-		h = openHistory(file)
+		h, err = openHistory(file)
+		require.NoError(t, err)
 		require.Len(t, h.lines, keptLines)
 		require.Equal(t, "new␤你好", h.lines[keptLines-1])
 	}
-	openHistory("/dev/null/history").add("x") // fails in silence
+	_, err = openHistory("/dev/null/history")
+	require.ErrorContains(t, err, "/dev/null/history")
 }

@@ -7,9 +7,7 @@ import (
 	"iter"
 	"math"
 	"os"
-	"os/signal"
 	"slices"
-	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -20,19 +18,24 @@ func generateCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "generate",
 		Usage:     "answer one prompt",
-		UsageText: program + " generate [options] --prompt TEXT",
-		Description: `Examples:
+		UsageText: program + " generate [options] [FOLDER] --prompt TEXT",
+		Description: aboutInput + `
+With --messages the text is one more message of the user, and may be missing. With --raw <|user|> and the like in the text
+are control tokens, as for Hugging Face's tokenizers; in messages they are text.
+
+Examples:
   glm4-metal generate --prompt "Why is the sky blue?"
   glm4-metal generate --model ./GLM-4-9B-0414-4bit --prompt "写一首关于秋天的诗" --temp 0.7
   cat question.txt | glm4-metal generate --max-tokens 200
+  cat report.md | glm4-metal generate --prompt "Summarise this"
+  glm4-metal generate --file main.go --file go.mod --prompt "What does this program do?"
+  glm4-metal generate --messages conversation.json --prompt "And in French?"
   glm4-metal generate --prompt "Hello" --json | jq .generation_tps`,
-		Flags: slices.Concat([]cli.Flag{
-			modelFlag(),
-			&cli.StringFlag{Name: "prompt", Aliases: []string{"p"}, Usage: "answer `TEXT`; - or none reads standard input"},
-			systemPromptFlag(),
+		Flags: slices.Concat([]cli.Flag{modelFlag()}, promptFlags("answer this"), []cli.Flag{
+			messagesFlag(), systemPromptFlag(),
 			&cli.BoolFlag{Name: "raw", Aliases: []string{"ignore-chat-template"}, Usage: "continue the prompt as plain text, without the chat template"},
 			chatTemplateFlag(), toolsFlag(),
-		}, samplingFlags(512), []cli.Flag{
+		}, samplingFlags(512), answerFlags(), []cli.Flag{
 			jsonFlag(),
 			&cli.IntFlag{Name: "logprobs", Usage: "with --json: log probabilities of each token and the `N` likeliest"},
 		}, backendFlags()),
@@ -49,6 +52,7 @@ type generation struct {
 	FinishReason     model.FinishReason `json:"finish_reason"`
 	PromptTokens     int                `json:"prompt_tokens"`
 	CompletionTokens int                `json:"completion_tokens"`
+	Seed             uint64             `json:"seed"` // that was used, also when it was a random one
 	PromptTPS        float64            `json:"prompt_tps"`
 	GenerationTPS    float64            `json:"generation_tps"`
 	TTFT             float64            `json:"ttft_ms"`
@@ -77,55 +81,76 @@ func generate(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	style, err := readAnswerStyle(c)
+	if err != nil {
+		return err
+	}
+	style.limit(&options)
 	if options.Logprobs = c.IsSet("logprobs"); options.Logprobs {
 		options.TopLogprobs = c.Int("logprobs")
-		if options.TopLogprobs < 0 || options.TopLogprobs > model.MaxTopLogprobs {
-			return usagef("--logprobs is %d; it must lie between 0 and %d", options.TopLogprobs, model.MaxTopLogprobs)
+		if n := options.TopLogprobs; n < 0 || n > model.MaxTopLogprobs {
+			return usagef("%s is %d; it must lie between 0 and %d", asTyped(c, "logprobs"), n, model.MaxTopLogprobs)
 		}
 		if !c.Bool("json") {
-			return usagef("--logprobs is printed with --json only; add it")
+			return usagef("%s is printed with --json only; add it", asTyped(c, "logprobs"))
 		}
 	}
-	if c.Bool("raw") {
-		for _, flag := range []string{"system-prompt", "chat-template", "tools"} {
+	if _, err := loading(c); err != nil { // before a text is waited for
+		return err
+	}
+	raw := c.Bool("raw")
+	if options.ParseSpecial = raw; raw {
+		for _, flag := range []string{"messages", "system-prompt", "chat-template", "tools"} {
 			if c.IsSet(flag) {
-				return usagef("--%s means nothing with --raw, which takes the prompt as plain text; leave one out", flag)
+				return usagef("%s means nothing with %s, which takes the prompt as plain text; leave one out", asTyped(c, flag), asTyped(c, "raw"))
 			}
 		}
+	}
+	name, words, err := modelAndText(c)
+	if err != nil {
+		return err
 	}
 	tools, err := readTools(c)
 	if err != nil {
 		return err
 	}
-	prompt, err := inputText(c, "prompt")
+	if c.IsSet("prompt") && c.String("prompt") == "" {
+		return usagef("the prompt is empty; give it some text")
+	}
+	messages, err := promptMessages(c, words)
 	if err != nil {
 		return err
 	}
-	if prompt == "" {
+	switch last := messages[len(messages)-1]; {
+	case last.Role == model.RoleUser && last.Content == "":
 		return usagef("the prompt is empty; give it some text")
+	case last.Role == model.RoleAssistant || last.Role == model.RoleSystem:
+		return usagef("the last message of %s is the %s's, and there is none to answer; add one with --prompt", c.String("messages"), last.Role)
 	}
 
-	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	m, err := load(ctx, c, c.String("model"))
+	ctx := c.Context
+	m, err := load(ctx, c, name)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
 	g := generation{Tokens: []int32{}}
-	w := newAnswerWriter()
+	w := newAnswerWriter(style)
 	if c.Bool("json") {
 		w = nil
 	}
-	chat := m.NewChat(model.System(c.String("system-prompt")), model.Tools(tools...), model.Generation(options),
+	bar := startPrompt()
+	options.OnPrefill = bar.prefilled
+	chat := m.NewChat(model.Tools(tools...), model.Generation(options),
 		model.OnToken(func(token model.Token) { g.add(m, token, options.Logprobs) }))
 	defer chat.Close()
-	deltas, result := chat.Send(ctx, prompt), chat.Result
-	if c.Bool("raw") {
-		deltas, result = g.continued(ctx, m, chat.Session(), prompt, options), chat.Session().Result
+	chat.SetMessages(messages)
+	deltas, result := chat.Reply(ctx), chat.Result
+	if raw {
+		deltas, result = g.continued(ctx, m, chat.Session(), messages[0].Content, options), chat.Session().Result
 	}
-	failed := g.run(ctx, deltas, w)
-	stop() // from here on an interrupt ends the program
+	failed := g.run(ctx, deltas, w, bar.stop)
+	bar.stop()
 	if w != nil {
 		failed = errors.Join(w.end(), failed)
 	}
@@ -138,10 +163,21 @@ func generate(c *cli.Context) error {
 		return errors.Join(printJSON(g), failed)
 	}
 	if c.Bool("verbose") || isTerminal(os.Stderr) {
+		if r.FinishReason == model.FinishLength {
+			fmt.Fprintf(os.Stderr, "\n%s", cut(r, options, m.Info()))
+		}
 		fmt.Fprintf(os.Stderr, "\nprompt %d tokens, %.1f tokens/s; answer %d tokens, %.1f tokens/s; first token after %.0f ms; peak memory %s\n",
 			r.PromptTokens, r.PromptTPS(), r.CompletionTokens, r.GenerationTPS(), milliseconds(r.TTFT), model.Gigabytes(peakMemory()))
 	}
 	return failed
+}
+
+// cut says which limit ended an answer.
+func cut(r model.Result, o model.Options, i model.Info) string {
+	if r.CompletionTokens == o.MaxTokens {
+		return fmt.Sprintf("[the answer was cut after %d tokens; --max-tokens allows more, 0 as many as there is room for]", o.MaxTokens)
+	}
+	return fmt.Sprintf("[the answer was cut because the context of %d tokens is full]", i.Context)
 }
 
 // add takes a token of the answer.
@@ -152,7 +188,7 @@ func (g *generation) add(m *model.Model, token model.Token, withLogprobs bool) {
 	}
 }
 
-// continued streams the continuation of plain text.
+// continued streams the continuation of a text.
 func (g *generation) continued(ctx context.Context, m *model.Model, s *model.Session, prompt string, o model.Options) iter.Seq2[model.Delta, error] {
 	return func(yield func(model.Delta, error) bool) {
 		for token, err := range s.Generate(ctx, prompt, o) {
@@ -166,14 +202,15 @@ func (g *generation) continued(ctx context.Context, m *model.Model, s *model.Ses
 	}
 }
 
-// run collects the answer, and writes it to w unless that is nil.
-func (g *generation) run(ctx context.Context, deltas iter.Seq2[model.Delta, error], w *answerWriter) (err error) {
+// run collects the answer, and writes it to w unless that is nil. begin is called before anything is written.
+func (g *generation) run(ctx context.Context, deltas iter.Seq2[model.Delta, error], w *answerWriter, begin func()) (err error) {
 	var answer model.Message
 	for d, failed := range deltas {
 		if err = failed; err != nil {
 			break
 		}
 		answer.Add(d)
+		begin()
 		if w != nil && !w.write(d) {
 			break
 		}
@@ -188,7 +225,7 @@ func (g *generation) run(ctx context.Context, deltas iter.Seq2[model.Delta, erro
 // sum fills in the figures.
 func (g *generation) sum(i model.Info, r model.Result) {
 	g.FinishReason = r.FinishReason
-	g.PromptTokens, g.CompletionTokens = r.PromptTokens, r.CompletionTokens
+	g.PromptTokens, g.CompletionTokens, g.Seed = r.PromptTokens, r.CompletionTokens, r.Seed
 	g.PromptTPS, g.GenerationTPS = round(r.PromptTPS()), round(r.GenerationTPS())
 	g.TTFT, g.Load = milliseconds(r.TTFT), milliseconds(i.LoadTime)
 	g.PeakMemory = peakMemory()

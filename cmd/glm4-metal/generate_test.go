@@ -6,12 +6,11 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/glm4-metal/glm4-metal/model"
 )
 
 func TestGenerateWritesTheAnswerOnly(t *testing.T) {
@@ -35,6 +34,9 @@ func TestGenerateWritesTheAnswerOnly(t *testing.T) {
 	_, stderr, _ = run(t, "", "generate", "--prompt", "你好", "--max-tokens", "8", "--verbose")
 	require.Contains(t, stderr, "model    glm4-metal-demo")
 	require.Contains(t, stderr, "peak memory")
+	require.Contains(t, stderr, "[the answer was cut after 8 tokens; --max-tokens allows more")
+	_, stderr, _ = run(t, "", "generate", "--prompt", "你好", "--max-kv-size", "12", "--ignore-eos", "--verbose")
+	require.Contains(t, stderr, "[the answer was cut because the context of 12 tokens is full]")
 }
 
 func TestGenerateJSON(t *testing.T) {
@@ -68,6 +70,38 @@ func TestGenerateJSON(t *testing.T) {
 	raw, _, _ := run(t, "", "generate", "--prompt", "Hello", "--max-tokens", "1", "--json", "--raw")
 	require.NoError(t, json.Unmarshal([]byte(raw), &g))
 	require.Less(t, g.PromptTokens, len(strings.Fields(ids)), "the chat template is left out")
+}
+
+func TestControlTokensOfARawPromptAreText(t *testing.T) {
+	tokens := func(args ...string) int {
+		stdout, stderr, status := run(t, "", append([]string{"generate", "--json", "--max-tokens", "1"}, args...)...)
+		require.Zero(t, status, stderr)
+		var g generation
+		require.NoError(t, json.Unmarshal([]byte(stdout), &g))
+		return g.PromptTokens
+	}
+	prompt, _, _ := run(t, "", "template", "hi")
+	prompt = strings.TrimSuffix(prompt, "\n")
+	want := tokens("hi")
+	require.Equal(t, want, tokens("--raw", "--prompt", prompt))
+	require.Equal(t, want, tokens("--ignore-chat-template", strings.TrimPrefix(prompt, "[gMASK]<sop>")))
+	require.Greater(t, tokens(prompt), want+10, "in a message they are text")
+}
+
+func TestSeedInJSONGivesAnotherAnswer(t *testing.T) {
+	args := []string{"generate", "--prompt", "Hello", "--max-tokens", "24", "--temp", "3", "--ignore-eos", "--json"}
+	var drawn, given, other generation
+	for _, g := range []*generation{&drawn, &other} {
+		stdout, stderr, status := run(t, "", args...)
+		require.Zero(t, status, stderr)
+		require.NoError(t, json.Unmarshal([]byte(stdout), g))
+		require.Less(t, g.Seed, uint64(1)<<53, "a number that all readers of JSON can hold")
+	}
+	require.NotEqual(t, drawn.Seed, other.Seed)
+	stdout, _, _ := run(t, "", append(args, "--seed", strconv.FormatUint(drawn.Seed, 10))...)
+	require.NoError(t, json.Unmarshal([]byte(stdout), &given))
+	require.Equal(t, drawn.Seed, given.Seed)
+	require.Equal(t, drawn.Tokens, given.Tokens)
 }
 
 func TestInterruptedGenerateKeepsWhatCame(t *testing.T) {
@@ -108,38 +142,3 @@ func TestInterruptedGenerateStillPrintsJSON(t *testing.T) {
 	require.NoError(t, json.Unmarshal(stdout.Bytes(), &g))
 	require.Equal(t, "cancelled", string(g.FinishReason))
 }
-
-func TestReasoningAndCallsGoWhereTheyBelong(t *testing.T) {
-	for _, test := range []struct {
-		name       string
-		tty        bool
-		deltas     []delta
-		out, aside string
-	}{
-		{"answer", false, []delta{{Text: "a"}, {Text: "b"}}, "ab\n", ""},
-		{"line end", false, []delta{{Text: "a\n"}}, "a\n", ""},
-		{"nothing", false, nil, "", ""},
-		{"reasoning", false, []delta{{Reasoning: "x"}, {Reasoning: "y"}, {Text: "a"}}, "a\n", "<think>\nxy\n</think>\n"},
-		{"cut short", false, []delta{{Reasoning: "x"}}, "", "<think>\nx\n</think>\n"},
-		{"reasoning in a terminal", true, []delta{{Reasoning: "x\x1b[0m"}, {Text: "a"}}, "a\n", dim + "<think>\nx[0m\n</think>\n" + normal},
-		{"call", false, []delta{{Text: "a"}, {Call: &call{Name: "f", Arguments: `{"x": 1}`}}}, "a\nf {\"x\": 1}\n", ""},
-		{"control characters", true, []delta{{Text: "a\x1b]0;t\x07\tb\r\n"}}, "a]0;t\tb\n", ""},
-		{"control characters in a pipe", false, []delta{{Text: "a\x1b"}}, "a\x1b\n", ""},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			var out, aside bytes.Buffer
-			w := &answerWriter{out: &out, aside: &aside, outTTY: test.tty, asideTTY: test.tty, atLineStart: true}
-			for _, d := range test.deltas {
-				require.True(t, w.write(d))
-			}
-			require.NoError(t, w.end())
-			require.Equal(t, test.out, out.String())
-			require.Equal(t, test.aside, aside.String())
-		})
-	}
-}
-
-type (
-	delta = model.Delta
-	call  = model.ToolCall
-)

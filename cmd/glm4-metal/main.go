@@ -11,7 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
+	"os/signal"
 	"strings"
 	"syscall"
 
@@ -36,138 +36,99 @@ type usageError struct{ error }
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func main() {
+	if os.Args[0] == guardName {
+		guardTerminal()
+		return
+	}
+	defer giveBackTerminal() // when it panics
 	app := newApp()
-	os.Exit(report(os.Stderr, app.RunContext(context.Background(), flagsFirst(app, os.Args))))
+	args, err := arrange(app, os.Args)
+	if err == nil {
+		err = app.RunContext(context.Background(), args)
+	}
+	exit(report(os.Stderr, explain(err)))
 }
 
 func newApp() *cli.App {
 	cli.FlagStringer = describeFlag
+	cli.VersionPrinter = func(*cli.Context) { fmt.Println(program, version()) }
 	app := &cli.App{
 		Name:      program,
 		Usage:     "run GLM-4 models",
 		UsageText: program + " COMMAND [options]",
 		Description: "Without --model and $" + modelVariable + " a small built-in demo model answers.\n" +
-			program + " COMMAND --help tells more about a command.",
+			program + " help COMMAND tells more about a command.",
 		Version: version(),
 		Commands: []*cli.Command{
-			chatCommand(), generateCommand(), showCommand(), benchCommand(), tokenizeCommand(), templateCommand(), versionCommand(),
+			chatCommand(), generateCommand(), showCommand(), benchCommand(), tokenizeCommand(), templateCommand(),
+			completionCommand(), helpCommand(), versionCommand(),
 		},
 		HideHelpCommand:           true,
 		DisableSliceFlagSeparator: true, // a stop text may hold a comma
 		ExitErrHandler:            func(*cli.Context, error) {},
-		OnUsageError:              explainUsage,
 		CustomAppHelpTemplate:     appHelp,
 		Action: func(c *cli.Context) error {
 			if !c.Args().Present() {
 				return cli.ShowAppHelp(c)
 			}
-			var names []string
-			for _, command := range c.App.Commands {
-				names = append(names, command.Name)
-			}
-			return usagef("unknown command %q; the commands are %s", c.Args().First(), strings.Join(names, ", "))
+			return unknownCommand(c.App, c.Args().First())
 		},
 	}
 	for _, command := range app.Commands {
 		command.HideHelpCommand = true
-		command.OnUsageError = explainUsage
 		command.CustomHelpTemplate = commandHelp
+		command.Description = fill(command.Description)
+		switch command.Name {
+		case "chat": // takes signals itself
+		case "generate":
+			command.Action = interruptible(command.Action, true)
+		default:
+			command.Action = interruptible(command.Action, false)
+		}
 	}
 	return app
 }
 
-const appHelp = `{{.Name}} - {{.Usage}}
-
-Usage: {{.UsageText}}
-
-Commands:{{range .VisibleCommands}}
-  {{printf "%-10s" .Name}}{{.Usage}}{{end}}
-
-{{.Description}}
-`
-
-// commandHelp shows a verb's usage, options and, from its description, examples.
-const commandHelp = `{{.HelpName}} - {{.Usage}}
-
-Usage: {{.UsageText}}
-
-Options:{{range .VisibleFlags}}
-  {{.}}{{end}}
-
-{{.Description}}
-`
-
-// describeFlag is a flag's line in the help: its names, and behind a tab what it does.
-func describeFlag(f cli.Flag) string {
-	d, ok := f.(cli.DocGenerationFlag)
-	if !ok {
-		return ""
-	}
-	usage := d.GetUsage()
-	value := ""
-	if d.TakesValue() {
-		if parts := strings.SplitN(usage, "`", 3); len(parts) == 3 {
-			value = " " + parts[1]
-			usage = strings.Join(parts, "")
+// interruptible runs a verb with a context that the first SIGINT, SIGTERM or SIGHUP cancels; a second ends the program at
+// once. A verb that does not finish holds nothing that is worth waiting for, and is left where it stands.
+func interruptible(action cli.ActionFunc, finishes bool) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		ctx, cancel := context.WithCancel(c.Context)
+		defer cancel()
+		signals := make(chan os.Signal, 2)
+		notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+		defer signal.Stop(signals)
+		go func() {
+			<-signals
+			cancel()
+			<-signals
+			exit(statusInterrupted)
+		}()
+		c.Context = ctx
+		done := make(chan error, 1)
+		go func() {
+			defer giveBackTerminal() // when it panics
+			done <- action(c)
+		}()
+		if finishes {
+			return <-done
+		}
+		select {
+		case err := <-done:
+			return err
+		case <-ctx.Done():
+			return errInterrupted
 		}
 	}
-	var names []string
-	for _, name := range f.Names() {
-		names = append(names, map[bool]string{true: "-", false: "--"}[len(name) == 1]+name)
-	}
-	slices.SortStableFunc(names, func(a, b string) int { return min(len(a), 3) - min(len(b), 3) }) // -p, --prompt
-	if standard := d.GetDefaultText(); d.TakesValue() && !slices.Contains([]string{"", "0", `""`}, standard) {
-		usage += " (default " + strings.Trim(standard, `"`) + ")"
-	}
-	return strings.Join(names, ", ") + value + "\t" + usage
 }
 
-// explainUsage words the errors of the flag parser like all others.
-func explainUsage(c *cli.Context, err error, _ bool) error {
-	text := strings.NewReplacer(" flag -", " flag --", "defined: -", "defined: --", "argument: -", "argument: --", "---", "--").Replace(err.Error())
-	name := program
-	if c.Command != nil && c.Command.Name != program {
-		name += " " + c.Command.Name
-	}
-	return usagef("%s; see %s --help", text, name)
-}
-
-// flagsFirst moves a verb's flags in front of its arguments, where the flag parser looks for them.
-func flagsFirst(app *cli.App, args []string) []string {
-	if len(args) < 2 {
-		return args
-	}
-	command := app.Command(args[1])
-	if command == nil {
-		return args
-	}
-	takesValue := map[string]bool{}
-	for _, f := range command.Flags {
-		_, isSwitch := f.(*cli.BoolFlag)
-		for _, name := range f.Names() {
-			takesValue[name] = !isSwitch
+// notify relays signals, but for those that are ignored when the program starts, as nohup wants it.
+func notify(to chan<- os.Signal, signals ...os.Signal) {
+	for _, s := range signals {
+		if !signal.Ignored(s) {
+			signal.Notify(to, s)
 		}
 	}
-	var flags, rest []string
-	for i := 2; i < len(args); i++ {
-		arg := args[i]
-		if arg == "--" {
-			rest = append(rest, args[i+1:]...)
-			break
-		}
-		if len(arg) < 2 || arg[0] != '-' {
-			rest = append(rest, arg)
-			continue
-		}
-		flags = append(flags, arg)
-		if takesValue[strings.TrimLeft(arg, "-")] {
-			if i++; i == len(args) { // for the parser to complain about
-				return slices.Concat(args[:2], flags)
-			}
-			flags = append(flags, args[i])
-		}
-	}
-	return slices.Concat(args[:2], flags, []string{"--"}, rest)
 }
 
 // report says what went wrong, in one line, and gives the exit status.
@@ -188,6 +149,7 @@ func report(stderr io.Writer, err error) int {
 	}
 }
 
+// oneLine is an error's text, which may quote a stranger's, in a form that is harmless for a terminal.
 func oneLine(err error) string {
-	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	return visibleLine(strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; "))
 }

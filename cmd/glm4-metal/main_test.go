@@ -80,19 +80,19 @@ func TestMistakesInTheCommandLine(t *testing.T) {
 		want string // in the one line
 	}{
 		{[]string{"talk"}, `unknown command "talk"; the commands are chat, generate`},
-		{[]string{"--colour"}, "not defined: --colour; see glm4-metal --help"},
-		{[]string{"generate", "--colour"}, "not defined: --colour; see glm4-metal generate --help"},
-		{[]string{"generate", "--prompt"}, "needs an argument: --prompt"},
+		{[]string{"--colour"}, "unknown flag --colour; see glm4-metal --help"},
+		{[]string{"generate", "--colour"}, "unknown flag --colour; see glm4-metal generate --help"},
+		{[]string{"generate", "--prompt"}, "--prompt needs a value: --prompt TEXT"},
 		{[]string{"generate", "--prompt", ""}, "the prompt is empty"},
 		{[]string{"generate", "--prompt", "a", "b"}, `unexpected argument "b" beside --prompt`},
-		{[]string{"generate", "hi", "--temp", "warm"}, `invalid value "warm" for flag --temp`},
+		{[]string{"generate", "hi", "--temp", "warm"}, `--temp is "warm"; it must be a number`},
 		{[]string{"generate", "hi", "--temp", "-1"}, "--temp is -1; it must be 0 (greedy) or more"},
 		{[]string{"generate", "hi", "--temp", "NaN"}, "--temp is NaN"},
 		{[]string{"generate", "hi", "--top-p", "1.5"}, "--top-p is 1.5; it must be between 0 and 1"},
 		{[]string{"generate", "hi", "--top-k", "-1"}, "--top-k is -1"},
 		{[]string{"generate", "hi", "--max-tokens", "-1"}, "--max-tokens is -1"},
 		{[]string{"generate", "hi", "--seed", "-1"}, "--seed"},
-		{[]string{"generate", "hi", "--stop", ""}, "--stop is empty"},
+		{[]string{"generate", "hi", "--stop", ""}, "--stop is empty; give it TEXT"},
 		{[]string{"generate", "hi", "--logit-bias", "5"}, `--logit-bias is "5"; it must be ID=VALUE`},
 		{[]string{"generate", "hi", "--backend", "cuda"}, `--backend is "cuda"; it must be auto, metal or cpu`},
 		{[]string{"generate", "hi", "--kv-bits", "4"}, "--kv-bits is 4; it must be 16 or 32"},
@@ -104,8 +104,17 @@ func TestMistakesInTheCommandLine(t *testing.T) {
 		{[]string{"chat", "a", "--model", "b"}, "two models are named"},
 		{[]string{"show", "a", "b"}, `unexpected argument "b"`},
 		{[]string{"tokenize", "--decode", "1 x"}, `"x" is no token id`},
-		{[]string{"template", "--messages", "f", "hi"}, "--messages and a prompt do not go together"},
-		{[]string{"version", "now"}, `unexpected argument "now"`},
+		{[]string{"version", "now"}, `unexpected argument "now": version takes flags only`},
+		{[]string{"help", "chat", "b"}, `unexpected argument "b": help takes one command`},
+		{[]string{"completion", "tcsh"}, `completion is for bash, zsh, fish and man, not for "tcsh"`},
+		{[]string{"generate", "hi", "--max-kv-size", "many"}, `--max-kv-size is "many"; it must be a whole number`},
+		{[]string{"generate", "-prompt", "hi", "-temp", "hot"}, `-temp is "hot"; it must be a number`},
+		{[]string{"generate", "--prompt", "--json"}, "--prompt needs a value, but --json follows; where that is the value, write --prompt=--json"},
+		{[]string{"generate", "hi", "--json=maybe"}, `--json is a switch and takes no value, found "maybe"`},
+		{[]string{"generate", "hi", "--verbose", "False"}, "--verbose is a switch: leave out the False, or write --verbose=false"},
+		{[]string{"generate", "hi", "--ignore-chat-template", "--tools", "f"}, "--tools means nothing with --ignore-chat-template"},
+		{[]string{"generate", "hi", "--tools", ""}, "--tools is empty"},
+		{[]string{"generate", "hi", "--chat-template", ""}, "--chat-template is empty"},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
 			stdout, stderr, status := run(t, "", test.args...)
@@ -113,6 +122,52 @@ func TestMistakesInTheCommandLine(t *testing.T) {
 			requireOneLine(t, stderr, test.want)
 			require.Empty(t, stdout)
 		})
+	}
+}
+
+func TestFlagsOfOthersAreNotExplained(t *testing.T) {
+	for _, test := range []struct{ line, want string }{
+		{"generate hi -m 20", "unknown flag -m; --model FOLDER is llama.cpp's -m, --max-tokens N is mlx-lm's; see glm4-metal generate --help"},
+		{"generate hi --temperature 1", "unknown flag --temperature; did you mean --temp T; "},
+		{"generate hi --max_tokens=5", "unknown flag --max_tokens; did you mean --max-tokens; "},
+		{"generate hi -n 5", "unknown flag -n; did you mean --max-tokens N; "},
+		{"chat -c 4096", "unknown flag -c; did you mean --max-kv-size N; "},
+		{"generate hi -ngl 99", "unknown flag -ngl; did you mean --backend auto|metal|cpu; "},
+		{"generate hi --adapter-path a", "adapters are not applied"},
+		{"generate hi --trust-remote-code", "never run"},
+		{"generate --promt hi", "did you mean --prompt; "},
+		{"generate -pHello", "unknown flag -pHello; did you mean -p Hello; "},
+		{"generate -5", "a text that begins with a dash goes behind --prompt or --; "},
+		{"show --temp 1", "unknown flag --temp; --temp is a flag of chat, generate; "},
+		{"show --verbos", "unknown flag --verbos; see glm4-metal show --help"},
+		{"--model m", "the command comes first: glm4-metal chat --model; "},
+		{"--verson", "unknown flag --verson; see glm4-metal --help"},
+		{"genrate", `unknown command "genrate"; did you mean generate; `},
+		{"run", "did you mean chat or generate; "},
+		{"./m", "a folder comes behind one: glm4-metal chat ./m; "},
+		{"help genrate", `unknown command "genrate"; did you mean generate; `},
+	} {
+		_, stderr, status := run(t, "", strings.Fields(test.line)...)
+		require.Equal(t, statusUsage, status, test.line)
+		requireOneLine(t, stderr, test.want)
+	}
+}
+
+// A flag of others that is a flag here, or whose advice names one that is not, would never be of use.
+func TestAdviceNamesAFlagThatIsNot(t *testing.T) {
+	app := newApp()
+	for _, f := range foreign {
+		if f.ours != "" {
+			require.NotEmpty(t, flagOwners(app, f.ours), f.ours)
+		}
+		for _, name := range strings.Fields(f.names) {
+			require.Nil(t, findFlag(app.Command("generate"), name), name)
+		}
+		for _, word := range strings.Fields(f.note) {
+			if name, ok := strings.CutPrefix(strings.TrimRight(word, ",;:"), "--"); ok {
+				require.NotEmpty(t, flagOwners(app, name), f.note)
+			}
+		}
 	}
 }
 
@@ -132,15 +187,15 @@ func TestFailures(t *testing.T) {
 		{[]string{"chat", "/no/such/folder"}, "/no/such/folder: there is no such folder"},
 		{[]string{"tokenize", "hi", "--model", "/no/such/folder"}, "/no/such/folder: there is no such folder"},
 		{[]string{"show", "/no/such/folder"}, "/no/such/folder"},
-		{[]string{"show", empty}, "no config.json"},
-		{[]string{"tokenize", "hi", "--model", empty}, "no tokenizer"},
+		{[]string{"show", empty}, "an empty folder"},
+		{[]string{"tokenize", "hi", "--model", empty}, "an empty folder"},
 		{[]string{"generate", "hi", "--max-kv-size", "4"}, "the context holds 4"},
 		{[]string{"generate", "hi", "--max-kv-size", "9999999"}, "a context of 9999999 tokens (--max-kv-size) is beyond"},
-		{[]string{"generate", "hi", "--logit-bias", "9999999=1"}, "logit bias names id 9999999"},
-		{[]string{"generate", "hi", "--tools", "/no/such/file"}, "--tools: open /no/such/file"},
+		{[]string{"generate", "hi", "--logit-bias", "9999999=1"}, "--logit-bias is 9999999=1; it must be for an id below"},
+		{[]string{"generate", "hi", "--tools", "/no/such/file"}, "--tools: /no/such/file: no such file"},
 		{[]string{"generate", "hi", "--chat-template", "glm-9"}, "glm-9"},
 		{[]string{"tokenize", "--decode", "9999999"}, "no token with the id 9999999"},
-		{[]string{"template", "--messages", "/no/such/file"}, "--messages: open /no/such/file"},
+		{[]string{"template", "--messages", "/no/such/file"}, "--messages: /no/such/file: no such file"},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
 			stdout, stderr, status := run(t, "", test.args...)
@@ -184,24 +239,37 @@ func TestNoArgumentsPrintHelp(t *testing.T) {
 		help, _, status := run(t, "", command.Name, "--help")
 		require.Zero(t, status)
 		require.Contains(t, help, "Examples:")
+		same, _, status := run(t, "", "help", command.Name)
+		require.Zero(t, status)
+		require.Equal(t, help, same)
 		for line := range strings.Lines(help) {
-			require.LessOrEqual(t, len([]rune(line)), 125, line)
+			if !strings.Contains(line, "glm4-metal") { // an example is one line
+				require.LessOrEqual(t, len([]rune(strings.TrimSuffix(line, "\n"))), helpWidth, line)
+			}
 		}
 	}
 }
 
 func TestFlagsBehindArguments(t *testing.T) {
+	t.Setenv("HOME", "/home/a")
 	app := newApp()
 	for _, test := range []struct{ in, want string }{
-		{"generate hi there --temp 0.5 --json you", "generate --temp 0.5 --json -- hi there you"},
+		{"generate hi there --temp 0.5 --json you", "generate --temp=0.5 --json=true -- hi there you"},
 		{"generate --temp=0.5 hi", "generate --temp=0.5 -- hi"},
-		{"generate -p -5 hi", "generate -p -5 -- hi"},
+		{"generate -p -5 --presence-penalty -1 hi", "generate --prompt=-5 --presence-penalty=-1 -- hi"},
+		{"generate -prompt hi", "generate --prompt=hi --"},
 		{"generate hi -- --json", "generate -- hi --json"},
-		{"generate --prompt -", "generate --prompt - --"},
-		{"generate hi --prompt", "generate --prompt"},
+		{"generate --prompt -", "generate --prompt=- --"},
+		{"generate --prompt=--json", "generate --prompt=--json --"},
+		{"generate --json=false", "generate --json=false --"},
+		{"generate --max-kv-size 010", "generate --max-kv-size=10 --"},
+		{"generate --model=~/m --tools ~/t -f ~/f -f=~b/f -p ~/p", "generate --model=/home/a/m --tools=/home/a/t --file=/home/a/f --file=~b/f --prompt=~/p --"},
+		{"generate hi --help", "help generate"},
 		{"talk --loud hi", "talk --loud hi"},
 	} {
-		require.Equal(t, program+" "+test.want, strings.Join(flagsFirst(app, append([]string{program}, strings.Fields(test.in)...)), " "))
+		args, err := arrange(app, append([]string{program}, strings.Fields(test.in)...))
+		require.NoError(t, err)
+		require.Equal(t, program+" "+test.want, strings.Join(args, " "))
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/urfave/cli/v2"
+
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
@@ -68,6 +70,53 @@ func parseMessages(data []byte, field string) ([]model.Message, error) {
 			return nil, fmt.Errorf("%s[%d]%w", field, i, err)
 		}
 		messages = append(messages, m)
+	}
+	return messages, nil
+}
+
+// promptMessages is what a prompt is made of: the messages of --messages, and the user's from the other flags and words.
+func promptMessages(c *cli.Context, words []string) ([]model.Message, error) {
+	messages, err := readMessages(c)
+	if err != nil {
+		return nil, err
+	}
+	text, err := inputText(c, words, messages != nil)
+	if err != nil {
+		return nil, err
+	}
+	if text != "" || messages == nil {
+		messages = append(messages, model.Message{Role: model.RoleUser, Content: text})
+	}
+	if system := c.String("system-prompt"); system != "" {
+		if messages[0].Role == model.RoleSystem {
+			return nil, usagef("%s begins with a system message, and %s gives another; leave one out", c.String("messages"), asTyped(c, "system-prompt"))
+		}
+		messages = slices.Insert(messages, 0, model.Message{Role: model.RoleSystem, Content: system})
+	}
+	return messages, nil
+}
+
+// readMessages reads the file of --messages, nil if there is none: an array of messages, or what a chat's /save writes.
+func readMessages(c *cli.Context) ([]model.Message, error) {
+	if !c.IsSet("messages") {
+		return nil, nil
+	}
+	name := c.String("messages")
+	data, err := readText(c.Context, name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", asTyped(c, "messages"), err)
+	}
+	var messages []model.Message
+	if data = bytes.TrimSpace(data); bytes.HasPrefix(data, []byte("[")) {
+		messages, err = parseMessages(data, "messages")
+	} else {
+		messages, err = parseConversation(data)
+	}
+	if err == nil && len(messages) == 0 {
+		err = errors.New("messages: there is none")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return messages, nil
 }

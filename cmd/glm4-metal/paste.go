@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -66,7 +67,7 @@ func (f *pasteFilter) filter(in []byte) []byte {
 }
 
 // pastes stands in for pasted texts in a line that is edited on one screen: a short one shows its line breaks and
-// tabs as symbols, a long one is folded into a label.
+// tabs as symbols, a long one, or one that a terminal might obey, is folded into a label.
 type pastes struct {
 	mu     sync.Mutex
 	labels []string // with the text of each behind it, as strings.NewReplacer takes them
@@ -85,9 +86,9 @@ const shortPaste = 300
 // control characters, which would act as keys.
 func (p *pastes) fold(text string) string {
 	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.ToValidUTF8(text, string(utf8.RuneError)))
-	text = strings.TrimRight(printable(text), "\n")
+	text = strings.TrimRight(withoutControls(text), "\n")
 	count := utf8.RuneCountInString(text)
-	if count <= shortPaste && !strings.Contains(text, lineBreakSymbol) && !strings.Contains(text, tabSymbol) {
+	if count <= shortPaste && !strings.Contains(text, lineBreakSymbol) && !strings.Contains(text, tabSymbol) && visible(text) == text {
 		return strings.NewReplacer("\n", lineBreakSymbol, "\t", tabSymbol).Replace(text)
 	}
 	p.mu.Lock()
@@ -95,6 +96,15 @@ func (p *pastes) fold(text string) string {
 	label := fmt.Sprintf("[paste %d: %d characters in %d lines]", len(p.labels)/2+1, count, strings.Count(text, "\n")+1)
 	p.labels = append(p.labels, label, text)
 	return label
+}
+
+func withoutControls(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 // unfold gives the line with the texts in place of the stand-ins.

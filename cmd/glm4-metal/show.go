@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -110,12 +111,12 @@ func show(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	checkpoint, err := openCheckpoint(name)
+	checkpoint, err := openCheckpoint(c.Context, name)
 	if err != nil {
 		return err
 	}
 	defer checkpoint.Close()
-	d := describe(name, checkpoint)
+	d := describe(c.Context, name, checkpoint)
 	if c.Bool("tensors") {
 		for _, t := range checkpoint.Tensors() {
 			d.List = append(d.List, tensorJSON{t.Name, t.DType.String(), t.Shape, len(t.Data), t.File, t.Offset})
@@ -128,14 +129,14 @@ func show(c *cli.Context) error {
 }
 
 // openCheckpoint maps a checkpoint's files; its weights are not touched.
-func openCheckpoint(name string) (*loader.Checkpoint, error) {
+func openCheckpoint(ctx context.Context, name string) (*loader.Checkpoint, error) {
 	if name == "" {
-		return loader.OpenFS(demo.FS(), demo.Name)
+		return loader.OpenFS(ctx, demo.FS(), demo.Name)
 	}
-	return loader.Open(name)
+	return loader.Open(ctx, name)
 }
 
-func describe(name string, checkpoint *loader.Checkpoint) description {
+func describe(ctx context.Context, name string, checkpoint *loader.Checkpoint) description {
 	c := checkpoint.Config
 	d := description{
 		EOS: []endToken{}, Model: cmp.Or(name, demo.Name), ModelType: c.ModelType,
@@ -159,13 +160,13 @@ func describe(name string, checkpoint *loader.Checkpoint) description {
 	for _, file := range slices.Sorted(maps.Keys(files)) {
 		d.Files = append(d.Files, fileSize{file, files[file]})
 	}
-	d.describeText(name, c)
+	d.describeText(ctx, name, c)
 	return d
 }
 
 // describeText reads the tokenizer and the chat template. What is wrong with them is part of the description.
-func (d *description) describeText(name string, c loader.Config) {
-	text, err := model.OpenText(name, "")
+func (d *description) describeText(ctx context.Context, name string, c loader.Config) {
+	text, err := model.OpenText(ctx, name, "")
 	for _, id := range c.EOS {
 		end := endToken{ID: id}
 		if err == nil {
@@ -207,7 +208,9 @@ func countParameters(c loader.Config) parameters {
 
 func (d description) print() error {
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	row := func(name, format string, args ...any) { fmt.Fprintf(out, name+"\t"+format+"\n", args...) }
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(out, "%s\t%s\n", name, visibleLine(fmt.Sprintf(format, args...)))
+	}
 	row("model", "%s", d.Model)
 	row("family", "%s", d.ModelType)
 	row("shape", "%d layers, hidden %d, feed-forward %d, %d query and %d KV heads of %d, %d of them rotary (theta %g)", d.Layers, d.Hidden, d.FFN, d.Heads, d.KVHeads, d.HeadDim, d.RotaryDims, d.RopeTheta)
@@ -251,7 +254,7 @@ func (d description) print() error {
 	if d.List != nil {
 		fmt.Fprintln(out)
 		for _, t := range d.List {
-			fmt.Fprintf(out, "%s\t%s\t%v\t%d\t%s\n", t.Name, t.DType, t.Shape, t.Bytes, t.File)
+			fmt.Fprintf(out, "%s\t%s\t%v\t%d\t%s\n", visibleLine(t.Name), t.DType, t.Shape, t.Bytes, visibleLine(t.File))
 		}
 	}
 	return out.Flush()

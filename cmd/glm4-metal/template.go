@@ -2,9 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"io"
-	"os"
 	"slices"
 
 	"github.com/urfave/cli/v2"
@@ -16,24 +13,21 @@ func templateCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "template",
 		Usage:     "show the prompt that messages become",
-		UsageText: program + " template [options] [TEXT]",
-		Description: `The messages are those of --messages, a JSON array of {"role", "content"}, or one of the user from --prompt, the
-arguments or standard input. No weights are loaded.
+		UsageText: program + " template [options] [FOLDER] [TEXT]",
+		Description: `The messages are those of --messages, a JSON array of {"role", "content"} or what a chat's /save writes, and one of the
+user. No weights are loaded.
 
+` + aboutInput + `
 Examples:
   glm4-metal template "Why is the sky blue?"
   glm4-metal template --chat-template glm-z1-0414 --system-prompt "Be brief." 你好
   glm4-metal template --messages conversation.json --tools tools.json --ids`,
-		Flags: []cli.Flag{
-			modelFlag(),
-			&cli.StringFlag{Name: "prompt", Aliases: []string{"p"}, Usage: "the user's message is this `TEXT`; - reads it from standard input"},
-			systemPromptFlag(),
-			&cli.StringFlag{Name: "messages", Usage: "take the messages from this JSON `FILE`; - is standard input"},
-			toolsFlag(), chatTemplateFlag(),
+		Flags: slices.Concat([]cli.Flag{modelFlag()}, promptFlags("the user's message is this"), []cli.Flag{
+			messagesFlag(), systemPromptFlag(), toolsFlag(), chatTemplateFlag(),
 			&cli.BoolFlag{Name: "no-generation-prompt", Usage: "end behind the last message, not where the answer begins"},
 			&cli.BoolFlag{Name: "ids", Usage: "print the prompt's token ids"},
 			&cli.BoolFlag{Name: "json", Usage: "print {format, prompt, ids} on one line"},
-		},
+		}),
 		Action: template,
 	}
 }
@@ -46,22 +40,23 @@ type promptJSON struct {
 }
 
 func template(c *cli.Context) error {
-	messages, err := templateMessages(c)
+	name, words, err := modelAndText(c)
 	if err != nil {
 		return err
 	}
-	if system := c.String("system-prompt"); system != "" {
-		messages = slices.Insert(messages, 0, model.Message{Role: model.RoleSystem, Content: system})
+	messages, err := promptMessages(c, words)
+	if err != nil {
+		return err
 	}
 	tools, err := readTools(c)
 	if err != nil {
 		return err
 	}
-	text, err := model.OpenText(c.String("model"), c.String("chat-template"))
+	text, err := model.OpenText(c.Context, name, c.String("chat-template"))
 	if err != nil {
 		return err
 	}
-	prompt, ids, err := text.Prompt(messages, tools, !c.Bool("no-generation-prompt"))
+	prompt, ids, err := text.Prompt(c.Context, messages, tools, !c.Bool("no-generation-prompt"))
 	switch {
 	case err != nil:
 		return err
@@ -71,32 +66,5 @@ func template(c *cli.Context) error {
 	case c.Bool("ids"):
 		return printIDs(ids)
 	}
-	_, err = fmt.Println(prompt)
-	return err
-}
-
-func templateMessages(c *cli.Context) ([]model.Message, error) {
-	file := c.String("messages")
-	if file == "" {
-		text, err := inputText(c, "prompt")
-		return []model.Message{{Role: model.RoleUser, Content: text}}, err
-	}
-	if c.IsSet("prompt") || c.NArg() > 0 {
-		return nil, usagef("--messages and a prompt do not go together; leave one out")
-	}
-	var data []byte
-	var err error
-	if file == "-" {
-		data, err = io.ReadAll(os.Stdin)
-	} else {
-		data, err = os.ReadFile(file)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("--messages: %w", err)
-	}
-	messages, err := parseMessages(data, "messages")
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return messages, nil
+	return printText(prompt + "\n")
 }

@@ -19,6 +19,7 @@ import (
 type console struct {
 	t      *testing.T
 	cmd    *exec.Cmd
+	tty    string // the terminal's name
 	master *os.File
 	before *term.State // the terminal's mode
 	after  *term.State
@@ -37,16 +38,22 @@ func startChat(t *testing.T, args ...string) *console {
 	return startConsole(t, command(t, append([]string{"chat"}, args...)...))
 }
 
-func startConsole(t *testing.T, cmd *exec.Cmd) *console {
+func startConsole(t *testing.T, cmd *exec.Cmd) *console { return startWindow(t, cmd, 24, 80) }
+
+// startWindow starts a command in a window of this size; its standard error may be elsewhere.
+func startWindow(t *testing.T, cmd *exec.Cmd, rows, columns int) *console {
 	master, name, err := openPTY()
 	require.NoError(t, err)
 	tty, err := os.OpenFile(name, os.O_RDWR|unix.O_NOCTTY, 0)
 	require.NoError(t, err)
-	require.NoError(t, unix.IoctlSetWinsize(int(tty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80}))
-	c := &console{t: t, cmd: cmd, master: master, ended: make(chan struct{}), news: make(chan struct{}, 1)}
+	require.NoError(t, unix.IoctlSetWinsize(int(tty.Fd()), unix.TIOCSWINSZ, windowSize(rows, columns)))
+	c := &console{t: t, cmd: cmd, tty: name, master: master, ended: make(chan struct{}), news: make(chan struct{}, 1)}
 	c.before, err = term.GetState(int(tty.Fd()))
 	require.NoError(t, err)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty
+	cmd.Stdin, cmd.Stdout = tty, tty
+	if cmd.Stderr == nil {
+		cmd.Stderr = tty
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	require.NoError(t, cmd.Start())
 	go func() {
@@ -61,6 +68,15 @@ func startConsole(t *testing.T, cmd *exec.Cmd) *console {
 		master.Close()
 	})
 	return c
+}
+
+func windowSize(rows, columns int) *unix.Winsize {
+	return &unix.Winsize{Row: uint16(rows), Col: uint16(columns)}
+}
+
+func (c *console) resize(rows, columns int) {
+	c.t.Helper()
+	require.NoError(c.t, unix.IoctlSetWinsize(int(c.master.Fd()), unix.TIOCSWINSZ, windowSize(rows, columns)))
 }
 
 func (c *console) read() {
@@ -243,19 +259,6 @@ func TestSecondCtrlCLeaves(t *testing.T) {
 	c.expect(prompt)
 	c.send(interrupt)
 	c.expectEnd(statusInterrupted)
-}
-
-func TestTerminationRestoresTheTerminal(t *testing.T) {
-	for _, answering := range []bool{false, true} {
-		c := startChat(t, "--ignore-eos")
-		c.expect(prompt)
-		if answering {
-			c.send("Hello\r")
-			c.expectAnswer()
-		}
-		require.NoError(t, c.cmd.Process.Signal(syscall.SIGTERM))
-		c.expectEnd(statusInterrupted)
-	}
 }
 
 func TestHistoryOfAnEarlierChat(t *testing.T) {

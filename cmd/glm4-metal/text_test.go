@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/glm4-metal/glm4-metal/internal/demo"
 	"github.com/glm4-metal/glm4-metal/loader"
 )
 
@@ -110,7 +111,7 @@ func TestShow(t *testing.T) {
 
 func TestParameterCountOfCheckpoints(t *testing.T) {
 	for _, name := range []string{"glm4-a", "glm4-b", "glm4-c", "glm-d", "glm-e", "chatglm-f"} {
-		checkpoint, err := loader.Open(filepath.Join("..", "..", "model", "testdata", name))
+		checkpoint, err := loader.Open(t.Context(), filepath.Join("..", "..", "model", "testdata", name))
 		require.NoError(t, err)
 		var stored int64
 		for _, tensor := range checkpoint.Tensors() {
@@ -122,4 +123,17 @@ func TestParameterCountOfCheckpoints(t *testing.T) {
 		require.Equal(t, stored, countParameters(checkpoint.Config).Total, name)
 		require.NoError(t, checkpoint.Close())
 	}
+}
+
+func TestJSONOfStrangeNamesIsInvalid(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "m\x1b[31m\u202e\"")
+	require.NoError(t, os.CopyFS(dir, demo.FS()))
+	stdout, stderr, status := run(t, "", "show", "--json", dir)
+	require.Zero(t, status, stderr)
+	var d description
+	require.NoError(t, json.Unmarshal([]byte(stdout), &d))
+	require.Equal(t, dir, d.Model)
+	stdout, _, _ = run(t, "", "tokenize", "--json", "--decode", "200 201 202 128 129")
+	require.True(t, json.Valid([]byte(stdout)), "tokens that are no whole characters")
+	require.NotContains(t, stdout, "\x1b")
 }

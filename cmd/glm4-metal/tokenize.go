@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,8 +18,8 @@ func tokenizeCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "tokenize",
 		Usage:     "turn text into token ids and back",
-		UsageText: program + " tokenize [options] [TEXT]",
-		Description: `The text comes from --prompt, the arguments or standard input. Nothing is put in front of it.
+		UsageText: program + " tokenize [options] [FOLDER] [TEXT]",
+		Description: aboutInput + `Nothing else is put in front of it.
 
 Examples:
   glm4-metal tokenize "Why is the sky blue?"
@@ -26,14 +27,12 @@ Examples:
   glm4-metal tokenize --count < book.txt
   glm4-metal tokenize --special "<|user|>"
   glm4-metal tokenize --decode "$(glm4-metal tokenize 你好)"`,
-		Flags: []cli.Flag{
-			modelFlag(),
-			&cli.StringFlag{Name: "prompt", Aliases: []string{"p"}, Usage: "tokenize this `TEXT`; - reads it from standard input"},
+		Flags: slices.Concat([]cli.Flag{modelFlag()}, promptFlags("tokenize this"), []cli.Flag{
 			&cli.BoolFlag{Name: "special", Usage: "take <|user|> and the like in the text for control tokens"},
 			&cli.BoolFlag{Name: "count", Usage: "print how many tokens there are"},
 			&cli.StringFlag{Name: "decode", Usage: "print the text of these `IDS`, separated by spaces or commas"},
 			&cli.BoolFlag{Name: "json", Usage: "print an array of {id, token, bytes} on one line"},
-		},
+		}),
 		Action: tokenize,
 	}
 }
@@ -47,26 +46,29 @@ type tokenJSON struct {
 }
 
 func tokenize(c *cli.Context) error {
+	name, words, err := modelAndText(c)
+	if err != nil {
+		return err
+	}
 	var ids []int32
 	var text string
-	var err error
 	decode := c.IsSet("decode")
 	if decode {
-		for _, flag := range []string{"prompt", "special"} {
+		for _, flag := range []string{"prompt", "file", "special"} {
 			if c.IsSet(flag) {
-				return usagef("--decode and --%s do not go together; leave one out", flag)
+				return usagef("%s and %s do not go together; leave one out", asTyped(c, "decode"), asTyped(c, flag))
 			}
 		}
-		if err = noArgument(c); err != nil {
-			return err
+		if len(words) > 0 {
+			return usagef("unexpected argument %q beside %s; put several ids in quotes", words[0], asTyped(c, "decode"))
 		}
 		if ids, err = parseIDs(c.String("decode")); err != nil {
 			return err
 		}
-	} else if text, err = inputText(c, "prompt"); err != nil {
+	} else if text, err = inputText(c, words, false); err != nil {
 		return err
 	}
-	opened, err := model.OpenText(c.String("model"), "")
+	opened, err := model.OpenText(c.Context, name, "")
 	if err != nil {
 		return err
 	}
@@ -79,9 +81,12 @@ func tokenize(c *cli.Context) error {
 			}
 		}
 	case c.Bool("special"):
-		ids = t.EncodeWithSpecials(text)
+		ids, err = t.AppendEncodeWithSpecialsContext(c.Context, nil, text)
 	default:
-		ids = t.Encode(text)
+		ids, err = t.AppendEncodeContext(c.Context, nil, text)
+	}
+	if err != nil {
+		return err
 	}
 	switch {
 	case c.Bool("count"):
@@ -89,7 +94,7 @@ func tokenize(c *cli.Context) error {
 	case c.Bool("json"):
 		err = printJSON(tokensJSON(t, ids))
 	case decode:
-		_, err = os.Stdout.Write(append(t.DecodeBytes(ids), '\n'))
+		err = printText(string(t.DecodeBytes(ids)) + "\n")
 	default:
 		err = printIDs(ids)
 	}

@@ -15,7 +15,7 @@ import (
 func versionCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "version",
-		Usage:     "print the version of the program and what it can compute on",
+		Usage:     "print the version, and what can be computed on",
 		UsageText: program + " version [--json]",
 		Description: `Examples:
   glm4-metal version

@@ -66,6 +66,9 @@ func (f Format) Quantised() bool { return f == Q4 || f == Q8 }
 // ErrUnsupported is wrapped by the errors of a device about a model that another device may take.
 var ErrUnsupported = errors.New("not supported")
 
+// ErrStopped is the error of a step that [Stream.Stop] ended.
+var ErrStopped = errors.New("the step was stopped")
+
 // MatrixData is a weight matrix of shape [Rows, Cols], row-major, in the bytes of the checkpoint. A device may read
 // the slices in place for as long as it is open, so their memory must outlive it.
 type MatrixData struct {
@@ -126,7 +129,11 @@ type Info struct {
 	Device  string // the name that the system gives it
 	Memory  int64  // bytes that a model may use on it, 0 when unknown
 	Paged   bool   // mapped weights need not fit: the system pages them in and out
-	Async   bool   // Submit returns before the step has run, so the next one can be prepared meanwhile
+
+	MemoryLimit string // what sets Memory below the machine's, such as a cgroup; "" when nothing does
+	Room        int64  // bytes that the process may allocate beside what is mapped already; 0 when it has no limit
+	RoomLimit   string // the limit that leaves Room
+	Async       bool   // Submit returns before the step has run, so the next one can be prepared meanwhile
 }
 
 // A Device owns memory and runs streams. Its methods may be called from several goroutines; a Stream, and what it
@@ -135,7 +142,8 @@ type Device interface {
 	Info() Info
 	// Map announces the memory that matrices will be made from, such as mapped files, and their tensors, each in one of
 	// the regions. A region begins on a page of 16 KiB and has the rest of its last one to itself. Map is called once,
-	// before NewMatrix, if at all.
+	// before NewMatrix, if at all. Where a region can no longer be read, because its file has shrunk or its disk fails,
+	// NewMatrix or the step ends with an Error of package fault.
 	Map(regions, tensors [][]byte)
 	NewMatrix(MatrixData) (Matrix, error)
 	NewVector([]float32) (Vector, error) // copied
@@ -189,17 +197,10 @@ type QKV struct {
 	QBias, KBias, VBias Vector
 }
 
-// Sampling says how [Stream.Sample] picks an id: the largest of logit/Temperature + Gumbel(Seed, Step, id) among the
-// first Valid ids, which draws from softmax(logits/Temperature); at Temperature 0 the largest logit, and of equals
-// the lowest id.
-type Sampling struct {
-	Temperature float32
-	Seed, Step  uint64
-	Valid       int // rows of the head from here on are padding
-}
-
 // A Stream takes the ops of one step. An op returns nothing: the first error is kept and returned by Submit or Wait,
 // and the ops after it do nothing. All matrices are [out, in]; n counts tokens, rows of a buffer are tokens.
+//
+// Stop alone may be called from another goroutine than the stream's.
 type Stream interface {
 	// Embed writes h[n, hidden] = rows of embed, and xn = norm(h).
 	Embed(h, xn Buffer, ids Tokens, n int, embed Matrix, norm Norm)
@@ -218,12 +219,23 @@ type Stream interface {
 	Down(y, act Buffer, w Matrix, n int)
 	// Head writes logits[rows, vocab] for the tokens first, ..., first+rows-1 of xn.
 	Head(logits, xn Buffer, w Matrix, first, rows int)
-	// Sample picks an id from the first row of logits and writes it to out[at].
+	// Sample picks an id from the first row of logits and writes it to out[at]. Logits that are no distribution
+	// are an error, [InfiniteLogit] or [ErrEqualLogits].
 	Sample(out Tokens, at int, logits Buffer, s Sampling)
-	// Submit starts what was taken since the last Submit. Streams of one device run in the order of their Submits.
+	// Mark calls f when all ops before it have run: in the stream's goroutine, from Mark itself, Submit or Wait. It is
+	// not called after an error.
+	Mark(f func())
+	// OnPart sets what is told, between the parts of a product, what share of it has been computed: in the stream's
+	// goroutine, until OnPart(nil). A device that runs ops later than it takes them does not call it.
+	OnPart(f func(share float64))
+	// Submit starts what was taken since the last Submit; of a long step it may wait for all but the end. Streams of one device run in the order of their Submits.
 	Submit() error
 	// Wait returns when everything submitted has run, but for what the last `ahead` Submits started. After an error
 	// nothing runs any more.
 	Wait(ahead int) error
+	// Stop ends the step as soon as the device can, within an op where that takes long: ops do nothing, and Submit and
+	// Wait return [ErrStopped], until a Wait has returned it. What the step was to write is undefined, but for the keys
+	// and values of earlier positions. A Stop between two steps ends the next one.
+	Stop()
 	Close() error
 }

@@ -7,10 +7,10 @@
 //	glm-4-0414      glm4.go       tools, then every system message, then the rest
 //	glm-z1-0414     glmz1.go      the same, with reasoning: the prompt ends inside <think>
 //
-// ByName picks one by name, Detect by a checkpoint's own chat template, and FromTemplate renders any other that jinjacheck.go lets through:
+// ByName picks one by name, Detect by a checkpoint's own chat template, and FromTemplate renders any other that package jinja lets through:
 //
-//	f, err := chatformat.Detect(template, chatformat.Tokens{Special: specials})
-//	prompt, err := f.Render([]chatformat.Message{{Role: chatformat.User, Content: "你好"}}, chatformat.Options{AddGenerationPrompt: true})
+//	f, err := chatformat.Detect(ctx, template, chatformat.Tokens{Special: specials})
+//	prompt, err := f.Render(ctx, []chatformat.Message{{Role: chatformat.User, Content: "你好"}}, chatformat.Options{AddGenerationPrompt: true})
 //	p := f.NewParser(nil, "")
 //	for piece := range reply { use(p.Write(piece)) }
 //	use(p.Close())
@@ -19,8 +19,10 @@
 package chatformat
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -51,38 +53,6 @@ type Message struct {
 	Tools []Tool
 }
 
-// Segment is a piece of a prompt.
-type Segment struct {
-	Text string
-	// Special is true when Text is exactly one control token, such as <|user|>. In any other segment nothing is a control token, whatever it looks like.
-	Special bool
-}
-
-// Prompt is a rendered conversation.
-type Prompt []Segment
-
-// String returns the prompt as transformers' apply_chat_template(tokenize=False) renders it.
-func (p Prompt) String() string {
-	var b strings.Builder
-	for _, s := range p {
-		b.WriteString(s.Text)
-	}
-	return b.String()
-}
-
-func (p *Prompt) special(token string) { *p = append(*p, Segment{Text: token, Special: true}) }
-
-func (p *Prompt) text(s string) {
-	if s == "" {
-		return
-	}
-	if n := len(*p); n > 0 && !(*p)[n-1].Special {
-		(*p)[n-1].Text += s
-		return
-	}
-	*p = append(*p, Segment{Text: s})
-}
-
 // Options are the choices of one rendering.
 type Options struct {
 	// AddGenerationPrompt ends the prompt where the assistant's answer begins.
@@ -98,8 +68,8 @@ type Format interface {
 	// Name is a family's name, or the name given to FromTemplate.
 	Name() string
 	// Render writes the prompt. It fails on an empty conversation, an unknown role, tool calls outside an assistant message, or an undeclared
-	// ForceTool; a template may refuse a conversation for reasons of its own.
-	Render(messages []Message, o Options) (Prompt, error)
+	// ForceTool; a template may refuse a conversation for reasons of its own. The error is the context's if that ended.
+	Render(ctx context.Context, messages []Message, o Options) (Prompt, error)
 	// NewParser reads one reply to a prompt with these tools (see DeclaredTools) and this Options.ForceTool.
 	NewParser(tools []Tool, forceTool string) *Parser
 }
@@ -180,20 +150,8 @@ func checkConversation(messages []Message, o Options) error {
 			}
 		}
 	}
-	if o.ForceTool != "" && !hasTool(DeclaredTools(messages, o), o.ForceTool) {
+	if o.ForceTool != "" && !slices.ContainsFunc(DeclaredTools(messages, o), func(t Tool) bool { return t.Name == o.ForceTool }) {
 		return fmt.Errorf("forced tool %q is not declared: declare it among the tools, or force another", o.ForceTool)
 	}
 	return nil
-}
-
-// generationPrompt ends a prompt with the assistant's token and, for a forced tool, the tool's name line; think is what a reasoning model gets instead of the latter.
-func (p *Prompt) generationPrompt(o Options, nameEnd, think string) {
-	switch {
-	case o.ForceTool != "":
-		p.special("<|assistant|>")
-		p.text(o.ForceTool + nameEnd)
-	case o.AddGenerationPrompt:
-		p.special("<|assistant|>")
-		p.text(think)
-	}
 }

@@ -1,6 +1,7 @@
 package chatformat
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"strings"
@@ -11,10 +12,10 @@ import (
 // texts differ in white space and in the sentence that introduces the model. If the template, rendered as FromTemplate does, gives what the
 // family's renderer gives, that renderer is returned, with the template's own sentence; if it differs in a space somewhere, the template rules,
 // under the family's name; if it cannot be rendered, the family's renderer is returned. A template of no family is FromTemplate's matter.
-func Detect(template string, t Tokens) (Format, error) {
+func Detect(ctx context.Context, template string, t Tokens) (Format, error) {
 	name := family(template)
 	if name == "" {
-		return FromTemplate("chat_template", template, t)
+		return FromTemplate(ctx, "chat_template", template, t)
 	}
 	f, err := ByName(name)
 	if err != nil {
@@ -28,8 +29,12 @@ func Detect(template string, t Tokens) (Format, error) {
 			f = glmZ1{persona: persona}
 		}
 	}
-	rendered, err := newTemplateFormat(name, template, t)
-	if err != nil || agree(f, rendered) {
+	rendered, err := newTemplateFormat(ctx, name, template, t)
+	same := err == nil && agree(ctx, f, rendered)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil || same:
 		return f, nil
 	}
 	return rendered, nil
@@ -79,8 +84,8 @@ func family(template string) string {
 	return ""
 }
 
-// agree says whether two formats render the same prompts.
-func agree(a, b Format) bool {
+// agree says whether a template renders the same prompts as a family's renderer.
+func agree(ctx context.Context, a Format, b *templateFormat) bool {
 	tools, err := ParseTools([]byte(`[{"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object"}}},
 		{"type": "function", "function": {"name": "g", "parameters": {"z": [1.0, "é"], "a": {}}}}]`))
 	if err != nil {
@@ -104,8 +109,8 @@ func agree(a, b Format) bool {
 				o.Tools = tools
 			}
 		}
-		x, errX := a.Render(messages, o)
-		y, errY := b.Render(messages, o)
+		x, errX := a.Render(ctx, messages, o)
+		y, errY := b.render(ctx, messages, o, b.template.Probe)
 		if errX != nil || errY != nil || fmt.Sprint(x) != fmt.Sprint(y) {
 			return false
 		}

@@ -1,5 +1,7 @@
 package chatformat
 
+import "context"
+
 // glm4Name is GLM-4-9B-0414 and GLM-4-32B-0414.
 const glm4Name = "glm-4-0414"
 
@@ -12,18 +14,18 @@ func (glm4) NewParser(tools []Tool, forceTool string) *Parser {
 	return newParser(replyStyle{newline: true}, tools, forceTool)
 }
 
-func (glm4) Render(messages []Message, o Options) (Prompt, error) {
+func (glm4) Render(ctx context.Context, messages []Message, o Options) (Prompt, error) {
 	// The published template writes a blank behind the name of a called tool.
 	const nameEnd = " \n"
 	items, err := turns(messages, o)
 	if err != nil {
 		return nil, err
 	}
-	var p Prompt
+	var p promptBuilder
 	p.special("[gMASK]")
 	p.special("<sop>")
 	if len(o.Tools) > 0 {
-		tools, err := describeTools(o.Tools)
+		tools, err := describeTools(ctx, o.Tools)
 		if err != nil {
 			return nil, err
 		}
@@ -54,5 +56,5 @@ func (glm4) Render(messages []Message, o Options) (Prompt, error) {
 		}
 	}
 	p.generationPrompt(o, nameEnd, "")
-	return p, nil
+	return p.prompt(), ctx.Err()
 }

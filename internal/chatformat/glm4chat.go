@@ -1,7 +1,10 @@
 package chatformat
 
 import (
+	"context"
 	"fmt"
+
+	"github.com/glm4-metal/glm4-metal/internal/jinja"
 )
 
 // glm4ChatName is glm-4-9b-chat, glm-4-9b-chat-hf and their 1M variants.
@@ -19,19 +22,19 @@ func (glm4Chat) NewParser(tools []Tool, forceTool string) *Parser {
 	return newParser(replyStyle{newline: true}, tools, forceTool)
 }
 
-func (f glm4Chat) Render(messages []Message, o Options) (Prompt, error) {
+func (f glm4Chat) Render(ctx context.Context, messages []Message, o Options) (Prompt, error) {
 	items, err := turns(messages, o)
 	if err != nil {
 		return nil, err
 	}
 	if len(o.Tools) > 0 {
-		declared, err := wrapFunctions(o.Tools)
+		declared, err := wrapFunctions(ctx, o.Tools)
 		if err != nil {
 			return nil, err
 		}
 		items = append([]Message{{Role: System, Tools: declared}}, items...)
 	}
-	var p Prompt
+	var p promptBuilder
 	p.special("[gMASK]")
 	p.special("<sop>")
 	for _, m := range items {
@@ -39,6 +42,9 @@ func (f glm4Chat) Render(messages []Message, o Options) (Prompt, error) {
 			p.special("<|system|>")
 			p.text("\n" + f.persona + "\n\n# 可用工具")
 			for _, t := range m.Tools {
+				if err := ctx.Err(); err != nil {
+					return nil, err
+				}
 				description, err := describeChatTool(t)
 				if err != nil {
 					return nil, err
@@ -52,22 +58,25 @@ func (f glm4Chat) Render(messages []Message, o Options) (Prompt, error) {
 		}
 	}
 	p.generationPrompt(o, "\n", "")
-	return p, nil
+	return p.prompt(), ctx.Err()
 }
 
 // wrapFunctions gives bare functions the {"type": "function"} around them without which this family's template passes them over.
-func wrapFunctions(tools []Tool) ([]Tool, error) {
+func wrapFunctions(ctx context.Context, tools []Tool) ([]Tool, error) {
 	wrapped := make([]Tool, len(tools))
 	for i, t := range tools {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		tool, err := t.value()
 		if err != nil {
 			return nil, err
 		}
-		fn, hasFunction := tool.lookup("function")
-		_, hasType := tool.lookup("type")
+		fn, hasFunction := tool.Lookup("function")
+		_, hasType := tool.Lookup("type")
 		switch {
 		case hasFunction:
-			t.JSON = fmt.Appendf(nil, `{"type": "function", "function": %s}`, dumps(fn, dumpStyle{}))
+			t.JSON = fmt.Appendf(nil, `{"type": "function", "function": %s}`, jinja.Dump(fn, -1))
 		case !hasType:
 			t.JSON = fmt.Appendf(nil, `{"type": "function", "function": %s}`, t.JSON)
 		}
@@ -82,17 +91,17 @@ func describeChatTool(t Tool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	switch tool.get("type") {
+	switch typ, _ := tool.Get("type").(jinja.Text); typ.String() {
 	case "function":
-		fn, ok := tool.get("function").(*object)
+		fn, ok := tool.Get("function").(*jinja.Dict)
 		if !ok {
 			return "", fmt.Errorf("tool %q: \"function\" is not an object", t.Name)
 		}
-		name, err := printed(fn.get("name"))
+		name, err := jinja.Print(fn.Get("name"))
 		if err != nil {
 			return "", fmt.Errorf("tool %q: name: %w", t.Name, err)
 		}
-		return "\n## " + name + "\n\n" + dumps(fn, dumpStyle{indent: 4}) + callNote, nil
+		return "\n## " + name.String() + "\n\n" + jinja.Dump(fn, 4) + callNote, nil
 	case "python":
 		return pythonTool, nil
 	case "simple_browser":

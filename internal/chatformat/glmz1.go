@@ -1,6 +1,11 @@
 package chatformat
 
-import "strings"
+import (
+	"context"
+	"strings"
+
+	"github.com/glm4-metal/glm4-metal/internal/jinja"
+)
 
 // glmZ1Name is GLM-Z1-9B-0414 and GLM-Z1-32B-0414.
 const glmZ1Name = "glm-z1-0414"
@@ -16,16 +21,16 @@ func (glmZ1) NewParser(tools []Tool, forceTool string) *Parser {
 	return newParser(replyStyle{newline: true, think: thinkOpen}, tools, forceTool)
 }
 
-func (f glmZ1) Render(messages []Message, o Options) (Prompt, error) {
+func (f glmZ1) Render(ctx context.Context, messages []Message, o Options) (Prompt, error) {
 	items, err := turns(messages, o)
 	if err != nil {
 		return nil, err
 	}
-	var p Prompt
+	var p promptBuilder
 	p.special("[gMASK]")
 	p.special("<sop>")
 	if len(o.Tools) > 0 {
-		tools, err := describeTools(o.Tools)
+		tools, err := describeTools(ctx, o.Tools)
 		if err != nil {
 			return nil, err
 		}
@@ -43,7 +48,7 @@ func (f glmZ1) Render(messages []Message, o Options) (Prompt, error) {
 		if i := strings.LastIndex(visible, "</think>"); i >= 0 {
 			visible = visible[i+len("</think>"):]
 		}
-		visible = pyStrip(visible)
+		visible = jinja.Strip(visible)
 		switch m.Role {
 		case User:
 			p.special("<|user|>")
@@ -57,5 +62,5 @@ func (f glmZ1) Render(messages []Message, o Options) (Prompt, error) {
 		}
 	}
 	p.generationPrompt(o, "\n", "\n<think>")
-	return p, nil
+	return p.prompt(), ctx.Err()
 }

@@ -11,6 +11,9 @@ type objectScanner struct {
 	scalar []byte // the number or literal being read
 }
 
+// maxJSONDepth is about where Python's json gives up, as does package jinja.
+const maxJSONDepth = 900
+
 type expectation int
 
 const (

@@ -39,8 +39,8 @@ type replyStyle struct {
 // The zero Parser is not usable: see Format.NewParser. A Parser belongs to one goroutine.
 type Parser struct {
 	style replyStyle
-	names []string
-	width int // beyond it a line is no name, whatever blanks it has
+	names []string // sorted
+	width int      // beyond it a line is no name, whatever blanks it has
 	state parserState
 	ended bool
 
@@ -83,6 +83,7 @@ func newParser(style replyStyle, tools []Tool, forceTool string) *Parser {
 			p.width = max(p.width, len(t.Name)+blanksAround)
 		}
 	}
+	slices.Sort(p.names)
 	switch {
 	case forceTool != "":
 		p.name, p.state = forceTool, stateJSON
@@ -220,6 +221,20 @@ const (
 	thinkCloseTag = "</think>"
 )
 
+// ReasoningEnd is what a reasoning model writes between its reasoning and its answer.
+const ReasoningEnd = "\n" + thinkCloseTag + "\n\n"
+
+// Reasoning tells whether what the model writes next is reasoning, or its end.
+func (p *Parser) Reasoning() bool {
+	switch p.state {
+	case stateThinkStart:
+		return p.style.think == thinkOpen
+	case stateThinkLine, stateThinking:
+		return true
+	}
+	return false
+}
+
 func (p *Parser) thinkStart(c byte) {
 	p.held = append(p.held, c)
 	tag := bytes.TrimPrefix(p.held, []byte("\n"))
@@ -295,7 +310,7 @@ func (p *Parser) nameLine(c byte) {
 	}
 	name := string(bytes.TrimSpace(p.line))
 	switch {
-	case slices.Contains(p.names, name):
+	case p.declared(name):
 		p.name = name
 		p.json = objectScanner{}
 		p.state = stateJSON
@@ -324,13 +339,13 @@ func (p *Parser) mayBeName() bool {
 			return true
 		}
 	}
-	trimmed := strings.TrimRight(line, " \t\r")
-	for _, name := range p.names {
-		if strings.HasPrefix(name, line) || trimmed == name {
-			return true
-		}
-	}
-	return false
+	next, _ := slices.BinarySearch(p.names, line)
+	return next < len(p.names) && strings.HasPrefix(p.names[next], line) || p.declared(strings.TrimRight(line, " \t\r"))
+}
+
+func (p *Parser) declared(name string) bool {
+	_, found := slices.BinarySearch(p.names, name)
+	return found
 }
 
 func (p *Parser) callJSON(c byte) {

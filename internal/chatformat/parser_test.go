@@ -1,11 +1,14 @@
 package chatformat
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/glm4-metal/glm4-metal/internal/jinja"
 )
 
 // boundary stands for the control token <|assistant|> in these tests' replies.
@@ -237,13 +240,13 @@ func FuzzParserChunking(f *testing.F) {
 		require.Equal(t, whole, read(newParser(style, tools, force), pieces...))
 		if force == "" {
 			for _, c := range whole.ToolCalls {
-				require.True(t, hasTool(tools, c.Name))
+				require.True(t, slices.ContainsFunc(tools, func(t Tool) bool { return t.Name == c.Name }))
 			}
 		}
 		for _, c := range whole.ToolCalls {
-			v, err := parseJSON([]byte(c.Arguments))
+			v, err := jinja.ParseJSON([]byte(c.Arguments))
 			require.NoError(t, err)
-			require.IsType(t, &object{}, v)
+			require.IsType(t, &jinja.Dict{}, v)
 		}
 		// Nothing is lost but newlines, blanks around calls, and the tags.
 		if !thinks && force == "" && len(whole.ToolCalls) == 0 && !strings.Contains(reply, boundary) {

@@ -1,14 +1,13 @@
 package chatformat
 
 import (
-	"errors"
+	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/nikolalohinski/gonja/v2/nodes"
+	"github.com/glm4-metal/glm4-metal/internal/jinja"
 )
 
 // Tokens are what a template's renderer has to know of the tokenizer.
@@ -17,6 +16,8 @@ type Tokens struct {
 	Special []string
 	// Named holds the texts that templates know by name: "bos_token", "eos_token", "pad_token" and so on.
 	Named map[string]string
+	// Additional holds the texts that templates know as additional_special_tokens. nil leaves that name undefined.
+	Additional []string
 }
 
 // glmSpecial are the control tokens of GLM-4's tokenizer.
@@ -25,60 +26,60 @@ var glmSpecial = []string{
 	"<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>",
 }
 
-// templateFormat renders a Jinja template: canonicalSource cuts it up, gonja parses it, evaluator runs it.
+// MaxTemplate is the longest template that FromTemplate and Detect take, in bytes.
+const MaxTemplate = jinja.MaxSource
+
+// templateFormat renders a Jinja template.
 type templateFormat struct {
-	name      string
-	body      []nodes.Node
-	openAI    bool // the template reads tool_calls; otherwise calls are turns with metadata
-	literal   string
-	named     map[string]string
-	specials  []string
-	specialRE *regexp.Regexp
-	style     replyStyle
-	now       func() time.Time
+	name     string
+	template *jinja.Template
+	openAI   bool // the template reads tool_calls; otherwise calls are turns with metadata
+	literal  string
+	tokens   Tokens
+	specials *specials
+	style    replyStyle
+	now      func() time.Time
 }
 
 // FromTemplate returns a Format that renders a Jinja chat template, whatever its family. It fails on a template that might come out otherwise than in
-// transformers: macros, includes, and every filter, test, method or function that is not known to agree.
+// transformers: includes, and every filter, test, method or function that is not known to agree. The error is the context's if that ended.
 //
 // A template that reads message['tool_calls'] gets OpenAI's form of calls, and role "tool"; any other gets GLM-4's, metadata and role "observation".
 // Replies are read as the family's whose template it resembles; for any other, by how its generation prompt ends.
-func FromTemplate(name, template string, t Tokens) (Format, error) {
-	f, err := newTemplateFormat(name, template, t)
-	if err != nil {
-		return nil, fmt.Errorf("chat template %q: %w: use --chat-template with one of %s, or with a file that holds a simpler template",
-			name, err, strings.Join(Names(), ", "))
+//
+// A control token of the prompt consists of characters that the template itself writes, or that are one of the tokens or roles; text of a message, tool or
+// name never becomes one, nor a part of one.
+func FromTemplate(ctx context.Context, name, template string, t Tokens) (Format, error) {
+	f, err := newTemplateFormat(ctx, name, template, t)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		return nil, fmt.Errorf("chat template %q: %w; choose one of %s in its place, or a simpler template", name, err, strings.Join(Names(), ", "))
 	}
 	return f, nil
 }
 
-func newTemplateFormat(name, template string, t Tokens) (*templateFormat, error) {
-	body, err := parseTemplate(template)
+func newTemplateFormat(ctx context.Context, name, template string, t Tokens) (*templateFormat, error) {
+	parsed, err := jinja.Parse(template)
 	if err != nil {
 		return nil, err
 	}
-	f := &templateFormat{name: name, body: body, literal: template, named: t.Named, now: time.Now, openAI: strings.Contains(template, "tool_calls")}
-	for _, s := range append(slices.Clone(t.Special), t.Named["bos_token"], t.Named["eos_token"]) {
-		if s != "" && !slices.Contains(f.specials, s) {
-			f.specials = append(f.specials, s)
-		}
+	f := &templateFormat{name: name, template: parsed, literal: template, tokens: t, now: time.Now, openAI: strings.Contains(template, "tool_calls")}
+	special := append(slices.Clone(t.Special), t.Additional...)
+	for _, text := range t.Named {
+		special = append(special, text)
 	}
 	if len(t.Special) == 0 {
-		f.specials = append(f.specials, glmSpecial...)
+		special = append(special, glmSpecial...)
 	}
-	// The longest first: a token may begin with another.
-	slices.SortStableFunc(f.specials, func(a, b string) int { return len(b) - len(a) })
-	quoted := make([]string, len(f.specials))
-	for i, s := range f.specials {
-		quoted[i] = regexp.QuoteMeta(s)
-	}
-	f.specialRE = regexp.MustCompile(strings.Join(quoted, "|"))
-	f.style = f.replyStyle()
+	f.specials = newSpecials(special)
+	f.style = f.replyStyle(ctx)
 	return f, nil
 }
 
 // replyStyle finds out how replies begin: by the family, or else by how the generation prompt ends.
-func (f *templateFormat) replyStyle() replyStyle {
+func (f *templateFormat) replyStyle(ctx context.Context) replyStyle {
 	switch family(f.literal) {
 	case glmZ1Name:
 		return replyStyle{newline: true, think: thinkOpen}
@@ -89,7 +90,7 @@ func (f *templateFormat) replyStyle() replyStyle {
 	if strings.Contains(f.literal, thinkCloseTag) {
 		style.think = thinkMaybe
 	}
-	prompt, err := f.Render([]Message{{Role: User, Content: "?"}}, Options{AddGenerationPrompt: true})
+	prompt, err := f.render(ctx, []Message{{Role: User, Content: "?"}}, Options{AddGenerationPrompt: true}, f.template.Probe)
 	if err != nil || len(prompt) == 0 {
 		return style
 	}
@@ -107,9 +108,9 @@ func (f *templateFormat) NewParser(tools []Tool, forceTool string) *Parser {
 	return newParser(f.style, tools, forceTool)
 }
 
-func (f *templateFormat) Render(messages []Message, o Options) (Prompt, error) {
+func (f *templateFormat) Render(ctx context.Context, messages []Message, o Options) (Prompt, error) {
 	if o.ForceTool == "" {
-		return f.render(messages, o)
+		return f.render(ctx, messages, o, f.template.Render)
 	}
 	if err := checkConversation(messages, o); err != nil {
 		return nil, err
@@ -119,217 +120,136 @@ func (f *templateFormat) Render(messages []Message, o Options) (Prompt, error) {
 	}
 	forced := o.ForceTool
 	o.ForceTool, o.AddGenerationPrompt = "", false
-	prompt, err := f.render(messages, o)
+	prompt, err := f.render(ctx, messages, o, f.template.Render)
 	if err != nil {
 		return nil, err
 	}
 	// The template's own way of opening a call, if it prints one that is still empty.
-	opened, err := f.render(append(slices.Clone(messages), Message{Role: Assistant, Metadata: forced}), o)
+	opened, err := f.render(ctx, append(slices.Clone(messages), Message{Role: Assistant, Metadata: forced}), o, f.template.Render)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err == nil && strings.HasPrefix(opened.String(), prompt.String()+"<|assistant|>"+forced) {
 		return opened, nil
 	}
-	prompt.special("<|assistant|>")
-	prompt.text(forced + "\n")
-	return prompt, nil
+	return append(prompt, Segment{Text: "<|assistant|>", Special: true}, Segment{Text: forced + "\n"}), nil
 }
 
-func (f *templateFormat) render(messages []Message, o Options) (prompt Prompt, err error) {
+// renderer is Render or Probe of a jinja.Template.
+type renderer func(context.Context, map[string]jinja.Value, func() time.Time) (jinja.Text, error)
+
+func (f *templateFormat) render(ctx context.Context, messages []Message, o Options, render renderer) (Prompt, error) {
 	if err := checkConversation(messages, o); err != nil {
 		return nil, err
 	}
 	if !f.openAI {
+		var err error
 		if messages, err = turns(messages, o); err != nil {
 			return nil, err
 		}
 	}
-	m, err := newMarks(f, messages, o.Tools)
-	if err != nil {
-		return nil, err
-	}
-	list := &list{}
+	list := &jinja.List{}
 	for i, message := range messages {
-		v, err := f.message(m, message)
+		v, err := f.message(ctx, message)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		if err != nil {
 			return nil, fmt.Errorf("messages[%d]: %w", i, err)
 		}
-		list.items = append(list.items, v)
+		list.Items = append(list.Items, v)
 	}
-	variables := map[string]any{"messages": list, "documents": nil, "add_generation_prompt": o.AddGenerationPrompt, "tools": nil}
+	variables := map[string]jinja.Value{}
+	for name, text := range f.tokens.Named {
+		variables[name] = jinja.Literal(text)
+	}
+	if f.tokens.Additional != nil {
+		additional := &jinja.List{}
+		for _, text := range f.tokens.Additional {
+			additional.Items = append(additional.Items, jinja.Literal(text))
+		}
+		variables["additional_special_tokens"] = additional
+	}
+	variables["messages"], variables["documents"], variables["tools"] = list, nil, nil
+	variables["add_generation_prompt"] = o.AddGenerationPrompt
 	if o.Tools != nil {
-		if variables["tools"], err = m.tools(o.Tools); err != nil {
+		var err error
+		if variables["tools"], err = toolValues(ctx, o.Tools); err != nil {
 			return nil, err
 		}
 	}
-	for name, text := range f.named {
-		variables[name] = text
+	text, err := render(ctx, variables, f.now)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
-	var out strings.Builder
-	if err := renderTemplate(&out, f.body, variables, f.now); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("chat template %q: %w", f.name, err)
 	}
-	return m.split(out.String()), nil
+	return f.specials.segment(ctx, text)
 }
 
-// message is a message as templates read it.
-func (f *templateFormat) message(m *marks, message Message) (any, error) {
-	o := newObject()
+// message is a message as templates read it. Its role is one of a few words, and no user's text.
+func (f *templateFormat) message(ctx context.Context, message Message) (jinja.Value, error) {
+	m := jinja.NewDict()
+	set := func(name string, v jinja.Value) { m.Set(jinja.Literal(name), v) }
 	role := message.Role
 	if f.openAI && role == Observation {
 		role = toolRole
 	}
-	o.set("role", string(role))
-	o.set("content", m.mark(message.Content))
+	// transformers gives the reasoning under two names, the older of them in front.
 	if message.Reasoning != "" {
-		o.set("reasoning_content", m.mark(message.Reasoning))
+		set("thinking", jinja.Data(message.Reasoning))
+	}
+	set("role", jinja.Literal(string(role)))
+	set("content", jinja.Data(message.Content))
+	if message.Reasoning != "" {
+		set("reasoning_content", jinja.Data(message.Reasoning))
 	}
 	if message.Metadata != "" {
-		o.set("metadata", m.mark(message.Metadata))
+		set("metadata", jinja.Data(message.Metadata))
 	}
 	if message.Tools != nil {
-		tools, err := m.tools(message.Tools)
+		tools, err := toolValues(ctx, message.Tools)
 		if err != nil {
 			return nil, err
 		}
-		o.set("tools", tools)
+		set("tools", tools)
 	}
 	if len(message.ToolCalls) > 0 {
-		calls := &list{}
+		calls := &jinja.List{}
 		for _, c := range message.ToolCalls {
-			fn, call := newObject(), newObject()
-			fn.set("name", m.mark(c.Name))
-			arguments, err := parseJSON([]byte(c.arguments()))
-			if err != nil {
-				arguments = c.Arguments
-			}
-			fn.set("arguments", m.markAll(arguments))
-			call.set("type", "function")
-			call.set("function", fn)
-			calls.items = append(calls.items, call)
+			calls.Items = append(calls.Items, callValue(c))
 		}
-		o.set("tool_calls", calls)
+		set("tool_calls", calls)
 	}
-	return o, nil
-}
-
-// marks keep control tokens that stand in a user's text apart from those that the template writes. The former go through the template between two
-// characters that appear nowhere else, so that the template still sees them, and come out as text.
-type marks struct {
-	open, close string
-	replacer    *strings.Replacer
-	format      *templateFormat
-}
-
-// isMarker says whether a rune may serve as a mark: Unicode reserves these for use inside a program.
-func isMarker(r rune) bool { return r >= 0xfdd0 && r <= 0xfdef }
-
-func newMarks(f *templateFormat, messages []Message, tools []Tool) (*marks, error) {
-	taken := map[rune]bool{}
-	look := func(s string) {
-		for _, r := range s {
-			if isMarker(r) {
-				taken[r] = true
-			}
-		}
-	}
-	lookTools := func(tools []Tool) {
-		for _, t := range tools {
-			if v, err := parseJSON(t.JSON); err == nil {
-				look(dumps(v, dumpStyle{}))
-			}
-		}
-	}
-	look(f.literal)
-	lookTools(tools)
-	for _, m := range messages {
-		look(m.Content + m.Reasoning + m.Metadata)
-		lookTools(m.Tools)
-		for _, c := range m.ToolCalls {
-			look(c.Name)
-			lookTools([]Tool{{JSON: []byte(c.arguments())}})
-			look(c.Arguments)
-		}
-	}
-	var free []string
-	for r := rune(0xfdd0); r <= 0xfdef; r++ {
-		if !taken[r] {
-			free = append(free, string(r))
-		}
-	}
-	if len(free) < 2 {
-		return nil, errors.New("the conversation holds too many of the characters U+FDD0 to U+FDEF: remove some")
-	}
-	m := &marks{open: free[0], close: free[1], format: f}
-	var pairs []string
-	for _, s := range f.specials {
-		pairs = append(pairs, s, m.open+s+m.close)
-	}
-	m.replacer = strings.NewReplacer(pairs...)
 	return m, nil
 }
 
-func (m *marks) mark(s string) string { return m.replacer.Replace(s) }
-
-func (m *marks) markAll(v any) any {
-	switch v := v.(type) {
-	case string:
-		return m.mark(v)
-	case *list:
-		for i := range v.items {
-			v.items[i] = m.markAll(v.items[i])
-		}
-	case *object:
-		o := newObject()
-		for _, key := range v.keys {
-			o.set(m.mark(key), m.markAll(v.values[key]))
-		}
-		return o
+// callValue is a call in OpenAI's form. Arguments that are no JSON stay text.
+func callValue(c ToolCall) jinja.Value {
+	arguments, err := jinja.ParseJSON([]byte(c.arguments()))
+	if err != nil {
+		arguments = jinja.Data(c.Arguments)
 	}
-	return v
+	fn, call := jinja.NewDict(), jinja.NewDict()
+	fn.Set(jinja.Literal("name"), jinja.Data(c.Name))
+	fn.Set(jinja.Literal("arguments"), arguments)
+	call.Set(jinja.Literal("type"), jinja.Literal("function"))
+	call.Set(jinja.Literal("function"), fn)
+	return call
 }
 
-func (m *marks) tools(tools []Tool) (any, error) {
-	l := &list{}
+func toolValues(ctx context.Context, tools []Tool) (jinja.Value, error) {
+	l := &jinja.List{}
 	for _, t := range tools {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		v, err := t.value()
 		if err != nil {
 			return nil, err
 		}
-		l.items = append(l.items, m.markAll(v))
+		l.Items = append(l.Items, v)
 	}
 	return l, nil
-}
-
-// split cuts rendered text into segments and drops the marks.
-func (m *marks) split(s string) Prompt {
-	var p Prompt
-	for s != "" {
-		// Up to the next mark, control tokens are the template's. A lone mark, left behind by a template that cut a token up, is dropped, and what
-		// stood on its two sides is never joined.
-		at := strings.IndexAny(s, m.open+m.close)
-		if at < 0 {
-			m.splitSpecials(&p, s)
-			return p
-		}
-		m.splitSpecials(&p, s[:at])
-		opened := strings.HasPrefix(s[at:], m.open)
-		s = s[at+len(m.open):] // both marks are three bytes long
-		if !opened {
-			continue
-		}
-		if token, rest, found := strings.Cut(s, m.close); found && slices.Contains(m.format.specials, token) {
-			p.text(token)
-			s = rest
-		}
-	}
-	return p
-}
-
-func (m *marks) splitSpecials(p *Prompt, s string) {
-	at := 0
-	for _, span := range m.format.specialRE.FindAllStringIndex(s, -1) {
-		p.text(s[at:span[0]])
-		p.special(s[span[0]:span[1]])
-		at = span[1]
-	}
-	p.text(s[at:])
 }

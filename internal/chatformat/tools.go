@@ -2,11 +2,14 @@ package chatformat
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/glm4-metal/glm4-metal/internal/jinja"
 )
 
 // Tool is a function that the model may call.
@@ -32,10 +35,6 @@ func (c ToolCall) arguments() string {
 	return c.Arguments
 }
 
-func hasTool(tools []Tool, name string) bool {
-	return slices.ContainsFunc(tools, func(t Tool) bool { return t.Name == name })
-}
-
 // ParseTools reads a JSON array of tools. null and an empty array give none.
 func ParseTools(data []byte) ([]Tool, error) {
 	var raw []json.RawMessage
@@ -43,6 +42,7 @@ func ParseTools(data []byte) ([]Tool, error) {
 		return nil, fmt.Errorf("tools: expected a JSON array of tools: %w", err)
 	}
 	tools := make([]Tool, 0, len(raw))
+	taken := make(map[string]bool, len(raw))
 	for i, r := range raw {
 		t := Tool{JSON: bytes.Clone(r)}
 		name, err := t.declaredName()
@@ -50,9 +50,10 @@ func ParseTools(data []byte) ([]Tool, error) {
 			return nil, fmt.Errorf("tools[%d]: %w", i, err)
 		}
 		t.Name = name
-		if hasTool(tools, name) {
+		if taken[name] {
 			return nil, fmt.Errorf("tools[%d]: the name %q is taken by an earlier tool: names must differ", i, name)
 		}
+		taken[name] = true
 		tools = append(tools, t)
 	}
 	return tools, nil
@@ -66,18 +67,18 @@ func (t Tool) declaredName() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	typ, _ := tool.get("type").(string)
-	if slices.Contains(builtinTools, typ) {
-		return typ, nil
+	if typ, _ := tool.Get("type").(jinja.Text); slices.Contains(builtinTools, typ.String()) {
+		return typ.String(), nil
 	}
 	fn := tool
-	if f, found := tool.lookup("function"); found {
+	if f, found := tool.Lookup("function"); found {
 		var ok bool
-		if fn, ok = f.(*object); !ok {
+		if fn, ok = f.(*jinja.Dict); !ok {
 			return "", errors.New(`"function" is not an object: expected {"name": ..., "description": ..., "parameters": ...}`)
 		}
 	}
-	name, _ := fn.get("name").(string)
+	text, _ := fn.Get("name").(jinja.Text)
+	name := text.String()
 	if name == "" || strings.TrimSpace(name) != name || strings.ContainsAny(name, "\r\n") {
 		return "", fmt.Errorf("function name is %q: expected a name on one line", name)
 	}
@@ -85,12 +86,12 @@ func (t Tool) declaredName() (string, error) {
 }
 
 // value parses the tool's JSON, keeping the order of keys.
-func (t Tool) value() (*object, error) {
-	v, err := parseJSON(t.JSON)
+func (t Tool) value() (*jinja.Dict, error) {
+	v, err := jinja.ParseJSON(t.JSON)
 	if err != nil {
 		return nil, fmt.Errorf("tool %q: %w", t.Name, err)
 	}
-	o, ok := v.(*object)
+	o, ok := v.(*jinja.Dict)
 	if !ok {
 		return nil, fmt.Errorf("tool %q: expected a JSON object, found %.40q", t.Name, t.JSON)
 	}
@@ -100,22 +101,25 @@ func (t Tool) value() (*object, error) {
 const callNote = "\n在调用上述函数时，请使用 Json 格式表示调用的参数。"
 
 // describeTools is the tools block of the 0414 templates, from the heading on.
-func describeTools(tools []Tool) (string, error) {
+func describeTools(ctx context.Context, tools []Tool) (string, error) {
 	var b strings.Builder
 	b.WriteString("# 可用工具")
 	for _, t := range tools {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
 		fn, err := t.value()
 		if err != nil {
 			return "", err
 		}
-		if f, ok := fn.get("function").(*object); ok && len(f.keys) > 0 {
+		if f, ok := fn.Get("function").(*jinja.Dict); ok && f.Len() > 0 {
 			fn = f
 		}
-		name, err := printed(fn.get("name"))
+		name, err := jinja.Print(fn.Get("name"))
 		if err != nil {
 			return "", fmt.Errorf("tool %q: name: %w", t.Name, err)
 		}
-		fmt.Fprintf(&b, "\n## %s\n\n%s%s", name, dumps(fn, dumpStyle{indent: 4}), callNote)
+		fmt.Fprintf(&b, "\n## %s\n\n%s%s", name.String(), jinja.Dump(fn, 4), callNote)
 	}
 	return b.String(), nil
 }

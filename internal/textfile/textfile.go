@@ -38,7 +38,7 @@ func ReadFS(fsys fs.FS, dir, name string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, Explain(path, err)
 	}
-	if err := checkRegular(path, info); err != nil {
+	if err := CheckRegular(path, info); err != nil {
 		return nil, err
 	}
 	f, err := fsys.Open(name)
@@ -54,13 +54,14 @@ func read(path string, f fs.File, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, Explain(path, err)
 	}
-	if err := checkRegular(path, info); err != nil {
+	if err := CheckRegular(path, info); err != nil {
 		return nil, err
 	}
 	return ReadAll(path, f, limit)
 }
 
-func checkRegular(path string, info fs.FileInfo) error {
+// CheckRegular refuses what is no regular file, and names it.
+func CheckRegular(path string, info fs.FileInfo) error {
 	switch mode := info.Mode(); {
 	case mode.IsRegular():
 		return nil
@@ -111,8 +112,11 @@ func Decode(name string, data []byte) ([]byte, error) {
 			}
 			at += n
 		}
-		return nil, fmt.Errorf("%s: byte 0x%02x at offset %d (line %d) is not UTF-8; save the text as UTF-8 (for GBK: iconv -f GBK -t UTF-8)",
-			name, data[at], at, bytes.Count(data[:at], []byte("\n"))+1)
+		line := ""
+		if n := bytes.Count(data[:at], []byte("\n")); n > 0 {
+			line = fmt.Sprintf(" (line %d)", n+1)
+		}
+		return nil, fmt.Errorf("%s: byte 0x%02x at offset %d%s is not UTF-8; save the text as UTF-8 (for GBK: iconv -f GBK -t UTF-8)", name, data[at], at, line)
 	}
 	if n := bytes.Count(data, []byte{0}); n > 0 && 4*n >= len(data) {
 		return nil, fmt.Errorf("%s: UTF-16 text without its byte order mark, or no text at all; save it as UTF-8", name)
@@ -155,12 +159,34 @@ func LFSError(path string) error {
 	return fmt.Errorf("%s: a Git LFS pointer instead of the file; run git lfs pull in the folder, or download the file from the hub", path)
 }
 
+// BrokenLinkError tells of a link whose target is missing, such as one of a hub cache whose blobs were deleted. It wraps
+// fs.ErrNotExist; a reader of an optional file looks for it, as the file was meant to be there.
+type BrokenLinkError struct{ Path, Target string }
+
+func (e *BrokenLinkError) Error() string {
+	return fmt.Sprintf("%s: a link to %s, which does not exist; download the file again", e.Path, e.Target)
+}
+
+// Unwrap gives fs.ErrNotExist.
+func (e *BrokenLinkError) Unwrap() error { return fs.ErrNotExist }
+
+// Absent reports whether an error says that there is no such file, not even a link to a missing one.
+func Absent(err error) bool {
+	var broken *BrokenLinkError
+	return errors.Is(err, fs.ErrNotExist) && !errors.As(err, &broken)
+}
+
 // Explain is the error of a file operation on path: it names the path once, says what to do where that is known, and
 // wraps the cause.
 func Explain(path string, err error) error {
 	var at *fs.PathError
 	if errors.As(err, &at) {
 		err = at.Err
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		if target, linkErr := os.Readlink(path); linkErr == nil {
+			return &BrokenLinkError{path, target}
+		}
 	}
 	if !errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("%s: %w", path, err)
@@ -180,7 +206,7 @@ func unsearchable(path string) string {
 	parts := strings.Split(filepath.Clean(path), "/")
 	for _, part := range parts[:len(parts)-1] {
 		at = filepath.Join(at, part)
-		if errors.Is(unix.Access(at, unix.X_OK), unix.EACCES) {
+		if errors.Is(unix.Faccessat(unix.AT_FDCWD, at, unix.X_OK, unix.AT_EACCESS), unix.EACCES) {
 			return at
 		}
 	}

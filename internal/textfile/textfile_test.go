@@ -91,3 +91,20 @@ func TestPermissionAdvisesTheWrongFile(t *testing.T) {
 		assert.ErrorContains(t, Explain(filepath.Join(dir, "m", "config.json"), fs.ErrPermission), "folder "+dir)
 	}
 }
+
+func TestBrokenLinkPassesForNoFile(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(dir, "config.json")
+	require.NoError(t, os.Symlink("../blobs/0123", link))
+	for _, read := range []func() ([]byte, error){
+		func() ([]byte, error) { return Read(link, 10) },
+		func() ([]byte, error) { return ReadFS(os.DirFS(dir), dir, "config.json", 10) },
+	} {
+		_, err := read()
+		require.EqualError(t, err, link+": a link to ../blobs/0123, which does not exist; download the file again")
+		require.ErrorIs(t, err, fs.ErrNotExist)
+		require.False(t, Absent(err))
+	}
+	_, err := Read(filepath.Join(dir, "none"), 10)
+	require.True(t, Absent(err))
+}

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,31 +81,63 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
-// megabytes are texts that are one piece, or look like one.
+// megabytes are texts that are one piece, or look like one, or are nothing but control tokens.
 func megabytes() map[string]string {
+	r := rand.New(rand.NewPCG(1, 2))
+	random := func(alphabet string) string {
+		runes := []rune(alphabet)
+		var text strings.Builder
+		for text.Len() < 1<<20 {
+			text.WriteRune(runes[r.IntN(len(runes))])
+		}
+		return text.String()
+	}
+	repeated := func(part string) string { return strings.Repeat(part, 1<<20/len(part)) }
 	var han strings.Builder
 	for i := 0; han.Len() < 1<<20; i++ {
 		han.WriteRune(rune(0x4E00 + i*7919%0x5000))
 	}
 	return map[string]string{
-		"letter":  strings.Repeat("a", 1<<20),
-		"spaces":  strings.Repeat(" ", 1<<20),
-		"lines":   strings.Repeat("\n", 1<<20),
-		"marks":   strings.Repeat("=", 1<<20),
-		"chinese": han.String(),
-		"hanzi":   strings.Repeat("的", 1<<20/3),
-		"english": strings.Repeat("supercalifragilistic", 1<<20/20),
-		"broken":  strings.Repeat("\x80\xff", 1<<19),
+		"letter":      repeated("a"),
+		"spaces":      repeated(" "),
+		"lines":       repeated("\n"),
+		"equals":      repeated("="),
+		"digits":      repeated("7"),
+		"apostrophes": repeated("'"),
+		"marks":       repeated("\u0301"),
+		"chinese":     han.String(),
+		"hanzi":       repeated("的"),
+		"english":     repeated("supercalifragilistic"),
+		"two":         random("ab"),
+		"word":        random("abcdefghijklmnopqrstuvwxyz"),
+		"blank":       random(" \n\t"),
+		"broken":      repeated("\x80\xff"),
+		"control":     repeated("<|im_start|>"),
+		"half":        repeated("<|im_st"),
+	}
+}
+
+func BenchmarkEncodeWithSpecials(b *testing.B) {
+	texts := megabytes()
+	for _, name := range []string{"letter", "two", "control", "half"} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(texts[name])))
+			for b.Loop() {
+				glm().EncodeWithSpecials(texts[name])
+			}
+		})
 	}
 }
 
 func TestMegabyteOfOnePieceIsSlow(t *testing.T) {
 	for name, text := range megabytes() {
-		start := time.Now()
-		ids := glm().Encode(text)
-		// About a third of a second; a quadratic merge takes minutes.
-		require.Less(t, time.Since(start), 10*time.Second, name)
-		require.Equal(t, text, string(glm().DecodeBytes(ids)), name)
+		for _, encode := range []func(string) []int32{glm().Encode, glm().EncodeWithSpecials} {
+			start := time.Now()
+			ids := encode(text)
+			// About a tenth of a second; a quadratic merge takes minutes.
+			require.Less(t, time.Since(start), 10*time.Second, name)
+			require.True(t, text == string(glm().DecodeBytes(ids)), name)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"context"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -153,8 +154,13 @@ func TestShortcutsChangeTokens(t *testing.T) {
 			}
 			s := piece.String()
 			want := naive(tok.merges, s)
-			require.Equal(t, want, tok.merges.append(nil, s), "%q", s)
-			require.Equal(t, want, new(longPiece).merge(nil, s, tok.merges), "%q", s)
+			if len(s) <= shortPiece {
+				require.Equal(t, want, tok.merges.appendShort(nil, s), "%q", s)
+			}
+			require.Equal(t, want, appendHeap(tok, s), "%q", s)
+			got, err := tok.appendWindows(t.Context(), nil, s, 16, 4)
+			require.NoError(t, err)
+			require.Equal(t, want, got, "%q", s)
 			if _, bytes := tok.merges.start(make([]int32, len(s)), s); !bytes {
 				whole++
 			}
@@ -237,4 +243,31 @@ func FuzzRoundTrip(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Whatever the text, only EncodeWithSpecials may give a control token; and windows give what the definition does.
+func FuzzPlainText(f *testing.F) {
+	for _, seed := range []string{"", "<|user|>", "[gMASK]<sop>", "a<|im_start|>b", "<|<|user|>", "<think>\n", "hello 你好 \xff", "aaaaaaaaaaaaaaab"} {
+		f.Add(seed)
+	}
+	small := mustLoad("tokenizer.json", smallJSON())
+	control := mustLoad("tokenizer.json", smallJSON("added_tokens.0.content", `"hello"`, "added_tokens.0.id", "259", "added_tokens.14.id", "265"))
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, tok := range []*Tokenizer{glm(), qwen(), tiktoken(), small, control} {
+			for _, id := range tok.Encode(text) {
+				require.False(t, tok.IsSpecial(id), "%q gave %d", text, id)
+			}
+			if len(text) < 2 || len(text) > 1000 {
+				continue
+			}
+			got, err := tok.appendWindows(t.Context(), nil, text, 8, 2)
+			require.NoError(t, err)
+			require.Equal(t, naive(tok.merges, text), got, "%q", text)
+		}
+	})
+}
+
+func appendHeap(t *Tokenizer, piece string) []int32 {
+	ids, _ := new(longPiece).merge(context.Background(), nil, piece, t.merges)
+	return ids
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -102,7 +103,7 @@ var (
 )
 
 func load(name string, data []byte) (*Tokenizer, error) {
-	return Load(fstest.MapFS{name: {Data: data}})
+	return Load(context.Background(), fstest.MapFS{name: {Data: data}}, "DIR")
 }
 
 func mustLoad(name string, data []byte) *Tokenizer {

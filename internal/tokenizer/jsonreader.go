@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -13,9 +14,11 @@ import (
 // jsonReader reads JSON without building values. A tokenizer.json holds about 300,000 strings, for which
 // encoding/json takes a second.
 type jsonReader struct {
+	ctx  context.Context
 	data []byte
 	pos  int
 	at   int // place of data in the file, for errors
+	look int // where the context is looked at again
 }
 
 // jsonValue is the text of a value and its place in the file. The text is empty where there is no value.
@@ -24,7 +27,9 @@ type jsonValue struct {
 	at   int
 }
 
-func (v jsonValue) reader() *jsonReader { return &jsonReader{data: v.text, at: v.at} }
+func (v jsonValue) reader(ctx context.Context) *jsonReader {
+	return &jsonReader{ctx: ctx, data: v.text, at: v.at}
+}
 
 // isNull tells whether a value is absent or null.
 func (v jsonValue) isNull() bool { return len(v.text) == 0 || string(v.text) == "null" }
@@ -34,25 +39,46 @@ func (v jsonValue) String() string {
 	if len(v.text) == 0 {
 		return "missing"
 	}
-	text := v.text
+	text := v.text[:min(len(v.text), maxSmallValue)]
 	var compact bytes.Buffer
 	if json.Compact(&compact, text) == nil {
 		text = compact.Bytes()
 	}
+	shown := strings.Join(strings.Fields(string(text[:min(len(text), 400)])), " ")
 	if len(text) > 400 {
-		return strings.ToValidUTF8(string(text[:400]), "") + "..."
+		return strings.ToValidUTF8(shown, "") + "..."
 	}
-	return string(text)
+	return shown
 }
 
+// maxSmallValue bounds the bytes of values that encoding/json reads, of which no real one has a tenth.
+const maxSmallValue = 1 << 16
+
+// unmarshal stores a small value.
+func (v jsonValue) unmarshal(to any) error {
+	if len(v.text) > maxSmallValue {
+		return fmt.Errorf("%d bytes long; at most %d are supported", len(v.text), maxSmallValue)
+	}
+	if err := json.Unmarshal(v.text, to); err != nil {
+		return fmt.Errorf("%.200s", err) // it may quote the whole value
+	}
+	return nil
+}
+
+// maxFields bounds the fields of an object that is kept in memory. Real ones have ten.
+const maxFields = 1000
+
 // fields returns the fields of a value that must be an object.
-func (v jsonValue) fields() (map[string]jsonValue, error) {
-	r := v.reader()
+func (v jsonValue) fields(ctx context.Context) (map[string]jsonValue, error) {
+	r := v.reader(ctx)
 	fields := map[string]jsonValue{}
 	err := r.object(func(key []byte) error {
 		name := string(key)
 		if _, ok := fields[name]; ok {
-			return fmt.Errorf("field %q is there twice", name)
+			return fmt.Errorf("field %.80q is there twice", name)
+		}
+		if len(fields) == maxFields {
+			return fmt.Errorf("more than %d fields; no tokenizer has as many", maxFields)
 		}
 		value, err := r.skip()
 		fields[name] = value
@@ -124,6 +150,15 @@ func (r *jsonReader) kind() string {
 	return r.found()
 }
 
+// lookAround returns the context's error. It looks at the context about every millisecond.
+func (r *jsonReader) lookAround() error {
+	if r.pos < r.look {
+		return nil
+	}
+	r.look = r.pos + 1<<18
+	return r.ctx.Err()
+}
+
 // object calls field for each key of an object; field must read the value. The key is valid until then.
 func (r *jsonReader) object(field func(key []byte) error) error {
 	if r.peek() != '{' {
@@ -136,6 +171,9 @@ func (r *jsonReader) object(field func(key []byte) error) error {
 	}
 	var unescaped []byte
 	for {
+		if err := r.lookAround(); err != nil {
+			return err
+		}
 		key, err := r.string(&unescaped)
 		if err != nil {
 			return err
@@ -167,6 +205,9 @@ func (r *jsonReader) array(element func(i int) error) error {
 		return nil
 	}
 	for i := 0; ; i++ {
+		if err := r.lookAround(); err != nil {
+			return err
+		}
 		if err := element(i); err != nil {
 			return err
 		}
@@ -202,6 +243,18 @@ func (r *jsonReader) int() (int, error) {
 	return n, nil
 }
 
+// bool reads true or false.
+func (r *jsonReader) bool() (bool, error) {
+	r.peek()
+	for _, literal := range []string{"true", "false"} {
+		if bytes.HasPrefix(r.data[r.pos:], []byte(literal)) {
+			r.pos += len(literal)
+			return literal == "true", nil
+		}
+	}
+	return false, fmt.Errorf("expected true or false, found %s at byte %d", r.kind(), r.at+r.pos)
+}
+
 // string reads a string. Where it has escapes, it is written to *unescaped, else it is part of the data.
 func (r *jsonReader) string(unescaped *[]byte) ([]byte, error) {
 	if r.peek() != '"' {
@@ -228,6 +281,9 @@ func (r *jsonReader) escaped(unescaped *[]byte, start, i int) ([]byte, error) {
 	text := append((*unescaped)[:0], r.data[start:i]...)
 	r.pos = i
 	for r.pos < len(r.data) {
+		if err := r.lookAround(); err != nil {
+			return nil, err
+		}
 		c := r.data[r.pos]
 		switch {
 		case c == '"':
@@ -297,6 +353,9 @@ func (r *jsonReader) skip() (jsonValue, error) {
 	start := r.pos
 	var open []byte
 	for {
+		if err := r.lookAround(); err != nil {
+			return jsonValue{}, err
+		}
 		c := r.peek()
 		switch c {
 		case '{', '[':

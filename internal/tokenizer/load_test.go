@@ -12,15 +12,15 @@ import (
 )
 
 func TestFolderWithoutTokenizer(t *testing.T) {
-	_, err := Load(fstest.MapFS{"config.json": {}})
+	_, err := Load(t.Context(), fstest.MapFS{"config.json": {}}, "DIR")
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	require.ErrorContains(t, err, "neither tokenizer.json nor tokenizer.model")
 }
 
 func TestFileWithoutReadPermission(t *testing.T) {
-	_, err := Load(unreadable{})
+	_, err := Load(t.Context(), unreadable{}, "DIR")
 	require.ErrorIs(t, err, fs.ErrPermission)
-	require.ErrorContains(t, err, "tokenizer.json: open tokenizer.json: permission denied")
+	require.ErrorContains(t, err, "DIR/tokenizer.json: permission denied; make it readable")
 }
 
 type unreadable struct{}
@@ -30,7 +30,7 @@ func (unreadable) Open(name string) (fs.File, error) {
 }
 
 func TestTokenizerJSONGoesBeforeModel(t *testing.T) {
-	tok, err := Load(fstest.MapFS{"tokenizer.json": {Data: smallJSON()}, "tokenizer.model": {Data: []byte("!")}})
+	tok, err := Load(t.Context(), fstest.MapFS{"tokenizer.json": {Data: smallJSON()}, "tokenizer.model": {Data: []byte("!")}}, "DIR")
 	require.NoError(t, err)
 	require.Equal(t, 280, tok.Size())
 }
@@ -45,8 +45,8 @@ func TestBadTokenizerJSON(t *testing.T) {
 	}{
 		{"empty", "", nil, "tokenizer.json: the file is empty; download it again"},
 		{"blank", " \n", nil, "the file is empty"},
-		{"not UTF-8", "{\"\xff\": 1}", nil, "the file is not UTF-8"},
-		{"no JSON", "version https://git-lfs.github.com/spec/v1", nil, `expected an object, found "version https://git-" at byte 0`},
+		{"not UTF-8", "{\"\xff\": 1}", nil, "byte 0xff at offset 2 (line 1) is not UTF-8"},
+		{"no JSON", "version https://git-lfs.github.com/spec/v1", nil, "a Git LFS pointer instead of the file; run git lfs pull"},
 		{"cut short", whole[:len(whole)-10], nil, "not valid JSON at byte"},
 		{"cut in a string", whole[:strings.Index(whole, "BPE")+1], nil, "string without an end"},
 		{"trailing garbage", whole + "}", nil, `expected the end of the file, found "}"`},
@@ -89,18 +89,18 @@ func TestBadTokenizerJSON(t *testing.T) {
 		{"merge to an unknown token", "", []string{"model.merges.1", `"l e"`}, `needs token "le"`},
 		{"merge of nothing", "", []string{"model.merges.1", `" l"`}, `needs token ""`},
 
-		{"added token without id", "", []string{"added_tokens.0.id", ""}, "added_tokens[0].id is missing"},
-		{"added token with a negative id", "", []string{"added_tokens.0.id", "-3"}, "added_tokens[0].id is -3"},
-		{"added token without content", "", []string{"added_tokens.0.content", ""}, "added_tokens[0].content is empty"},
-		{"added token with a taken id", "", []string{"added_tokens.0.id", "5"}, `added_tokens[0]: duplicate id 5`},
-		{"added token twice", "", []string{"added_tokens.1.content", `"<|endoftext|>"`}, `added_tokens[1]: "<|endoftext|>" is there twice`},
-		{"two added tokens of one id", "", []string{"added_tokens.1.id", "265"}, `added_tokens[1]: "[MASK]" has id 265, which another added token has`},
+		{"added token without id", "", []string{"added_tokens.0.id", ""}, "added_tokens: [0].id is missing"},
+		{"added token with a negative id", "", []string{"added_tokens.0.id", "-3"}, "added_tokens: [0].id: expected an integer of at least 0, found -3"},
+		{"added token without content", "", []string{"added_tokens.0.content", ""}, "added_tokens: [0].content is empty"},
+		{"added token with a taken id", "", []string{"added_tokens.0.id", "5"}, `added_tokens: [0]: duplicate id 5`},
+		{"added token twice", "", []string{"added_tokens.1.content", `"<|endoftext|>"`}, `added_tokens: [1]: "<|endoftext|>" is there twice`},
+		{"two added tokens of one id", "", []string{"added_tokens.1.id", "265"}, `added_tokens: [1]: "[MASK]" has id 265, which another added token has`},
 		{"added token with another id in vocab", "", []string{"model.vocab.<sop>", "280"}, `model.vocab: token "<sop>" has id 280 here and 269 in added_tokens`},
-		{"lstrip", "", []string{"added_tokens.1.lstrip", "true"}, `added_tokens[1].lstrip is true for "[MASK]"; this is not supported`},
-		{"rstrip", "", []string{"added_tokens.1.rstrip", "true"}, "rstrip is true"},
-		{"single_word", "", []string{"added_tokens.1.single_word", "true"}, "single_word is true"},
+		{"lstrip", "", []string{"added_tokens.1.lstrip", "true"}, "added_tokens: [1].lstrip: true; this is not supported"},
+		{"rstrip", "", []string{"added_tokens.1.rstrip", "true"}, ".rstrip: true"},
+		{"single_word", "", []string{"added_tokens.1.single_word", "true"}, ".single_word: true"},
 		{"unknown flag", "", []string{"added_tokens.1.cased", "true"}, `unknown field "cased"`},
-		{"added_tokens is an object", "", []string{"added_tokens", "{}"}, "added_tokens: json: cannot unmarshal object"},
+		{"added_tokens is an object", "", []string{"added_tokens", "{}"}, "added_tokens: expected an array, found an object"},
 
 		{"normalizer", "", []string{"normalizer", `{"type":"NFKC"}`}, `normalizer: {"type":"NFKC"}; only null and NFC are supported`},
 		{"no pre_tokenizer", "", []string{"pre_tokenizer", "null"}, "pre_tokenizer: missing"},
@@ -125,7 +125,7 @@ func TestBadTokenizerJSON(t *testing.T) {
 			}
 			_, err := load("tokenizer.json", data)
 			require.ErrorContains(t, err, test.err)
-			require.True(t, strings.HasPrefix(err.Error(), "tokenizer.json: "), err)
+			require.True(t, strings.HasPrefix(err.Error(), "DIR/tokenizer.json: "), err)
 			require.NotContains(t, err.Error(), "\n")
 		})
 	}
@@ -139,7 +139,7 @@ func TestBadTokenizerModel(t *testing.T) {
 	for _, test := range []struct{ name, data, err string }{
 		{"empty", "", "tokenizer.model: the file is empty; download it again"},
 		{"blank", "\n\r\n\n", "the file is empty"},
-		{"SentencePiece", "\n\x0e\n\x05<unk>\x15\x00\x00\x00\x00\x18\x02", "expected a token in base64, a space and its rank"},
+		{"SentencePiece", "\n\x0e\n\x05<unk>\x15\x00\x00\x00\x00\x18\x02", "DIR/tokenizer.model: a SentencePiece model, which is not supported"},
 		{"bad base64", with(3, "A*== 3\n"), `tokenizer.model: line 4: token "A*==" is not base64: illegal base64 data at input byte 1`},
 		{"no rank", with(3, "Aw==\n"), `line 4: "Aw=="; expected a token in base64`},
 		{"rank is no number", with(3, "Aw== x\n"), `line 4: rank "x"; expected an integer of at least 0`},
@@ -151,12 +151,12 @@ func TestBadTokenizerModel(t *testing.T) {
 		{"duplicate token", with(3, "BA== 3\n"), `duplicate token "\x04": it has the ids 3 and 4`},
 		{"gap", with(3, ""), "no token has id 3, but there are ids up to"},
 		{"missing byte", with(3, "AwM= 3\n"), "no token for byte 0x03"},
-		{"huge token", with(3, strings.Repeat("AAAA", 500)+" 3\n"), "line 4: token of 1500 bytes; at most 1024 are supported"},
+		{"huge token", with(3, strings.Repeat("AAAA", 500)+" 3\n"), "line 4: token of 1500 bytes; at most 512 are supported"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := load("tokenizer.model", []byte(test.data))
 			require.ErrorContains(t, err, test.err)
-			require.True(t, strings.HasPrefix(err.Error(), "tokenizer.model: "), err)
+			require.True(t, strings.HasPrefix(err.Error(), "DIR/tokenizer.model: "), err)
 			require.NotContains(t, err.Error(), "\n")
 		})
 	}

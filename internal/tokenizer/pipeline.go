@@ -3,7 +3,6 @@ package tokenizer
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
 )
 
 func readNormalizer(value jsonValue) (nfc bool, err error) {
@@ -13,7 +12,7 @@ func readNormalizer(value jsonValue) (nfc bool, err error) {
 	var n struct {
 		Type string `json:"type"`
 	}
-	if err := json.Unmarshal(value.text, &n); err != nil {
+	if err := value.unmarshal(&n); err != nil {
 		return false, err
 	}
 	if n.Type != "NFC" {
@@ -27,7 +26,7 @@ func readDecoder(value jsonValue) error {
 		Type string `json:"type"`
 	}
 	if !value.isNull() {
-		if err := json.Unmarshal(value.text, &d); err != nil {
+		if err := value.unmarshal(&d); err != nil {
 			return err
 		}
 	}
@@ -47,23 +46,24 @@ func readPreTokenizer(value jsonValue) (digits int, err error) {
 		Type          string            `json:"type"`
 		Pretokenizers []json.RawMessage `json:"pretokenizers"`
 	}
-	if err := json.Unmarshal(value.text, &sequence); err != nil {
+	if err := value.unmarshal(&sequence); err != nil {
 		return 0, err
 	}
 	if sequence.Type != "Sequence" || len(sequence.Pretokenizers) != 2 {
 		return 0, fmt.Errorf("%s; %s", value, want)
 	}
+	first, second := jsonValue{text: sequence.Pretokenizers[0]}, jsonValue{text: sequence.Pretokenizers[1]}
 	var split struct {
 		Type     string            `json:"type"`
 		Pattern  map[string]string `json:"pattern"`
 		Behavior string            `json:"behavior"`
 		Invert   bool              `json:"invert"`
 	}
-	if err := json.Unmarshal(sequence.Pretokenizers[0], &split); err != nil {
+	if err := first.unmarshal(&split); err != nil {
 		return 0, fmt.Errorf("pretokenizers[0]: %w", err)
 	}
 	if split.Type != "Split" || split.Behavior != "Isolated" || split.Invert {
-		return 0, fmt.Errorf("pretokenizers[0]: %s; expected a Split with behavior Isolated, not inverted", jsonValue{text: sequence.Pretokenizers[0]})
+		return 0, fmt.Errorf("pretokenizers[0]: %s; expected a Split with behavior Isolated, not inverted", first)
 	}
 	switch split.Pattern["Regex"] {
 	case glmPattern:
@@ -71,57 +71,69 @@ func readPreTokenizer(value jsonValue) (digits int, err error) {
 	case qwenPattern:
 		digits = 1
 	default:
-		return 0, fmt.Errorf("pretokenizers[0].pattern: %s; %s", strconv.Quote(split.Pattern["Regex"]), want)
+		return 0, fmt.Errorf("pretokenizers[0].pattern: %.400q; %s", split.Pattern["Regex"], want)
 	}
 	var bytelevel struct {
 		Type           string `json:"type"`
 		AddPrefixSpace *bool  `json:"add_prefix_space"`
 		UseRegex       *bool  `json:"use_regex"`
 	}
-	if err := json.Unmarshal(sequence.Pretokenizers[1], &bytelevel); err != nil {
+	if err := second.unmarshal(&bytelevel); err != nil {
 		return 0, fmt.Errorf("pretokenizers[1]: %w", err)
 	}
 	// Both are true when they are absent.
 	isFalse := func(b *bool) bool { return b != nil && !*b }
 	if bytelevel.Type != "ByteLevel" || !isFalse(bytelevel.AddPrefixSpace) || !isFalse(bytelevel.UseRegex) {
-		return 0, fmt.Errorf("pretokenizers[1]: %s; expected ByteLevel with add_prefix_space and use_regex false", jsonValue{text: sequence.Pretokenizers[1]})
+		return 0, fmt.Errorf("pretokenizers[1]: %s; expected ByteLevel with add_prefix_space and use_regex false", second)
 	}
 	return digits, nil
 }
 
-// readPostProcessor returns the ids that a post-processor puts before a single text. ByteLevel changes only offsets.
-func readPostProcessor(value jsonValue, added *addedTokens) ([]int32, error) {
+// readPostProcessor returns the ids that a post-processor puts before a single text.
+func readPostProcessor(value jsonValue, added *addedTokens) (prefix []int32, err error) {
 	if value.isNull() {
 		return nil, nil
 	}
-	var p struct {
+	var sequence struct {
 		Type       string            `json:"type"`
 		Processors []json.RawMessage `json:"processors"`
 	}
-	if err := json.Unmarshal(value.text, &p); err != nil {
+	if err := value.unmarshal(&sequence); err != nil {
 		return nil, err
 	}
-	switch p.Type {
-	case "ByteLevel":
-		return nil, nil
-	case "TemplateProcessing":
-		return readTemplate(value.text, added)
-	case "Sequence":
-		var prefix []int32
-		for i, processor := range p.Processors {
-			ids, err := readPostProcessor(jsonValue{text: processor}, added)
-			if err != nil {
-				return nil, fmt.Errorf("processors[%d]: %w", i, err)
-			}
-			// Each processor wraps what the ones before it have made.
-			prefix = append(ids, prefix...)
-		}
-		return prefix, nil
+	if sequence.Type != "Sequence" {
+		return readProcessor(value, sequence.Type, added)
 	}
-	return nil, fmt.Errorf("type is %q; only ByteLevel, TemplateProcessing and a Sequence of them are supported", p.Type)
+	for i, processor := range sequence.Processors {
+		var p struct {
+			Type string `json:"type"`
+		}
+		value := jsonValue{text: processor}
+		err := value.unmarshal(&p)
+		var ids []int32
+		if err == nil {
+			ids, err = readProcessor(value, p.Type, added)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("processors[%d]: %w", i, err)
+		}
+		// Each processor wraps what the ones before it have made.
+		prefix = append(ids, prefix...)
+	}
+	return prefix, nil
 }
 
-func readTemplate(data []byte, added *addedTokens) ([]int32, error) {
+func readProcessor(value jsonValue, kind string, added *addedTokens) ([]int32, error) {
+	switch kind {
+	case "ByteLevel": // changes only offsets
+		return nil, nil
+	case "TemplateProcessing":
+		return readTemplate(value, added)
+	}
+	return nil, fmt.Errorf("type is %.80q; only ByteLevel, TemplateProcessing and a Sequence of them are supported", kind)
+}
+
+func readTemplate(value jsonValue, added *addedTokens) ([]int32, error) {
 	type piece struct {
 		ID string `json:"id"`
 	}
@@ -134,7 +146,7 @@ func readTemplate(data []byte, added *addedTokens) ([]int32, error) {
 			IDs []int32 `json:"ids"`
 		} `json:"special_tokens"`
 	}
-	if err := json.Unmarshal(data, &template); err != nil {
+	if err := value.unmarshal(&template); err != nil {
 		return nil, err
 	}
 	var prefix []int32
@@ -148,11 +160,11 @@ func readTemplate(data []byte, added *addedTokens) ([]int32, error) {
 		name := part.SpecialToken.ID
 		ids := template.SpecialTokens[name].IDs
 		if len(ids) == 0 {
-			return nil, fmt.Errorf("single[%d]: special_tokens has no ids for %q", i, name)
+			return nil, fmt.Errorf("single[%d]: special_tokens has no ids for %.80q", i, name)
 		}
 		for _, id := range ids {
 			if !added.has(id) {
-				return nil, fmt.Errorf("special_tokens[%q]: id %d is no added token", name, id)
+				return nil, fmt.Errorf("special_tokens[%.80q]: id %d is no added token", name, id)
 			}
 		}
 		prefix = append(prefix, ids...)

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"fmt"
 	"strconv"
@@ -13,13 +14,16 @@ var glmSpecials = []string{
 	"<|observation|>", "<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>",
 }
 
-// maxTiktokenToken bounds the work of impliedMerges. The longest real tokens have some 100 bytes.
-const maxTiktokenToken = 1024
+// These bound the work of impliedMerges. The longest real tokens have some 100 bytes, and two pairs make each on average.
+const (
+	maxTiktokenToken = 512
+	maxTiktokenPairs = 1 << 22
+)
 
 // parseTiktokenModel reads GLM-4's original tokenizer.model: a line for each token, its bytes in base64, a space, and
 // its rank, which is its id. Merges are not listed: any two tokens that make a third merge, the one of lowest rank first.
 // Source: load_tiktoken_bpe of https://github.com/openai/tiktoken
-func parseTiktokenModel(data []byte) (*Tokenizer, error) {
+func parseTiktokenModel(ctx context.Context, data []byte) (*Tokenizer, error) {
 	builder := &vocabularyBuilder{text: make([]byte, 0, len(data)/2), special: map[int32]bool{}}
 	for number := 1; len(data) > 0; number++ {
 		var line []byte
@@ -27,6 +31,11 @@ func parseTiktokenModel(data []byte) (*Tokenizer, error) {
 		line = bytes.TrimSuffix(line, []byte("\r"))
 		if len(line) == 0 {
 			continue
+		}
+		if number%tokensBetweenLooks == 0 {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
 		}
 		if err := addTiktokenLine(builder, line); err != nil {
 			return nil, fmt.Errorf("line %d: %w", number, err)
@@ -36,28 +45,23 @@ func parseTiktokenModel(data []byte) (*Tokenizer, error) {
 	if ranks == 0 {
 		return nil, fmt.Errorf("the file is empty; download it again")
 	}
-	t := &Tokenizer{
-		wholeFirst: true,
-		splitter:   newSplitter(3),
-		added:      &addedTokens{ids: map[string]int32{}, special: map[int32]bool{}},
-	}
+	listed := make([]listedToken, len(glmSpecials))
 	for i, name := range glmSpecials {
-		id := int32(ranks + i)
-		start := len(builder.text)
-		builder.text = append(builder.text, name...)
-		if err := builder.add(int(id), start); err != nil {
-			return nil, err
-		}
-		builder.special[id] = true
-		t.added.ids[name], t.added.special[id] = id, true
-		t.added.raw.add(name, id)
+		listed[i] = listedToken{id: int32(ranks + i), content: name, special: true}
 	}
-	t.prefix = []int32{t.added.ids["[gMASK]"], t.added.ids["<sop>"]}
-	var err error
-	if t.vocabulary, err = builder.build(); err != nil {
+	if err := placeAddedTokens(builder, listed); err != nil {
 		return nil, err
 	}
-	if t.merges, err = impliedMerges(t.vocabulary, ranks); err != nil {
+	t := &Tokenizer{wholeFirst: true, splitter: newSplitter(3)}
+	var err error
+	if t.added, err = newAddedTokens(listed, false); err != nil {
+		return nil, err
+	}
+	t.prefix = []int32{t.added.ids["[gMASK]"], t.added.ids["<sop>"]}
+	if t.vocabulary, err = builder.build(ctx); err != nil {
+		return nil, err
+	}
+	if t.merges, err = impliedMerges(ctx, t.vocabulary, ranks); err != nil {
 		return nil, err
 	}
 	t.reachable = newReachability(t.Size())
@@ -86,10 +90,15 @@ func addTiktokenLine(b *vocabularyBuilder, line []byte) error {
 }
 
 // impliedMerges finds the pairs of tokens that make up another.
-func impliedMerges(v *vocabulary, ranks int) (*merges, error) {
+func impliedMerges(ctx context.Context, v *vocabulary, ranks int) (*merges, error) {
 	var pairs []mergePair
 	results := make([]int32, ranks)
 	for id := range int32(ranks) {
+		if id%tokensBetweenLooks == 0 {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+		}
 		results[id] = id
 		token := v.token(id)
 		for i := 1; i < len(token); i++ {
@@ -101,6 +110,9 @@ func impliedMerges(v *vocabulary, ranks int) (*merges, error) {
 				pairs = append(pairs, mergePair{left, right, uint32(id)})
 			}
 		}
+		if len(pairs) > maxTiktokenPairs {
+			return nil, fmt.Errorf("more than %d pairs of tokens make up another; no more are supported", maxTiktokenPairs)
+		}
 	}
-	return newMerges(pairs, results, v)
+	return newMerges(ctx, pairs, results, v)
 }

@@ -2,25 +2,22 @@ package tokenizer
 
 import (
 	"bytes"
+	"context"
 	"fmt"
-	"unicode/utf8"
 )
 
 // parseTokenizerJSON reads the tokenizer.json of Hugging Face tokenizers. Parts that do not change the ids of a text are
 // left alone: truncation and padding, which transformers overrides, and unknown fields at the top.
 // Source of the format: https://github.com/huggingface/tokenizers, the Deserialize of each part.
-func parseTokenizerJSON(data []byte) (*Tokenizer, error) {
-	if len(bytes.TrimSpace(data)) == 0 {
+func parseTokenizerJSON(ctx context.Context, data []byte) (*Tokenizer, error) {
+	top, err := jsonValue{text: data}.fields(ctx)
+	if err != nil && ctx.Err() == nil && len(bytes.TrimSpace(data)) == 0 {
 		return nil, fmt.Errorf("the file is empty; download it again")
 	}
-	if !utf8.Valid(data) {
-		return nil, fmt.Errorf("the file is not UTF-8; download it again")
-	}
-	top, err := jsonValue{text: data}.fields()
 	if err != nil {
 		return nil, err
 	}
-	model, err := readModelFields(top["model"])
+	model, err := readModelFields(ctx, top["model"])
 	if err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
@@ -38,23 +35,23 @@ func parseTokenizerJSON(data []byte) (*Tokenizer, error) {
 	}
 
 	builder := &vocabularyBuilder{special: map[int32]bool{}}
-	listed, err := readAddedTokens(top["added_tokens"])
+	listed, err := readAddedTokens(ctx, top["added_tokens"])
 	if err != nil {
-		return nil, fmt.Errorf("added_tokens%w", err)
+		return nil, fmt.Errorf("added_tokens: %w", err)
 	}
 	if t.added, err = newAddedTokens(listed, t.nfc); err != nil {
-		return nil, fmt.Errorf("added_tokens%w", err)
+		return nil, fmt.Errorf("added_tokens: %w", err)
 	}
-	if err := readVocab(builder, model.vocab, t.added); err != nil {
+	if err := readVocab(ctx, builder, model.vocab, t.added); err != nil {
 		return nil, fmt.Errorf("model.vocab: %w", err)
 	}
 	if err := placeAddedTokens(builder, listed); err != nil {
-		return nil, fmt.Errorf("added_tokens%w", err)
+		return nil, fmt.Errorf("added_tokens: %w", err)
 	}
-	if t.vocabulary, err = builder.build(); err != nil {
+	if t.vocabulary, err = builder.build(ctx); err != nil {
 		return nil, fmt.Errorf("model.vocab: %w", err)
 	}
-	if t.merges, err = readMerges(model.merges, t.vocabulary, t.added); err != nil {
+	if t.merges, err = readMerges(ctx, model.merges, t.vocabulary, t.added); err != nil {
 		return nil, fmt.Errorf("model.merges: %w", err)
 	}
 	t.reachable = newReachability(t.Size())
@@ -69,11 +66,11 @@ type modelFields struct {
 	ignoreMerges  bool
 }
 
-func readModelFields(value jsonValue) (m modelFields, err error) {
+func readModelFields(ctx context.Context, value jsonValue) (m modelFields, err error) {
 	if value.isNull() {
 		return m, fmt.Errorf("missing; expected a BPE model")
 	}
-	fields, err := value.fields()
+	fields, err := value.fields(ctx)
 	if err != nil {
 		return m, err
 	}
@@ -97,7 +94,7 @@ func readModelFields(value jsonValue) (m modelFields, err error) {
 				return m, fmt.Errorf("%s is %s; a byte-level BPE model with this option is not supported", name, value)
 			}
 		default:
-			return m, fmt.Errorf("unknown option %q with value %s", name, value)
+			return m, fmt.Errorf("unknown option %.80q with value %s", name, value)
 		}
 	}
 	if m.vocab.isNull() {
@@ -110,17 +107,17 @@ func readModelFields(value jsonValue) (m modelFields, err error) {
 }
 
 // readVocab reads {"token": id, ...}. It leaves out added tokens that placeAddedTokens brings in.
-func readVocab(b *vocabularyBuilder, value jsonValue, added *addedTokens) error {
-	r := value.reader()
+func readVocab(ctx context.Context, b *vocabularyBuilder, value jsonValue, added *addedTokens) error {
+	r := value.reader(ctx)
 	b.text = make([]byte, 0, len(value.text)/4)
 	return r.object(func(key []byte) error {
 		id, err := r.int()
 		if err != nil {
-			return fmt.Errorf("token %q: %w", key, err)
+			return fmt.Errorf("token %.80q: %w", key, err)
 		}
 		if want, ok := added.ids[string(key)]; ok {
 			if id != int(want) {
-				return fmt.Errorf("token %q has id %d here and %d in added_tokens", key, id, want)
+				return fmt.Errorf("token %.80q has id %d here and %d in added_tokens", key, id, want)
 			}
 			if added.special[want] {
 				return nil
@@ -135,19 +132,22 @@ func (b *vocabularyBuilder) addSpelled(spelled []byte, id int) error {
 	start := len(b.text)
 	text, ok := appendAlphabet(b.text, spelled)
 	if !ok {
-		return fmt.Errorf("token %q with id %d is not written in the byte-level alphabet (a space as Ġ); only byte-level BPE is supported", spelled, id)
+		return fmt.Errorf("token %.80q with id %d is not written in the byte-level alphabet (a space as Ġ); only byte-level BPE is supported", spelled, id)
 	}
 	b.text = text
 	return b.add(id, start)
 }
 
 // readMerges reads ["a b", ...] or [["a", "b"], ...]. A merge's rank is its position.
-func readMerges(value jsonValue, v *vocabulary, added *addedTokens) (*merges, error) {
-	r := value.reader()
+func readMerges(ctx context.Context, value jsonValue, v *vocabulary, added *addedTokens) (*merges, error) {
+	r := value.reader(ctx)
 	var pairs []mergePair
 	var results []int32
 	var unescaped, spelled, text []byte
 	err := r.array(func(rank int) error {
+		if rank == noRank-1 {
+			return fmt.Errorf("more than %d; no more are supported", noRank-1)
+		}
 		var space int
 		var err error
 		if spelled, space, err = r.merge(spelled[:0], &unescaped); err != nil {
@@ -170,7 +170,7 @@ func readMerges(value jsonValue, v *vocabulary, added *addedTokens) (*merges, er
 			found bool
 		}{{string(left), okLeft}, {string(right), okRight}, {string(left) + string(right), okResult}} {
 			if id, isAdded := added.ids[part.name]; !part.found && !(isAdded && added.special[id]) {
-				return fmt.Errorf("[%d]: %q needs token %q, which model.vocab does not have", rank, spelled, part.name)
+				return fmt.Errorf("[%d]: %.80q needs token %.80q, which model.vocab does not have", rank, spelled, part.name)
 			}
 		}
 		return nil // a pair with a control token never turns up, as none comes out of a text
@@ -181,7 +181,7 @@ func readMerges(value jsonValue, v *vocabulary, added *addedTokens) (*merges, er
 	if len(results) == 0 {
 		return nil, fmt.Errorf("there are none; the file was cut short or is not of a BPE model")
 	}
-	return newMerges(pairs, results, v)
+	return newMerges(ctx, pairs, results, v)
 }
 
 // merge reads a merge and appends it as "a b" to dst, with the place of the space.
@@ -193,7 +193,7 @@ func (r *jsonReader) merge(dst []byte, unescaped *[]byte) (merge []byte, space i
 		}
 		dst = append(dst, text...)
 		if space = bytes.IndexByte(dst, ' '); space < 0 || bytes.IndexByte(dst[space+1:], ' ') >= 0 {
-			return dst, 0, fmt.Errorf("%q; expected two tokens with one space between", text)
+			return dst, 0, fmt.Errorf("%.80q; expected two tokens with one space between", text)
 		}
 		return dst, space, nil
 	}

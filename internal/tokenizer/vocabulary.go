@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"context"
 	"fmt"
 	"hash/maphash"
 	"math/bits"
@@ -9,10 +10,15 @@ import (
 // maxTokens bounds the ids so that a pair of them and a rank fit into 64 bits (merges.go).
 const maxTokens = 1<<21 - 1
 
+// tokensBetweenLooks are read, or merges, between two looks at the context.
+const tokensBetweenLooks = 1 << 12
+
 // vocabulary holds the bytes of each token, and a hash table from bytes to id.
 type vocabulary struct {
 	text  string // the bytes of all tokens
 	spans []span // by id
+	// longest is the length of the longest token in bytes.
+	longest int
 	// slots is an open-addressing table: the upper half of the hash in the upper 32 bits, id+1 in the lower, 0 when free.
 	slots []uint64
 	seed  maphash.Seed
@@ -31,6 +37,9 @@ func (v *vocabulary) token(id int32) string {
 	s := v.spans[id]
 	return v.text[s.start : s.start+s.length]
 }
+
+// length returns the bytes of a token.
+func (v *vocabulary) length(id int32) int { return int(v.spans[id].length) }
 
 // lookup returns the id of the ordinary token that stands for text.
 func (v *vocabulary) lookup(text string) (int32, bool) {
@@ -73,7 +82,7 @@ func (b *vocabularyBuilder) add(id int, start int) error {
 		b.spans = append(b.spans, span{})
 	}
 	if old := b.spans[id]; old.length > 0 {
-		return fmt.Errorf("duplicate id %d: tokens %q and %q; every token needs an id of its own", id, b.text[old.start:old.start+old.length], b.text[start:])
+		return fmt.Errorf("duplicate id %d: tokens %.80q and %.80q; every token needs an id of its own", id, b.text[old.start:old.start+old.length], b.text[start:])
 	}
 	if start == len(b.text) {
 		return fmt.Errorf("token of id %d is empty", id)
@@ -83,7 +92,7 @@ func (b *vocabularyBuilder) add(id int, start int) error {
 }
 
 // build makes the hash table. Ids must run from 0 without a gap, and each byte must have a token.
-func (b *vocabularyBuilder) build() (*vocabulary, error) {
+func (b *vocabularyBuilder) build(ctx context.Context) (*vocabulary, error) {
 	v := &vocabulary{text: string(b.text), spans: b.spans, seed: maphash.MakeSeed()}
 	v.slots = make([]uint64, tableSize(len(b.spans)))
 	mask := uint64(len(v.slots) - 1)
@@ -94,13 +103,19 @@ func (b *vocabularyBuilder) build() (*vocabulary, error) {
 		if b.special[id] {
 			continue
 		}
+		if id%tokensBetweenLooks == 0 {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+		}
 		token := v.token(id)
+		v.longest = max(v.longest, len(token))
 		hash := maphash.String(v.seed, token)
 		i := hash & mask
 		for ; v.slots[i] != 0; i = (i + 1) & mask {
 			if v.slots[i]>>32 == hash>>32 {
 				if old := int32(uint32(v.slots[i])) - 1; v.token(old) == token {
-					return nil, fmt.Errorf("duplicate token %q: it has the ids %d and %d", token, old, id)
+					return nil, fmt.Errorf("duplicate token %.80q: it has the ids %d and %d", token, old, id)
 				}
 			}
 		}

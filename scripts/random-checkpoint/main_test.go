@@ -24,7 +24,7 @@ func TestLoaderOpensIt(t *testing.T) {
 		o := small(t, bits)
 		size, err := create(context.Background(), o)
 		require.NoError(t, err)
-		c, err := loader.Open(o.out)
+		c, err := loader.Open(t.Context(), o.out)
 		require.NoError(t, err)
 		defer c.Close()
 		require.Equal(t, size, c.Bytes())

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"math"
+	"sync/atomic"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 )
@@ -34,7 +35,7 @@ func (s *stream) Attend(a, q backend.Buffer, kv backend.Cache, layer int, at bac
 		return
 	}
 	j := &s.attend
-	*j = attendJob{kernels: s.kernels, out: out, q: qs, keys: &c.keys[layer], values: &c.values[layer], at: at,
+	*j = attendJob{kernels: s.kernels, stop: &s.stopped, out: out, q: qs, keys: &c.keys[layer], values: &c.values[layer], at: at,
 		kvHeads: g.KVHeads, group: g.Heads / g.KVHeads, chunks: 1, parts: j.parts, tops: j.tops, totals: j.totals}
 	if g.HeadDim%16 != 0 {
 		j.kernels = nil
@@ -60,16 +61,17 @@ func (s *stream) Attend(a, q backend.Buffer, kv backend.Cache, layer int, at bac
 		rows := chunks(c.Cap()-1) * g.KVHeads * j.partRows() // grows with the cache, not with a step
 		j.parts, j.tops, j.totals = grow(&j.parts, rows*g.HeadDim), grow(&j.tops, rows), grow(&j.totals, rows)
 	}
-	s.pool.run(tasks*j.splits, j)
-	if j.chunks > 1 {
+	s.run(tasks*j.splits, j)
+	if j.chunks > 1 && s.err == nil {
 		s.merge.attendJob = j
-		s.pool.run(at.N*g.Heads, &s.merge)
+		s.run(at.N*g.Heads, &s.merge)
 	}
 }
 
 // attendJob has a task for each tile of tokens, KV head, chunk and part of the heads that share the KV head.
 type attendJob struct {
 	kernels                       *kernels // nil for plain Go
+	stop                          *atomic.Bool
 	out, q                        []float32
 	keys, values                  *store
 	at                            backend.Span
@@ -107,7 +109,7 @@ func (j *attendJob) do(w *worker, task int) {
 		first: kvHead*j.group + split*j.share, heads: min(j.share, j.group-split*j.share), width: j.heads() * j.keys.dim}
 	switch {
 	case j.kernels == nil:
-		w.attn.attend(j.out[token*t.width:], j.q[token*t.width:], j.keys, j.values, t.at, kvHead, t.first, t.heads, t.width)
+		w.attn.attend(j.stop, j.out[token*t.width:], j.q[token*t.width:], j.keys, j.values, t.at, kvHead, t.first, t.heads, t.width)
 	case j.chunks > 1:
 		j.attendPart(&w.attn, t, chunk)
 	default:
@@ -115,8 +117,8 @@ func (j *attendJob) do(w *worker, task int) {
 	}
 }
 
-// attend computes the heads first, ..., first+heads-1 of the span's tokens, which all read kvHead.
-func (w *attnScratch) attend(out, q []float32, keys, values *store, at backend.Span, kvHead, first, heads, width int) {
+// attend computes the heads first, ..., first+heads-1 of the span's tokens, which all read kvHead, unless stop is true.
+func (w *attnScratch) attend(stop *atomic.Bool, out, q []float32, keys, values *store, at backend.Span, kvHead, first, heads, width int) {
 	dim := keys.dim
 	scale := float32(1 / math.Sqrt(float64(dim)))
 	queries := at.N * heads
@@ -127,6 +129,9 @@ func (w *attnScratch) attend(out, q []float32, keys, values *store, at backend.S
 		top[i] = float32(math.Inf(-1))
 	}
 	for begin := 0; begin < at.Pos+at.N; begin += blockTokens {
+		if stop.Load() { // a long context takes long
+			return
+		}
 		n := min(blockTokens, at.Pos+at.N-begin)
 		k := keys.rows(begin/blockTokens, kvHead, n, &w.keys)
 		v := values.rows(begin/blockTokens, kvHead, n, &w.values)

@@ -28,6 +28,9 @@ func (j *attendJob) attendSIMD(w *attnScratch, t attendTask) {
 	top, total := grow(&w.top, n), grow(&w.total, n)
 	p := part{grow(&w.sums, n*dim), grow(&w.chunkTop, n), grow(&w.chunkTotal, n)}
 	for chunk := range chunks(t.at.Pos + t.at.N - 1) {
+		if j.stop.Load() { // a long context takes long
+			return
+		}
 		j.attendChunk(w, &t, chunk, p)
 		for i := range t.queries() {
 			if chunk < chunks(t.at.Pos+i/t.heads) {

@@ -317,3 +317,27 @@ func TestVectorsRoundToAnotherHalf(t *testing.T) {
 		}
 	}
 }
+
+func TestStoppedAttentionReadsTheWholeContext(t *testing.T) {
+	eachPath(t, func(t *testing.T, b *bench) {
+		a := backend.Attention{Heads: 4, KVHeads: 2, HeadDim: 32, RotaryDims: 16, RopeTheta: 10000}
+		kv, err := b.d.NewCache(1, a, backend.F16)
+		require.NoError(t, err)
+		at := backend.Span{Pos: 2000, N: 9}
+		require.NoError(t, kv.Grow(at.Pos+at.N))
+		q, out := b.buffer(b.floats(at.N*128)), b.buffer(make([]float32, at.N*128))
+		b.s.Attend(out, q, kv, 0, at)
+		b.run()
+		// The task that runs when the step is stopped.
+		s := b.s.(*stream)
+		for i := range out.Floats() {
+			out.Floats()[i] = 7
+		}
+		s.Stop()
+		s.attend.do(s.pool.workers[0], 0)
+		for _, v := range out.Floats() {
+			require.EqualValues(t, 7, v)
+		}
+		require.ErrorIs(t, s.Wait(0), backend.ErrStopped)
+	})
+}

@@ -1,7 +1,8 @@
 // Package cpu is the backend on all cores: in plain Go, the readable reference that the other devices are tested
 // against, and in SIMD where the processor has it. It is what runs where there is no Metal.
 //
-// An op runs when it is called, so Submit and Wait only report the first error. Each op is in the file of its name;
+// An op runs when it is called, so Submit and Wait only report the first error; Stop is looked at between the tasks of an
+// op. Each op is in the file of its name;
 // matrix.go holds the product that most of them share, pool.go the goroutines. simd.go lists the functions that a SIMD
 // path consists of and how one is chosen; quantised.go, plain.go and attend_simd.go call them. *_amd64.s are AVX2's
 // and, with avx512 in their name, AVX-512's; *_arm64.s are NEON's and, with dot, those of its dot products.
@@ -11,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 )
@@ -41,23 +43,21 @@ func openPath(k *kernels) *Device {
 	if k != nil {
 		name = k.name
 	}
-	return &Device{
-		pool:    newPool(workers),
-		kernels: k,
-		info: backend.Info{
-			Backend: "cpu",
-			Device:  fmt.Sprintf("%s, %d cores, %s", cpuName(), workers, name),
-			Memory:  physicalMemory(),
-			Paged:   true,
-		},
-	}
+	info := backend.Info{Backend: "cpu", Device: fmt.Sprintf("%s, %d cores, %s", cpuName(), workers, name), Paged: true}
+	info.Memory, info.MemoryLimit = memory()
+	info.Room, info.RoomLimit = processRoom()
+	return &Device{pool: newPool(workers), kernels: k, info: info}
 }
 
 // Info implements [backend.Device].
 func (d *Device) Info() backend.Info { return d.info }
 
-// Map implements [backend.Device]. The CPU reads everything where it is; it only sees to it that it is in memory.
-func (d *Device) Map(regions, tensors [][]byte) { d.readahead.start(regions, d.info.Memory) }
+// Map implements [backend.Device]. The CPU reads everything where it is; it sees to it that it is in memory, and takes faults
+// there for errors.
+func (d *Device) Map(regions, tensors [][]byte) {
+	d.pool.mapped = regions
+	d.readahead.start(regions, d.info.Memory)
+}
 
 // NewMatrix implements [backend.Device]; the data is read in place.
 func (d *Device) NewMatrix(m backend.MatrixData) (backend.Matrix, error) {
@@ -115,6 +115,8 @@ type stream struct {
 	kv      []float32 // keys or values of a step before they go into the cache
 	input   input     // of the product that runs
 	err     error
+	stopped atomic.Bool
+	onPart  func(share float64)
 
 	// The jobs of the ops, kept so that an op allocates nothing.
 	quantise quantiseJob
@@ -125,13 +127,49 @@ type stream struct {
 	addNorm  addNormJob
 }
 
-func (s *stream) Submit() error { return s.err }
+// run does the tasks of an op.
+func (s *stream) run(tasks int, j job) { s.runJob(tasks, j, nil) }
+
+// runProduct does the tasks of a product, which take long where there are many tokens.
+func (s *stream) runProduct(tasks int, j job) { s.runJob(tasks, j, s.onPart) }
+
+func (s *stream) runJob(tasks int, j job, onPart func(share float64)) {
+	if s.err == nil {
+		s.err = s.pool.run(tasks, j, &s.stopped, onPart)
+		s.checkStop()
+	}
+}
+
+func (s *stream) OnPart(f func(share float64)) { s.onPart = f }
+
+// checkStop makes a Stop the stream's error.
+func (s *stream) checkStop() {
+	if s.err == nil && s.stopped.Load() {
+		s.err = backend.ErrStopped
+	}
+}
+
+func (s *stream) Mark(f func()) {
+	if s.checkStop(); s.err == nil {
+		f()
+	}
+}
+
+func (s *stream) Submit() error {
+	s.checkStop()
+	return s.err
+}
 
 func (s *stream) Wait(int) error {
+	s.checkStop()
 	err := s.err
-	s.err = nil
+	if s.err = nil; errors.Is(err, backend.ErrStopped) {
+		s.stopped.Store(false)
+	}
 	return err
 }
+
+func (s *stream) Stop() { s.stopped.Store(true) }
 
 func (s *stream) Close() error { return nil }
 

@@ -30,14 +30,17 @@ func (s *stream) Sample(out backend.Tokens, at int, logits backend.Buffer, how b
 		return
 	}
 	best, bad := s.kernels.sample(x, &how)
-	if bad >= 0 {
-		s.err = fmt.Errorf("cpu: the logit of id %d is not a number; the checkpoint is broken or its weights overflow", bad)
-		return
+	switch {
+	case bad >= 0:
+		s.err = backend.InfiniteLogit(bad)
+	case backend.Equal(x):
+		s.err = backend.ErrEqualLogits
+	default:
+		id[at] = int32(best)
 	}
-	id[at] = int32(best)
 }
 
-// sample gives the id that [backend.Sampling] describes, or else bad, the first id whose logit is not a number. With
+// sample gives the id that [backend.Sampling] describes, or else bad, the first id whose logit is NaN or +Inf. With
 // kernels it looks at blocks of ids first and leaves out those that cannot win.
 func (k *kernels) sample(x []float32, how *backend.Sampling) (best, bad int) {
 	const block = 512
@@ -59,14 +62,14 @@ func (k *kernels) sample(x []float32, how *backend.Sampling) (best, bad int) {
 		}
 		key := backend.GumbelKey(how.Seed, how.Step)
 		for i, v := range ids {
-			if how.Temperature > 0 && v == v {
+			if backend.Infinite(v) {
+				return 0, from + i
+			}
+			if how.Temperature > 0 {
 				if least > 0 && backend.GumbelBits(key, int32(from+i)) < least {
 					continue
 				}
 				v = v/how.Temperature + backend.Gumbel(how.Seed, how.Step, int32(from+i))
-			}
-			if v != v {
-				return 0, from + i
 			}
 			if best < 0 || v > top {
 				best, top = from+i, v

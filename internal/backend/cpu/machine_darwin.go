@@ -14,11 +14,14 @@ func cpuName() string {
 	return runtime.GOARCH
 }
 
-// physicalMemory is the machine's memory in bytes, 0 when unknown.
-func physicalMemory() int64 {
+// memory is the machine's memory in bytes, 0 when unknown. macOS has no cgroups.
+func memory() (bytes int64, limit string) {
 	n, err := unix.SysctlUint64("hw.memsize")
 	if err != nil {
-		return 0
+		return 0, ""
 	}
-	return int64(n)
+	return int64(n), ""
 }
+
+// processRoom is unknown: macOS does not enforce the limits of ulimit -v and -d.
+func processRoom() (bytes int64, limit string) { return 0, "" }

@@ -1,10 +1,13 @@
 package cpu
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // cpuName is the processor's name as the system gives it.
@@ -15,9 +18,55 @@ func cpuName() string {
 	return runtime.GOARCH
 }
 
-// physicalMemory is the machine's memory in bytes, 0 when unknown.
-func physicalMemory() int64 {
-	kb, err := strconv.ParseInt(strings.TrimSuffix(fromProc("/proc/meminfo", "MemTotal"), " kB"), 10, 64)
+// memory is the machine's memory in bytes, 0 when unknown; or the limit of a cgroup that is smaller, with its name.
+func memory() (bytes int64, limit string) {
+	bytes = procBytes("/proc/meminfo", "MemTotal")
+	if n, name := cgroupMemory(os.DirFS("/")); name != "" && (bytes == 0 || n < bytes) {
+		return n, name
+	}
+	return bytes, ""
+}
+
+// processRoom is what the process may still allocate under its limits, which the shell's ulimit sets, and the name of the
+// nearest; 0 where there is none.
+func processRoom() (bytes int64, limit string) {
+	const status = "/proc/self/status"
+	return nearest(
+		processLimit{"the address space of the process", "ulimit -v", resourceLimit(unix.RLIMIT_AS), procBytes(status, "VmSize")},
+		processLimit{"the data of the process", "ulimit -d", resourceLimit(unix.RLIMIT_DATA), procBytes(status, "VmData")})
+}
+
+// resourceLimit is a limit of the process in bytes, 0 where there is none.
+func resourceLimit(resource int) int64 {
+	var l unix.Rlimit
+	if unix.Getrlimit(resource, &l) != nil || l.Cur > 1<<62 {
+		return 0
+	}
+	return int64(l.Cur)
+}
+
+// processLimit is a limit of the process, 0 for none, and what is used of it, in bytes.
+type processLimit struct {
+	what, ulimit string
+	limit, used  int64
+}
+
+// runtimeRoom is left to Go, which takes memory in pieces of 64 MB, and to the tokenizer.
+const runtimeRoom = 128 << 20
+
+// nearest gives the least room under the limits, at least 1 if there is any limit.
+func nearest(limits ...processLimit) (room int64, name string) {
+	for _, l := range limits {
+		if left := max(1, l.limit-l.used-runtimeRoom); l.limit > 0 && (room == 0 || left < room) {
+			room, name = left, fmt.Sprintf("%s, limited to %.2f GB (%s),", l.what, float64(l.limit)/1e9, l.ulimit)
+		}
+	}
+	return room, name
+}
+
+// procBytes reads a number of kB from a /proc file, 0 when it is not there.
+func procBytes(file, key string) int64 {
+	kb, err := strconv.ParseInt(strings.TrimSuffix(fromProc(file, key), " kB"), 10, 64)
 	if err != nil {
 		return 0
 	}

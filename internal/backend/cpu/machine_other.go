@@ -7,5 +7,6 @@ import "runtime"
 // cpuName is the processor's name as the system gives it.
 func cpuName() string { return runtime.GOARCH }
 
-// physicalMemory is the machine's memory in bytes, 0 when unknown.
-func physicalMemory() int64 { return 0 }
+// memory and processRoom are unknown.
+func memory() (bytes int64, limit string)      { return 0, "" }
+func processRoom() (bytes int64, limit string) { return 0, "" }

@@ -165,7 +165,7 @@ func (s *stream) runProducts() {
 	for p := range j.parts {
 		tasks += j.tasks(p)
 	}
-	s.pool.run(tasks, j)
+	s.runProduct(tasks, j)
 	clear(j.parts)
 	j.parts = j.parts[:0]
 }

@@ -20,7 +20,7 @@ func (s *stream) GateUp(act, xn backend.Buffer, w backend.Matrix, n int) {
 	s.input.set(x, n, m.Cols)
 	s.prepare(m)
 	s.gateUp = gateUpJob{in: &s.input, rows: m.taskRows(n), out: out, m: m}
-	s.pool.run((ffn+s.gateUp.rows-1)/s.gateUp.rows, &s.gateUp)
+	s.runProduct((ffn+s.gateUp.rows-1)/s.gateUp.rows, &s.gateUp)
 }
 
 // gateUpJob computes some rows of gate and the same of up, and joins them.

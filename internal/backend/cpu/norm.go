@@ -3,8 +3,10 @@ package cpu
 import (
 	"fmt"
 	"math"
+	"runtime/debug"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/fault"
 )
 
 // Embed implements [backend.Stream].
@@ -22,6 +24,7 @@ func (s *stream) Embed(h, xn backend.Buffer, ids backend.Tokens, n int, embed ba
 	if s.err != nil {
 		return
 	}
+	defer fault.Catch(s.pool.mapped, debug.SetPanicOnFault(true), &s.err)
 	for t, v := range id[:n] {
 		if v < 0 || int(v) >= m.Rows {
 			s.err = fmt.Errorf("cpu: token %d is outside the vocabulary of %d", v, m.Rows)
@@ -52,7 +55,7 @@ func (s *stream) AddNorm(h, xn, y backend.Buffer, post *backend.Norm, next backe
 	if post != nil {
 		s.addNorm.postEps = post.Eps
 	}
-	s.pool.run(n, &s.addNorm)
+	s.run(n, &s.addNorm)
 }
 
 // addNormJob has a task a token.

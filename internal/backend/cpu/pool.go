@@ -1,8 +1,11 @@
 package cpu
 
 import (
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
+
+	"github.com/glm4-metal/glm4-metal/internal/fault"
 )
 
 // job is an op cut into tasks that may run at the same time.
@@ -17,9 +20,14 @@ type pool struct {
 	gate    atomic.Int64  // helpers inside a job, and gateOpen while more may enter
 	closed  atomic.Bool
 	job     job
+	stop    *atomic.Bool // true: leave the rest of the job undone
+	onPart  func(share float64)
 	shares  []share     // of the tasks, one a worker
 	done    sleeper     // where the caller waits for helpers to leave
 	empty   func() bool // none is inside
+
+	mapped [][]byte                    // memory whose faults are a job's error
+	fault  atomic.Pointer[fault.Error] // of the job
 }
 
 const gateOpen = 1 << 32
@@ -98,6 +106,7 @@ func newPool(n int) *pool {
 }
 
 func (p *pool) help(w *worker) {
+	debug.SetPanicOnFault(true)
 	round := uint32(0)
 	ready := func() bool { return p.round.Load() != round }
 	for !p.closed.Load() {
@@ -126,27 +135,36 @@ func (p *pool) enter() bool {
 	}
 }
 
-// run does each task from 0 to tasks-1, on all workers, and returns when all are done. A helper that comes when the
-// last task is taken is not waited for.
-func (p *pool) run(tasks int, j job) {
+// run does each task from 0 to tasks-1, on all workers, and returns when all are done, or, once stop is true, those that
+// have begun. A helper that comes when the last task is taken is not waited for. onPart, if it is not nil, is told between the
+// caller's own tasks how much of the job is done. A fault of mapped memory is an error, after which tasks are left undone.
+func (p *pool) run(tasks int, j job, stop *atomic.Bool, onPart func(share float64)) (err error) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.job = j
+	p.job, p.stop, p.onPart = j, stop, onPart
+	defer p.leave(debug.SetPanicOnFault(true), &err)
 	for i := range p.shares {
 		p.shares[i].next.Store(int64(i * tasks / len(p.shares)))
 		p.shares[i].end.Store(int64((i + 1) * tasks / len(p.shares)))
 	}
-	if len(p.workers) == 1 || tasks == 1 {
-		p.work(p.workers[0])
-	} else {
+	if len(p.workers) > 1 && tasks > 1 {
 		p.gate.Store(gateOpen)
 		p.begin()
-		p.work(p.workers[0])
-		if p.gate.Add(-gateOpen) != 0 {
-			p.done.wait(p.empty)
-		}
 	}
-	p.job = nil
+	p.work(p.workers[0])
+	return nil
+}
+
+// leave ends a run, also one that panics: it waits for the helpers.
+func (p *pool) leave(before bool, err *error) {
+	if p.gate.Load()&gateOpen != 0 && p.gate.Add(-gateOpen) != 0 {
+		p.done.wait(p.empty)
+	}
+	if p.fault.Load() != nil {
+		*err = p.fault.Swap(nil)
+	}
+	p.job, p.stop, p.onPart = nil, nil, nil
+	debug.SetPanicOnFault(before)
+	p.mu.Unlock()
 }
 
 // begin starts a round.
@@ -157,15 +175,34 @@ func (p *pool) begin() {
 	}
 }
 
+// work does tasks until all are taken.
 func (p *pool) work(w *worker) {
+	defer p.catch()
+	stop, onPart := p.stop, p.onPart
+	if w != p.workers[0] {
+		onPart = nil
+	}
 	for i := range p.shares {
 		s := &p.shares[(w.share+i)%len(p.shares)]
-		for end := s.end.Load(); ; {
+		for begin, end := s.next.Load(), s.end.Load(); ; {
 			task := s.next.Add(1) - 1
-			if task >= end {
+			if task >= end || stop.Load() {
 				break
 			}
 			p.job.do(w, int(task))
+			if onPart != nil && i == 0 { // the shares of others are about as far
+				onPart(float64(task+1-begin) / float64(end-begin))
+			}
+		}
+	}
+}
+
+// catch takes a worker out of a task that faults, and leaves no task for the others.
+func (p *pool) catch() {
+	if r := recover(); r != nil {
+		p.fault.Store(fault.Recovered(r, p.mapped))
+		for i := range p.shares {
+			p.shares[i].next.Store(p.shares[i].end.Load())
 		}
 	}
 }

@@ -26,7 +26,9 @@ func (s *stream) QKV(q backend.Buffer, kv backend.Cache, layer int, xn backend.B
 		s.product.parts = s.product.parts[:0]
 		return
 	}
-	s.runProducts()
+	if s.runProducts(); s.err != nil {
+		return
+	}
 	s.rope.rotate(qs, a.Heads, a.HeadDim)
 	s.rope.rotate(keys, a.KVHeads, a.HeadDim)
 	c.keys[layer].write(keys, at)

@@ -70,7 +70,7 @@ func (s *stream) prepare(m *matrix) {
 	grow(&in.scale, in.padded*in.cols/in.size)
 	grow(&in.sum, in.padded*in.cols/in.size)
 	s.quantise = quantiseJob{in, m.kernels}
-	s.pool.run(in.n, &s.quantise)
+	s.run(in.n, &s.quantise)
 }
 
 // quantiseJob has a task a token.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -91,7 +92,7 @@ func BenchmarkRead(b *testing.B) {
 			best := time.Hour
 			for b.Loop() {
 				start := time.Now()
-				d.pool.run(len(j.data)>>14, j)
+				d.pool.run(len(j.data)>>14, j, new(atomic.Bool), nil)
 				best = min(best, time.Since(start))
 			}
 			b.ReportMetric(float64(4*len(j.data))/best.Seconds()/1e9, "GB/s-best")
@@ -177,7 +178,7 @@ func BenchmarkDots(b *testing.B) {
 			best := time.Hour
 			for b.Loop() {
 				start := time.Now()
-				d.pool.run(tasks, j)
+				d.pool.run(tasks, j, new(atomic.Bool), nil)
 				best = min(best, time.Since(start))
 			}
 			b.ReportMetric(float64(2*4*k.tokens*plainColumns*dotsCalls*tasks)/best.Seconds()/1e9, "Gop/s-best")

@@ -16,6 +16,7 @@ import (
 	"sync"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/fault"
 	"github.com/glm4-metal/glm4-metal/metal"
 	"github.com/glm4-metal/glm4-metal/shaders"
 )
@@ -132,5 +133,6 @@ func problem(err error) error {
 	case errors.Is(err, metal.ErrDeviceLost):
 		return fmt.Errorf("%w: load the model again, or use --backend cpu", err)
 	}
-	return fmt.Errorf("%w: try again, or use --backend cpu", err)
+	// A page fault, for one, comes from weights whose file has shrunk; the loader can tell.
+	return &fault.Error{Err: fmt.Errorf("%w: try again, or use --backend cpu", err)}
 }

@@ -71,6 +71,7 @@ func (s *stream) Sample(out backend.Tokens, at int, logits backend.Buffer, how b
 		add(s, variant{kernel: shaders.SampleScan}, shaders.ScanArgs{Valid: uint32(how.Valid), Temperature: how.Temperature, Key: key}, work, 0,
 			s.floats(logits, 0, 1, how.Valid), s.pairs.take(s, 8*pairs))
 	}
-	add(s, variant{kernel: shaders.SamplePick}, shaders.PickArgs{Pairs: uint32(pairs), At: uint32(at)}, [3]int{1, 1, 1}, 0, s.pairs.take(s, 0), binding{t.metal, 0})
+	add(s, variant{kernel: shaders.SamplePick}, shaders.PickArgs{Pairs: uint32(pairs), At: uint32(at), Valid: uint32(how.Valid)}, [3]int{1, 1, 1}, 0,
+		s.pairs.take(s, 0), s.floats(logits, 0, 1, how.Valid), binding{t.metal, 0})
 	s.head.picked, s.head.at = t, at
 }

@@ -1,12 +1,15 @@
 package gpu
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"unsafe"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/fault"
 	"github.com/glm4-metal/glm4-metal/metal"
 	"github.com/glm4-metal/glm4-metal/shaders"
 )
@@ -111,7 +114,7 @@ func (d *Device) place(data []byte) (binding, error) {
 	}
 	at, to, err := d.weights.copies.take(d, len(data))
 	if err == nil {
-		copyParallel(to, data)
+		err = d.copyParallel(to, data)
 	}
 	return at, err
 }
@@ -146,12 +149,18 @@ func (d *Device) inPlace(m *mapping, start, length int) (binding, error) {
 }
 
 // copyParallel reads a mapped file with as many page faults at once as there are cores.
-func copyParallel(to, from []byte) {
+func (d *Device) copyParallel(to, from []byte) error {
 	const piece = 4 << 20
+	var regions [][]byte
+	for _, m := range d.weights.mapped {
+		regions = append(regions, m.region)
+	}
 	var wg sync.WaitGroup
 	workers := min(runtime.GOMAXPROCS(0), (len(from)+piece-1)/piece)
+	errs := make([]error, workers)
 	for w := range workers {
 		wg.Go(func() {
+			defer fault.Catch(regions, debug.SetPanicOnFault(true), &errs[w])
 			for at := w * piece; at < len(from); at += workers * piece {
 				end := min(at+piece, len(from))
 				copy(to[at:end], from[at:end])
@@ -159,4 +168,5 @@ func copyParallel(to, from []byte) {
 		})
 	}
 	wg.Wait()
+	return cmp.Or(errs...)
 }

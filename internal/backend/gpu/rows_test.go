@@ -1,8 +1,8 @@
 package gpu
 
 import (
-	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -208,15 +208,15 @@ func TestGreedyTiesAndPaddingPickAnother(t *testing.T) {
 			want   int32
 		}{
 			{"first", 1, nil, 1, 0},
-			{"all equal", 5000, nil, 5000, 0},
 			{"a tie across threadgroups", 9000, map[int]float32{8191: 2, 4097: 2, 4096: 2, 300: 1.999}, 9000, 4096},
 			{"a tie of lanes", 5000, map[int]float32{33: 2, 31: 2}, 5000, 31},
 			{"0 and -0", 300, map[int]float32{7: 0, 8: minusZero}, 300, 7},
 			{"-0 before 0", 300, map[int]float32{7: minusZero, 8: 0}, 300, 7},
 			{"a denormal above 0", 300, map[int]float32{7: 0, 8: 1e-42}, 300, 8},
 			{"padding is larger", 300, map[int]float32{299: 7, 255: 3}, 299, 255},
-			{"infinity", 5000, map[int]float32{4999: infinity, 17: math.MaxFloat32}, 5000, 4999},
-			{"-infinity", 3, map[int]float32{0: -infinity, 1: -infinity, 2: -infinity}, 3, 0},
+			{"the largest number", 5000, map[int]float32{4999: math.MaxFloat32, 17: 1e38}, 5000, 4999},
+			{"-infinity", 3, map[int]float32{0: -infinity, 1: -infinity}, 3, 2},
+			{"only the last of all differs", 5000, map[int]float32{4999: -2}, 5000, 0},
 		} {
 			logits := make([]float32, c.n)
 			for i := range logits {
@@ -232,25 +232,48 @@ func TestGreedyTiesAndPaddingPickAnother(t *testing.T) {
 	}
 }
 
-func TestNaNIsPicked(t *testing.T) {
+func TestNaNOrInfinityIsPicked(t *testing.T) {
 	p := newPair(t, false)
 	for _, temperature := range []float32{0, 0.8} {
-		for first, nans := range map[int][]int{0: {0}, 77: {4096, 77}, 5000: {5000}} {
-			logits := p.floats(5001, 1)
-			logits[3] = float32(math.Inf(1))
-			for i, id := range nans {
-				logits[id] = math.Float32frombits([]uint32{0x7FC00000, 0xFF800001}[i])
+		for first, broken := range map[int][]int{0: {0}, 77: {4096, 77}, 5000: {5000}, 3: {9, 5, 3}} {
+			logits := p.floats(5002, 1)
+			logits[5001] = float32(math.NaN()) // padding
+			for i, id := range broken {
+				logits[id] = math.Float32frombits([]uint32{0x7FC00000, 0xFF800001, 0x7F800000}[i])
 			}
-			x, out := p.buffer(logits), p.tokens(make([]int32, 1))
-			for i, s := range p.streams {
-				s.Sample(out[i], 0, x[i], backend.Sampling{Temperature: temperature, Valid: len(logits)})
-				_ = s.Submit() // the CPU tells at once, the GPU when it has run
-				err := s.Wait(0)
-				require.ErrorContains(t, err, "is not a number")
-				require.ErrorContains(t, err, fmt.Sprintf("id %d ", first))
-			}
-			require.Equal(t, int32(-1-first), out[1].IDs()[0])
+			p.refused(logits, temperature, backend.InfiniteLogit(first))
 		}
 		p.sample(p.floats(10, 1), backend.Sampling{Valid: 10}) // the streams go on
+	}
+}
+
+// refused samples from all logits but the last on both devices, which must end with an error.
+func (p *pair) refused(logits []float32, temperature float32, want error) {
+	p.Helper()
+	x, out := p.buffer(logits), p.tokens(make([]int32, 1))
+	for i, s := range p.streams {
+		s.Sample(out[i], 0, x[i], backend.Sampling{Temperature: temperature, Valid: len(logits) - 1})
+		_ = s.Submit() // the CPU tells at once, the GPU when it has run
+		require.Equal(p, want, s.Wait(0))
+	}
+}
+
+func TestEqualLogitsAreSampled(t *testing.T) {
+	for _, counted := range []bool{false, true} {
+		p := newPair(t, counted)
+		minusZero, infinity := float32(math.Copysign(0, -1)), float32(math.Inf(1))
+		for _, temperature := range []float32{0, 0.8} {
+			for _, value := range []float32{0, -3.5, -infinity} {
+				for _, n := range []int{2, 31, 5000} {
+					logits := slices.Repeat([]float32{value}, n+1)
+					logits[n] = 1 // padding
+					if value == 0 {
+						logits[n-1] = minusZero
+					}
+					p.refused(logits, temperature, backend.ErrEqualLogits)
+				}
+			}
+			require.Equal(t, []int32{0}, p.sample([]float32{5, 7}, backend.Sampling{Temperature: temperature, Valid: 1}), "a vocabulary of one")
+		}
 	}
 }

@@ -3,6 +3,8 @@ package gpu
 import (
 	"errors"
 	"fmt"
+	"math"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
@@ -32,8 +34,10 @@ type dispatch struct {
 type stream struct {
 	d       *Device
 	list    []dispatch // since the last Submit
+	marks   []mark     // not reached yet
 	encode  func() error
 	err     error
+	stopped atomic.Bool
 	longest float64 // seconds of a command buffer
 
 	head     pendingHead
@@ -46,10 +50,21 @@ type stream struct {
 	submitted int
 }
 
+// inFlight is how many command buffers of a step are committed at a time: one runs and the next one is ready. The others can
+// still be given up.
+const inFlight = 2
+
+// mark is a function that waits for the dispatches in front of it.
+type mark struct {
+	number, end int // as in running
+	f           func()
+}
+
 // running is a command buffer that was committed.
 type running struct {
 	commands metal.CommandBuffer
 	number   int     // of its Submit
+	end      int     // dispatches of that, up to its last
 	picked   *tokens // where its step writes an id, at place at
 	at       int
 }
@@ -93,12 +108,45 @@ func (s *stream) narrow(width int) {
 	}
 }
 
-// Submit implements [backend.Stream].
-func (s *stream) Submit() error {
+// Mark implements [backend.Stream]. What is in the last command buffers of a step is called by Wait.
+func (s *stream) Mark(f func()) {
 	s.flushHead()
 	if s.err == nil {
+		s.marks = append(s.marks, mark{s.submitted + 1, len(s.list), f})
+	}
+}
+
+// OnPart implements [backend.Stream]; nothing is told.
+func (s *stream) OnPart(func(share float64)) {}
+
+// reach calls the marks up to the end of a command buffer that has run.
+func (s *stream) reach(r *running) {
+	n := 0
+	for ; n < len(s.marks) && (s.marks[n].number < r.number || s.marks[n].number == r.number && s.marks[n].end <= r.end); n++ {
+		s.marks[n].f()
+	}
+	s.marks = append(s.marks[:0], s.marks[n:]...)
+}
+
+// Stop implements [backend.Stream].
+func (s *stream) Stop() { s.stopped.Store(true) }
+
+// checkStop makes a Stop the stream's error.
+func (s *stream) checkStop() error {
+	if s.err == nil && s.stopped.Load() {
+		s.err = backend.ErrStopped
+	}
+	return s.err
+}
+
+// Submit implements [backend.Stream]. It returns when all but the last command buffers have run.
+func (s *stream) Submit() error {
+	s.flushHead()
+	if s.checkStop() == nil {
 		s.submitted++
-		s.err = problem(s.d.metal.Do(s.encode))
+		if err := s.d.metal.Do(s.encode); s.err == nil {
+			s.err = problem(err)
+		}
 	}
 	s.head.picked = nil
 	s.forget()
@@ -117,12 +165,21 @@ func (s *stream) forget() {
 // encodeList encodes and commits what was written down.
 func (s *stream) encodeList() error {
 	for begin := 0; begin < len(s.list); {
+		if n := len(s.running) - inFlight; n >= 0 && s.running[n].number == s.submitted {
+			if err := s.running[n].commands.Wait(); err != nil {
+				return err
+			}
+			s.reach(&s.running[n])
+		}
+		if s.checkStop() != nil {
+			return nil
+		}
 		end, seconds := begin+1, s.list[begin].seconds
 		for end < len(s.list) && seconds+s.list[end].seconds <= s.longest {
 			seconds += s.list[end].seconds
 			end++
 		}
-		if err := s.encodeOne(s.list[begin:end]); err != nil {
+		if err := s.encodeOne(begin, end); err != nil {
 			return err
 		}
 		begin = end
@@ -133,8 +190,8 @@ func (s *stream) encodeList() error {
 	return nil
 }
 
-// encodeOne makes one command buffer. What is bound already is not bound again.
-func (s *stream) encodeOne(list []dispatch) error {
+// encodeOne makes one command buffer of a part of the list. What is bound already is not bound again.
+func (s *stream) encodeOne(begin, upTo int) error {
 	commands, err := s.d.queue.NewCommandBuffer()
 	if err != nil {
 		return err
@@ -147,8 +204,8 @@ func (s *stream) encodeOne(list []dispatch) error {
 	var pipeline *pipeline
 	var buffers [maxBuffers]metal.Buffer
 	var offsets [maxBuffers]int
-	for i := range list {
-		d := &list[i]
+	for i := begin; i < upTo; i++ {
+		d := &s.list[i]
 		if pipeline != d.pipeline {
 			pipeline = d.pipeline
 			encoder.SetPipeline(pipeline.ComputePipeline)
@@ -171,16 +228,17 @@ func (s *stream) encodeOne(list []dispatch) error {
 	}
 	encoder.End()
 	commands.Commit()
-	s.running = append(s.running, running{commands: commands, number: s.submitted})
+	s.running = append(s.running, running{commands: commands, number: s.submitted, end: upTo})
 	return nil
 }
 
 // Wait implements [backend.Stream]. After an error everything is waited for, so that nothing uses memory any more.
 func (s *stream) Wait(ahead int) error {
-	err := s.err
+	err := s.checkStop()
 	s.err, s.head = nil, pendingHead{}
 	if err != nil {
 		s.forget()
+		s.marks = s.marks[:0]
 	}
 	done := 0
 	for ; done < len(s.running) && (err != nil || s.running[done].number <= s.submitted-ahead); done++ {
@@ -192,12 +250,21 @@ func (s *stream) Wait(ahead int) error {
 		if err == nil {
 			err = s.checkPick(r)
 		}
+		if err == nil {
+			s.reach(r)
+		}
 	}
 	s.running = append(s.running[:0], s.running[done:]...)
+	if errors.Is(err, backend.ErrStopped) {
+		s.stopped.Store(false)
+	}
 	return err
 }
 
-// checkPick looks at the id that a step has written: a negative one tells of a logit that is not a number.
+// allEqual stands for an id where all logits are equal.
+const allEqual = math.MinInt32
+
+// checkPick looks at the id that a step has written: a negative one tells that the logits are no distribution.
 func (s *stream) checkPick(r *running) error {
 	s.d.mu.Lock()
 	defer s.d.mu.Unlock()
@@ -207,7 +274,10 @@ func (s *stream) checkPick(r *running) error {
 	case r.picked == nil || r.picked.ids == nil || r.picked.ids[r.at] >= 0:
 		return nil
 	}
-	return fmt.Errorf("metal: the logit of id %d is not a number; the checkpoint is broken or its weights overflow", -1-r.picked.ids[r.at])
+	if id := r.picked.ids[r.at]; id != allEqual {
+		return backend.InfiniteLogit(int(-1 - id))
+	}
+	return backend.ErrEqualLogits
 }
 
 // Close implements [backend.Stream]; it waits for what runs.

@@ -301,6 +301,7 @@ void execute(const Dispatch &d, Outcome *out) {
       }
   }
   out->error = j.error;
+  out->page_fault = j.page_fault;
   if (d.counted) {
     out->counters.simd_ops = j.simd_ops;
     out->counters.barriers = j.barriers;

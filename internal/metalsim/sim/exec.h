@@ -85,6 +85,7 @@ struct Job {
   std::atomic<bool> stop{false};
   uint32_t workers_wanted, workers_in = 0; // under the pool's mutex
   char *error = nullptr;                   // under the pool's mutex
+  std::atomic<bool> page_fault{false};     // a page of a buffer is gone
   uint64_t simd_ops = 0, barriers = 0, simdgroup_barriers = 0;
 };
 
@@ -95,6 +96,7 @@ struct Fault {
   int signal; // 0: none
   const void *address;
   bool stalled;
+  bool gone; // a page that was mapped from a file, which has shrunk or cannot be read
 };
 
 struct Worker {

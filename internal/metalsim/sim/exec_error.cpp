@@ -107,6 +107,10 @@ void record_fault(Worker &w) {
   if (f.stalled) return record(w, t, nowhere, "does not end");
   if (f.signal == SIGFPE) return record(w, t, nowhere, "integer division by zero or overflow of a quotient");
   if (f.signal == SIGILL) return record(w, t, nowhere, "reaches code that can't be reached, such as the end of a function that must return a value");
+  if (f.gone) {
+    w.job->page_fault = true;
+    return record(w, t, nowhere, "page fault in " + describe_address(w, f.address) + ", which is mapped from a file and can no longer be read");
+  }
   size_t in_arena = (const char *)f.address - w.arena;
   if (in_arena < max_threads * stack_pitch && in_arena % stack_pitch < stack_guard)
     return record(w, t, nowhere, "stack overflow: the thread's variables need more than " + std::to_string(stack_bytes >> 10) +

@@ -53,7 +53,8 @@ void on_fault(int signal, siginfo_t *info, void *context) {
     return;
   }
   if (sent && w->failing) return;
-  w->fault = {signal, sent ? nullptr : info->si_addr, sent};
+  bool gone = signal == SIGBUS && !sent && info->si_code != BUS_ADRALN;
+  w->fault = {signal, sent ? nullptr : info->si_addr, sent, gone};
   w->in_kernel = false;
   resume_scheduler((ucontext_t *)context, w->scheduler);
 }

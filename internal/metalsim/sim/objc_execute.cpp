@@ -2,14 +2,17 @@
 #include "objc_metal.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <sys/mman.h>
+#include <unistd.h>
 
 namespace sim::objc {
 
 namespace {
 
-enum ErrorCode : int64_t { internal = 1, invalid_resource = 9, device_removed = 11 }; // MTLCommandBufferError
+enum ErrorCode : int64_t { internal = 1, page_fault = 3, invalid_resource = 9, device_removed = 11 }; // MTLCommandBufferError
 
 char *start_of(const BoundBuffer &b) {
   return b.memory ? static_cast<char *>(b.memory->address) + b.offset : reinterpret_cast<char *>(b.bytes->data());
@@ -49,7 +52,7 @@ std::vector<Access> seen_accesses(const Command &command, const Outcome &outcome
   return accesses;
 }
 
-std::string run_dispatch(const CommandBuffer *cb, const Command &command, PassHazards *hazards) {
+std::string run_dispatch(const CommandBuffer *cb, const Command &command, PassHazards *hazards, int64_t *code) {
   const Pipeline &pipeline = *command.pipeline.get();
   const Kernel &kernel = *pipeline.kernel;
   Binding bindings[buffer_slots] = {};
@@ -77,6 +80,7 @@ std::string run_dispatch(const CommandBuffer *cb, const Command &command, PassHa
   if (limits.compute) execute(dispatch, &outcome);
   log_dispatch(cb, command, dispatch.counted ? &outcome : nullptr);
   std::string error = outcome.error ? outcome.error : "";
+  if (outcome.page_fault) *code = page_fault;
   if (error.empty())
     error = hazards->add(format("kernel %s", kernel.name),
                          dispatch.counted ? seen_accesses(command, outcome) : bound_accesses(command));
@@ -89,12 +93,24 @@ Access blit_access(const BoundBuffer &b, uint64_t bytes, bool written) {
   return {b.memory.get(), start_of(b), start_of(b) + bytes, written, 0};
 }
 
-std::string run_command(const CommandBuffer *cb, const Command &command, PassHazards *hazards) {
+// Whether memory of the program's own, such as a mapped file, can be read. Before Linux 5.14 nothing is known of that.
+bool readable(const char *address, uint64_t bytes) {
+  constexpr int populate_read = 22; // MADV_POPULATE_READ
+  auto begin = reinterpret_cast<uintptr_t>(address) / sysconf(_SC_PAGESIZE) * sysconf(_SC_PAGESIZE);
+  auto end = reinterpret_cast<uintptr_t>(address) + bytes;
+  return !madvise(reinterpret_cast<void *>(begin), end - begin, populate_read) || errno != EFAULT;
+}
+
+std::string run_command(const CommandBuffer *cb, const Command &command, PassHazards *hazards, int64_t *code) {
   switch (command.kind) {
   case Command::dispatch:
-    return run_dispatch(cb, command, hazards);
+    return run_dispatch(cb, command, hazards, code);
   case Command::copy: {
     const BoundBuffer &from = command.buffers[0], &to = command.buffers[1];
+    if (!from.memory->owned && !readable(start_of(from), command.bytes)) {
+      *code = page_fault;
+      return "a blit copy: page fault in " + from.memory->describe() + ", which is mapped from a file and can no longer be read";
+    }
     memcpy(start_of(to), start_of(from), command.bytes);
     return hazards->add("a blit copy", {blit_access(from, command.bytes, false), blit_access(to, command.bytes, true)});
   }
@@ -144,7 +160,7 @@ std::string execute_command_buffer(CommandBuffer *cb, QueueState *state, int64_t
       *code = internal;
       PassHazards hazards(cb, pass, before);
       for (const Command &command : pass.commands)
-        if (error = run_command(cb, command, &hazards); !error.empty()) break;
+        if (error = run_command(cb, command, &hazards, code); !error.empty()) break;
       done.insert(hazards.id());
     }
   }

@@ -173,6 +173,7 @@ struct Dispatch {
 
 struct Outcome {
   char *error;        // 0 when all was well; malloc'd: kernel, line, threadgroup and thread, and what was wrong
+  bool page_fault;    // what was wrong is a page of a buffer that can no longer be read
   Counters counters;
   BindingCounters buffers[31]; // by index
   Range *ranges;      // what was read and written in device memory, merged; malloc'd; only when counted

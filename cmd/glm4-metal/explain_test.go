@@ -1,0 +1,35 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/glm4-metal/glm4-metal/model"
+)
+
+func TestErrorOfALibraryNamesNoFlag(t *testing.T) {
+	require.NoError(t, explain(nil))
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{&model.OptionError{Option: "temperature", Value: -1, Want: "more"}, "--temp is -1; it must be more"},
+		{fmt.Errorf("m: %w", &model.OptionError{Option: "stop text", Value: "x", Want: "y"}), "m: --stop is x; it must be y"},
+		{&model.ContextError{Tokens: 20, Limit: 10, Max: 512}, "the prompt has 20 tokens, the context holds 10 with the answer; shorten it or raise the limit (--max-kv-size), up to the 512 that the checkpoint was made for"},
+		{&model.ContextError{Tokens: 20, Limit: 10, Max: 15}, "the prompt has 20 tokens, the context holds 10 with the answer; shorten it; the checkpoint was made for 15"},
+		{errors.New("too large: take a smaller context, or fewer bits"), "too large: take a smaller context (--max-kv-size), or fewer bits"},
+		{errors.New("too large: take a smaller context (--max-kv-size)"), "too large: take a smaller context (--max-kv-size)"},
+		{errors.New("the chat template is neither one of a, b nor a file that can be read: no"), "the chat template is neither one of a, b nor a file that can be read (--chat-template): no"},
+		{errors.New("m has no chat template; choose one of a, b or a template file for it, or generate from plain text"), "m has no chat template; choose one of a, b or a template file for it (--chat-template), or generate from plain text (--raw)"},
+		{errors.New("something else"), "something else"},
+	} {
+		err := explain(test.err)
+		require.EqualError(t, err, test.want)
+		require.ErrorIs(t, err, test.err)
+	}
+	require.ErrorIs(t, explain(fmt.Errorf("a context of: %w", fs.ErrNotExist)), fs.ErrNotExist)
+}

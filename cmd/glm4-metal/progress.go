@@ -1,0 +1,130 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/glm4-metal/glm4-metal/model"
+)
+
+// The first picture of a progress comes after progressDelay, so that what is quick shows none.
+const (
+	progressDelay    = 200 * time.Millisecond
+	progressInterval = 100 * time.Millisecond
+)
+
+// progress is a line on a terminal that tells how far a work is. It has to be stopped, which takes the line away, before
+// anything else is written there. nil stands for no terminal, and shows nothing. Its methods may be called from several
+// goroutines.
+type progress struct {
+	out   io.Writer
+	width int // columns that the line may take
+	what  string
+	// amount says how much has been done, "" where that says nothing.
+	amount func(done, total int64, elapsed time.Duration) string
+
+	mu          sync.Mutex
+	done, total int64
+	start       time.Time
+	drawn       int // columns of the last picture
+	pictures    int
+	stopped     chan struct{}
+}
+
+// startProgress shows a work on standard error, where that is a terminal that can take a line back.
+func startProgress(what string, amount func(done, total int64, elapsed time.Duration) string) *progress {
+	if t := os.Getenv("TERM"); !isTerminal(os.Stderr) || t == "" || t == "dumb" {
+		return nil
+	}
+	width, _, err := term.GetSize(int(os.Stderr.Fd()))
+	if err != nil || width <= 0 {
+		width = 80
+	}
+	p := &progress{out: os.Stderr, width: width - 1, what: what, amount: amount}
+	p.run(progressDelay, progressInterval)
+	return p
+}
+
+func (p *progress) run(delay, interval time.Duration) {
+	p.start, p.stopped = time.Now(), make(chan struct{})
+	go func() {
+		timer := time.NewTimer(delay)
+		defer timer.Stop()
+		for {
+			select {
+			case <-p.stopped:
+				return
+			case <-timer.C:
+				p.draw()
+				timer.Reset(interval)
+			}
+		}
+	}()
+}
+
+// set tells how much has been done.
+func (p *progress) set(done, total int64) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done, p.total = done, total
+}
+
+// prefilled is set for model.Options.OnPrefill.
+func (p *progress) prefilled(done, total int) { p.set(int64(done), int64(total)) }
+
+func (p *progress) draw() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.stopped:
+		return
+	default:
+	}
+	line := string(`|/-\`[p.pictures%4]) + " " + p.what
+	if p.total > 0 {
+		line += fmt.Sprintf(" %d%%%s", 100*p.done/p.total, p.amount(p.done, p.total, time.Since(p.start)))
+	}
+	line = line[:min(len(line), p.width)]
+	fmt.Fprintf(p.out, "\r%s%s", line, strings.Repeat(" ", max(0, p.drawn-len(line))))
+	p.drawn = len(line)
+	p.pictures++
+}
+
+// stop takes the line away. Nothing is drawn any more when it returns; stopping again changes nothing.
+func (p *progress) stop() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.stopped:
+		return
+	default:
+	}
+	close(p.stopped)
+	if p.drawn > 0 { // blanks, which every terminal knows
+		fmt.Fprintf(p.out, "\r%s\r", strings.Repeat(" ", p.drawn))
+	}
+}
+
+func startLoading() *progress {
+	return startProgress("loading the model", func(_, total int64, _ time.Duration) string {
+		return " of " + model.Gigabytes(total)
+	})
+}
+
+func startPrompt() *progress {
+	return startProgress("reading the prompt", func(done, total int64, elapsed time.Duration) string {
+		return fmt.Sprintf(" of %d tokens, %.0f tokens/s", total, float64(done)/elapsed.Seconds())
+	})
+}
