@@ -1,4 +1,4 @@
-// Package bench measures: what the machine can read from memory, and, in bench/counters, what the GPU's kernels do.
+// Package bench measures what the machine can read from memory.
 package bench
 
 import (

@@ -1,6 +1,6 @@
 package shaders
 
-// The structs at [[buffer(0)]] of the kernels, field by field those of args.metal, where their fields are explained.
+// The structs at [[buffer(0)]] of the kernels, field by field those of args.h, where their fields are explained.
 // Blank fields pad to the shader's alignment.
 type (
 	// MatmulArgs are of the plain products.

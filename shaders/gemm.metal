@@ -329,11 +329,15 @@ template <typename W>
   }
 }
 
-#define KERNELS(name, W) \
-  template [[host_name("gemm_qkv_" name)]] [[kernel]] decltype(gemm_qkv<W>) gemm_qkv<W>; \
-  template [[host_name("gemm_out_" name)]] [[kernel]] decltype(gemm_out<W>) gemm_out<W>; \
-  template [[host_name("gemm_gate_up_" name)]] [[kernel]] decltype(gemm_gate_up<W>) gemm_gate_up<W>;
-KERNELS("q4", Q4)
-KERNELS("q8", Q8)
-KERNELS("w16", W16)
-KERNELS("w32", W32)
+template [[host_name("gemm_qkv_q4")]] [[kernel]] decltype(gemm_qkv<Q4>) gemm_qkv<Q4>;
+template [[host_name("gemm_qkv_q8")]] [[kernel]] decltype(gemm_qkv<Q8>) gemm_qkv<Q8>;
+template [[host_name("gemm_qkv_w16")]] [[kernel]] decltype(gemm_qkv<W16>) gemm_qkv<W16>;
+template [[host_name("gemm_qkv_w32")]] [[kernel]] decltype(gemm_qkv<W32>) gemm_qkv<W32>;
+template [[host_name("gemm_out_q4")]] [[kernel]] decltype(gemm_out<Q4>) gemm_out<Q4>;
+template [[host_name("gemm_out_q8")]] [[kernel]] decltype(gemm_out<Q8>) gemm_out<Q8>;
+template [[host_name("gemm_out_w16")]] [[kernel]] decltype(gemm_out<W16>) gemm_out<W16>;
+template [[host_name("gemm_out_w32")]] [[kernel]] decltype(gemm_out<W32>) gemm_out<W32>;
+template [[host_name("gemm_gate_up_q4")]] [[kernel]] decltype(gemm_gate_up<Q4>) gemm_gate_up<Q4>;
+template [[host_name("gemm_gate_up_q8")]] [[kernel]] decltype(gemm_gate_up<Q8>) gemm_gate_up<Q8>;
+template [[host_name("gemm_gate_up_w16")]] [[kernel]] decltype(gemm_gate_up<W16>) gemm_gate_up<W16>;
+template [[host_name("gemm_gate_up_w32")]] [[kernel]] decltype(gemm_gate_up<W32>) gemm_gate_up<W32>;

@@ -227,12 +227,19 @@ template <typename W>
   }
 }
 
-#define KERNELS(name, W) \
-  template [[host_name("gemv_qkv_" name)]] [[kernel]] decltype(gemv_qkv<W>) gemv_qkv<W>; \
-  template [[host_name("gemv_out_" name)]] [[kernel]] decltype(gemv_out<W>) gemv_out<W>; \
-  template [[host_name("gemv_gate_up_" name)]] [[kernel]] decltype(gemv_gate_up<W>) gemv_gate_up<W>; \
-  template [[host_name("gemv_head_" name)]] [[kernel]] decltype(gemv_head<W>) gemv_head<W>;
-KERNELS("q4", Q4)
-KERNELS("q8", Q8)
-KERNELS("w16", W16)
-KERNELS("w32", W32)
+template [[host_name("gemv_qkv_q4")]] [[kernel]] decltype(gemv_qkv<Q4>) gemv_qkv<Q4>;
+template [[host_name("gemv_qkv_q8")]] [[kernel]] decltype(gemv_qkv<Q8>) gemv_qkv<Q8>;
+template [[host_name("gemv_qkv_w16")]] [[kernel]] decltype(gemv_qkv<W16>) gemv_qkv<W16>;
+template [[host_name("gemv_qkv_w32")]] [[kernel]] decltype(gemv_qkv<W32>) gemv_qkv<W32>;
+template [[host_name("gemv_out_q4")]] [[kernel]] decltype(gemv_out<Q4>) gemv_out<Q4>;
+template [[host_name("gemv_out_q8")]] [[kernel]] decltype(gemv_out<Q8>) gemv_out<Q8>;
+template [[host_name("gemv_out_w16")]] [[kernel]] decltype(gemv_out<W16>) gemv_out<W16>;
+template [[host_name("gemv_out_w32")]] [[kernel]] decltype(gemv_out<W32>) gemv_out<W32>;
+template [[host_name("gemv_gate_up_q4")]] [[kernel]] decltype(gemv_gate_up<Q4>) gemv_gate_up<Q4>;
+template [[host_name("gemv_gate_up_q8")]] [[kernel]] decltype(gemv_gate_up<Q8>) gemv_gate_up<Q8>;
+template [[host_name("gemv_gate_up_w16")]] [[kernel]] decltype(gemv_gate_up<W16>) gemv_gate_up<W16>;
+template [[host_name("gemv_gate_up_w32")]] [[kernel]] decltype(gemv_gate_up<W32>) gemv_gate_up<W32>;
+template [[host_name("gemv_head_q4")]] [[kernel]] decltype(gemv_head<Q4>) gemv_head<Q4>;
+template [[host_name("gemv_head_q8")]] [[kernel]] decltype(gemv_head<Q8>) gemv_head<Q8>;
+template [[host_name("gemv_head_w16")]] [[kernel]] decltype(gemv_head<W16>) gemv_head<W16>;
+template [[host_name("gemv_head_w32")]] [[kernel]] decltype(gemv_head<W32>) gemv_head<W32>;

@@ -186,11 +186,39 @@ template <typename W, uint T>
   }
 }
 
-#define KERNELS(name, W, T) \
-  template [[host_name("gemv" #T "_qkv_" name)]] [[kernel]] decltype(gemvs_qkv<W, T>) gemvs_qkv<W, T>; \
-  template [[host_name("gemv" #T "_out_" name)]] [[kernel]] decltype(gemvs_out<W, T>) gemvs_out<W, T>; \
-  template [[host_name("gemv" #T "_gate_up_" name)]] [[kernel]] decltype(gemvs_gate_up<W, T>) gemvs_gate_up<W, T>;
-#define TOKENS(T) KERNELS("q4", Q4, T) KERNELS("q8", Q8, T) KERNELS("w16", W16, T) KERNELS("w32", W32, T)
-TOKENS(4)
-TOKENS(8)
-TOKENS(12)
+template [[host_name("gemv4_qkv_q4")]] [[kernel]] decltype(gemvs_qkv<Q4, 4>) gemvs_qkv<Q4, 4>;
+template [[host_name("gemv4_qkv_q8")]] [[kernel]] decltype(gemvs_qkv<Q8, 4>) gemvs_qkv<Q8, 4>;
+template [[host_name("gemv4_qkv_w16")]] [[kernel]] decltype(gemvs_qkv<W16, 4>) gemvs_qkv<W16, 4>;
+template [[host_name("gemv4_qkv_w32")]] [[kernel]] decltype(gemvs_qkv<W32, 4>) gemvs_qkv<W32, 4>;
+template [[host_name("gemv4_out_q4")]] [[kernel]] decltype(gemvs_out<Q4, 4>) gemvs_out<Q4, 4>;
+template [[host_name("gemv4_out_q8")]] [[kernel]] decltype(gemvs_out<Q8, 4>) gemvs_out<Q8, 4>;
+template [[host_name("gemv4_out_w16")]] [[kernel]] decltype(gemvs_out<W16, 4>) gemvs_out<W16, 4>;
+template [[host_name("gemv4_out_w32")]] [[kernel]] decltype(gemvs_out<W32, 4>) gemvs_out<W32, 4>;
+template [[host_name("gemv4_gate_up_q4")]] [[kernel]] decltype(gemvs_gate_up<Q4, 4>) gemvs_gate_up<Q4, 4>;
+template [[host_name("gemv4_gate_up_q8")]] [[kernel]] decltype(gemvs_gate_up<Q8, 4>) gemvs_gate_up<Q8, 4>;
+template [[host_name("gemv4_gate_up_w16")]] [[kernel]] decltype(gemvs_gate_up<W16, 4>) gemvs_gate_up<W16, 4>;
+template [[host_name("gemv4_gate_up_w32")]] [[kernel]] decltype(gemvs_gate_up<W32, 4>) gemvs_gate_up<W32, 4>;
+template [[host_name("gemv8_qkv_q4")]] [[kernel]] decltype(gemvs_qkv<Q4, 8>) gemvs_qkv<Q4, 8>;
+template [[host_name("gemv8_qkv_q8")]] [[kernel]] decltype(gemvs_qkv<Q8, 8>) gemvs_qkv<Q8, 8>;
+template [[host_name("gemv8_qkv_w16")]] [[kernel]] decltype(gemvs_qkv<W16, 8>) gemvs_qkv<W16, 8>;
+template [[host_name("gemv8_qkv_w32")]] [[kernel]] decltype(gemvs_qkv<W32, 8>) gemvs_qkv<W32, 8>;
+template [[host_name("gemv8_out_q4")]] [[kernel]] decltype(gemvs_out<Q4, 8>) gemvs_out<Q4, 8>;
+template [[host_name("gemv8_out_q8")]] [[kernel]] decltype(gemvs_out<Q8, 8>) gemvs_out<Q8, 8>;
+template [[host_name("gemv8_out_w16")]] [[kernel]] decltype(gemvs_out<W16, 8>) gemvs_out<W16, 8>;
+template [[host_name("gemv8_out_w32")]] [[kernel]] decltype(gemvs_out<W32, 8>) gemvs_out<W32, 8>;
+template [[host_name("gemv8_gate_up_q4")]] [[kernel]] decltype(gemvs_gate_up<Q4, 8>) gemvs_gate_up<Q4, 8>;
+template [[host_name("gemv8_gate_up_q8")]] [[kernel]] decltype(gemvs_gate_up<Q8, 8>) gemvs_gate_up<Q8, 8>;
+template [[host_name("gemv8_gate_up_w16")]] [[kernel]] decltype(gemvs_gate_up<W16, 8>) gemvs_gate_up<W16, 8>;
+template [[host_name("gemv8_gate_up_w32")]] [[kernel]] decltype(gemvs_gate_up<W32, 8>) gemvs_gate_up<W32, 8>;
+template [[host_name("gemv12_qkv_q4")]] [[kernel]] decltype(gemvs_qkv<Q4, 12>) gemvs_qkv<Q4, 12>;
+template [[host_name("gemv12_qkv_q8")]] [[kernel]] decltype(gemvs_qkv<Q8, 12>) gemvs_qkv<Q8, 12>;
+template [[host_name("gemv12_qkv_w16")]] [[kernel]] decltype(gemvs_qkv<W16, 12>) gemvs_qkv<W16, 12>;
+template [[host_name("gemv12_qkv_w32")]] [[kernel]] decltype(gemvs_qkv<W32, 12>) gemvs_qkv<W32, 12>;
+template [[host_name("gemv12_out_q4")]] [[kernel]] decltype(gemvs_out<Q4, 12>) gemvs_out<Q4, 12>;
+template [[host_name("gemv12_out_q8")]] [[kernel]] decltype(gemvs_out<Q8, 12>) gemvs_out<Q8, 12>;
+template [[host_name("gemv12_out_w16")]] [[kernel]] decltype(gemvs_out<W16, 12>) gemvs_out<W16, 12>;
+template [[host_name("gemv12_out_w32")]] [[kernel]] decltype(gemvs_out<W32, 12>) gemvs_out<W32, 12>;
+template [[host_name("gemv12_gate_up_q4")]] [[kernel]] decltype(gemvs_gate_up<Q4, 12>) gemvs_gate_up<Q4, 12>;
+template [[host_name("gemv12_gate_up_q8")]] [[kernel]] decltype(gemvs_gate_up<Q8, 12>) gemvs_gate_up<Q8, 12>;
+template [[host_name("gemv12_gate_up_w16")]] [[kernel]] decltype(gemvs_gate_up<W16, 12>) gemvs_gate_up<W16, 12>;
+template [[host_name("gemv12_gate_up_w32")]] [[kernel]] decltype(gemvs_gate_up<W32, 12>) gemvs_gate_up<W32, 12>;

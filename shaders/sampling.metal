@@ -1,75 +1,54 @@
-// The draw of an id: the largest score. Threadgroups look for the best of their ids and sample_pick for the best of those.
-
-// SplitMix64's finaliser.
-inline ulong splitmix(ulong z) {
-  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9ul;
-  z = (z ^ z >> 27) * 0x94D049BB133111EBul;
-  return z ^ z >> 31;
-}
-
-// backend.Gumbel of an id: -ln(-ln u) of the u = (k + 0.5) / 2^24 that key, of backend.GumbelKey, has for it.
-inline float gumbel(ulong key, uint id) {
-  const float unit = 1.0f / (1 << 24);
-  uint k = uint(splitmix(key + id * 0x9E3779B97F4A7C15ul) >> 40);
-  float surprise; // -ln u
-  if (k < 1 << 23) {
-    surprise = -precise::log((float(k) + 0.5f) * unit);
-  } else { // near 1 only 1 - u is a float, and -ln u = 2 atanh s of it
-    float v = (float((1 << 24) - k) - 0.5f) * unit, s = v / (2 - v), series = 0;
-    for (int n = 15; n > 0; n -= 2) {
-      series = series * s * s + 1.0f / n;
+// The first pass of sampling: the best pair of 16 logits a thread.
+[[kernel]] void sample_scan(constant ScanArgs &args [[buffer(0)]],
+                            device const float *logits [[buffer(1)]],
+                            device Pair *pairs [[buffer(2)]],
+                            uint group [[threadgroup_position_in_grid]],
+                            uint thread_index [[thread_index_in_threadgroup]],
+                            uint threads [[threads_per_threadgroup]],
+                            uint lane [[thread_index_in_simdgroup]],
+                            uint simdgroup [[simdgroup_index_in_threadgroup]]) {
+  threadgroup Pair partial[32];
+  Pair best = no_pair;
+  for (uint i = 0; i < 16; i++) {
+    uint id = (group * 16 + i) * threads + thread_index;
+    if (id < args.valid) {
+      best = better(best, score(logits[id], id, args.temperature, args.key));
     }
-    surprise = 2 * s * series;
   }
-  return -precise::log(surprise);
+  best = threadgroup_best(best, partial, lane, simdgroup, threads / 32);
+  if (thread_index == 0) {
+    pairs[group] = best;
+  }
 }
 
-// A candidate for the id.
-struct Pair {
-  uint rank; // orders scores: as integers, because fast math knows no NaNs and infinities
-  uint id;
-};
-
-// What loses to every id.
-constant constexpr Pair no_pair = {0, 0xFFFFFFFF};
-
-// The rank of NaN and +Inf is above all others, so that they are found.
-constant constexpr uint infinite_rank = 0xFFFFFFFF;
-
-// What is written in place of an id when all logits are equal; gpu knows it as well.
-constant constexpr int all_equal = -2147483647 - 1;
-
-// The pair of an id. Noise is added at a temperature above 0.
-inline Pair score(float logit, uint id, float temperature, ulong key) {
-  uint bits = as_type<uint>(logit);
-  if (bits == 0x7F800000 || (bits & 0x7FFFFFFF) > 0x7F800000) {
-    return {infinite_rank, id};
+// The second: the id of the best of all pairs, or -1 - id for an id whose logit is NaN or +Inf, or all_equal. One threadgroup.
+[[max_total_threads_per_threadgroup(1024)]] [[kernel]] void
+sample_pick(constant PickArgs &args [[buffer(0)]],
+            device const Pair *pairs [[buffer(1)]],
+            device const float *logits [[buffer(2)]],
+            device int *ids [[buffer(3)]],
+            uint thread_index [[thread_index_in_threadgroup]],
+            uint threads [[threads_per_threadgroup]],
+            uint lane [[thread_index_in_simdgroup]],
+            uint simdgroup [[simdgroup_index_in_threadgroup]]) {
+  threadgroup Pair partial[32];
+  threadgroup uint differ[32]; // of each simdgroup
+  Pair best = no_pair;
+  for (uint i = thread_index; i < args.pairs; i += threads) {
+    best = better(best, pairs[i]);
   }
-  if (temperature > 0) {
-    bits = as_type<uint>(logit / temperature + gumbel(key, id));
+  // Each simdgroup looks for a logit unlike the first, and as a rule need not look far.
+  bool found = args.valid == 1;
+  for (uint begin = simdgroup * 32; begin < args.valid && !found; begin += threads) {
+    uint i = begin + lane;
+    found = simd_max(i < args.valid && logits[i] != logits[0] ? 1u : 0u) > 0;
   }
-  return {bits >> 31 ? -bits : bits | 0x80000000, id}; // -0 as 0
-}
-
-// The better of two; of equals the lower id.
-inline Pair better(Pair a, Pair b) { return a.rank > b.rank || (a.rank == b.rank && a.id < b.id) ? a : b; }
-
-// The best of a simdgroup, for all of its threads.
-inline Pair simd_best(Pair mine) {
-  uint rank = simd_max(mine.rank);
-  return {rank, simd_min(mine.rank == rank ? mine.id : no_pair.id)};
-}
-
-// The best pair of all threads of a threadgroup, right in its first simdgroup. partial holds one a simdgroup.
-inline Pair threadgroup_best(Pair mine, threadgroup Pair *partial, uint lane, uint simdgroup, uint simdgroups) {
-  mine = simd_best(mine);
   if (lane == 0) {
-    partial[simdgroup] = mine;
+    differ[simdgroup] = found;
   }
-  threadgroup_barrier(mem_flags::mem_threadgroup);
-  mine = no_pair;
-  if (lane < simdgroups) {
-    mine = partial[lane];
+  best = threadgroup_best(best, partial, lane, simdgroup, threads / 32); // with a barrier
+  found = simd_max(lane < threads / 32 ? differ[lane] : 0u) > 0;
+  if (thread_index == 0) {
+    ids[args.at] = best.rank == infinite_rank ? -1 - int(best.id) : found ? int(best.id) : all_equal;
   }
-  return simd_best(mine);
 }

@@ -11,14 +11,14 @@ import (
 	"fmt"
 )
 
-//go:embed *.metal
+//go:embed *.metal *.h
 var files embed.FS
 
 // Source returns the text of a file of [Table] as Metal compiles it.
 func Source(file string) (string, error) {
 	var text string
-	for _, name := range []string{"weights", "args", "epilogue", "sampling", file} {
-		b, err := files.ReadFile(name + ".metal")
+	for _, name := range []string{"weights.h", "args.h", "epilogue.h", "sampling.h", file + ".metal"} {
+		b, err := files.ReadFile(name)
 		if err != nil {
 			return "", fmt.Errorf("shaders: there is no source %q", file)
 		}

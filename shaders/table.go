@@ -1,6 +1,9 @@
 package shaders
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Kernel is a function of the source and what a caller must know to launch it.
 type Kernel struct {
@@ -14,8 +17,11 @@ type Kernel struct {
 	Buffers []string
 	// Threads is the width of a threadgroup, which is one-dimensional.
 	Threads int
-	// Tile is what one threadgroup computes: see the kernel's group in Table for what its dimensions count.
+	// Tile is what one threadgroup computes: see the kernel's declaration for what its dimensions count.
 	Tile [3]int
+	// PerThread is how many numbers of a row a thread takes at once, where a threadgroup computes whole rows: a row that
+	// is shorter than all threads take needs less of them. It is 0 elsewhere.
+	PerThread int
 }
 
 // Groups returns the threadgroups that cover the work, which counts what Tile counts.
@@ -27,56 +33,125 @@ func (k *Kernel) Groups(work [3]int) [3]int {
 	return groups
 }
 
-// Weights are the kinds of weights that products and the embedding come in, as they end a kernel's name.
-var Weights = []string{"q4", "q8", "w16", "w32"}
-
-// Table names every kernel.
-var Table = table()
-
-func table() []Kernel {
-	var t []Kernel
-	one := func(file, name string, args any, buffers string, threads int, tile [3]int) {
-		t = append(t, Kernel{name, file, args, strings.Fields(buffers), threads, tile})
+// ThreadsFor returns the threads of a threadgroup for rows of some width, in whole simdgroups.
+func (k *Kernel) ThreadsFor(width int) int {
+	if k.PerThread == 0 {
+		return k.Threads
 	}
-	each := func(file, name string, args any, buffers string, threads int, tile [3]int) {
-		for _, w := range Weights {
-			one(file, name+"_"+w, args, buffers, threads, tile)
+	return min(k.Threads, roundUp(width/k.PerThread, 32))
+}
+
+// Weights is a kind of weights that products and the embedding come in.
+type Weights uint8
+
+// The kinds of weights: 4 and 8 bits in groups with a scale and a bias, 16 bits (f16 and bf16), and float32.
+const (
+	Q4 Weights = iota
+	Q8
+	W16
+	W32
+	weightKinds
+)
+
+// String is the end of a kernel's name.
+func (w Weights) String() string { return [...]string{"q4", "q8", "w16", "w32"}[w] }
+
+// Family is a kernel for each kind of weights.
+type Family [weightKinds]*Kernel
+
+// Product are the kernels of a product of a matrix with some tokens, by the most tokens that each takes.
+type Product []struct {
+	Tokens int
+	Family Family
+}
+
+// For returns the kernels for some tokens: the last of a product takes any number.
+func (p Product) For(tokens int) Family {
+	for _, step := range p {
+		if tokens <= step.Tokens {
+			return step.Family
 		}
 	}
-	const (
-		qkv    = "x q keys values rope wq wq_scales wq_biases wk wk_scales wk_biases wv wv_scales wv_biases q_bias k_bias v_bias"
-		out    = "x y w scales biases"
-		gateUp = "x act w scales biases"
-		head   = "x logits pairs w scales biases"
-	)
-	// One token: rows of the matrix (of gate and up: of the result).
-	each("gemv", "gemv_qkv", QKVArgs{}, qkv, 64, [3]int{16, 1, 1})
-	each("gemv", "gemv_out", MatmulArgs{}, out, 64, [3]int{16, 1, 1})
-	each("gemv", "gemv_gate_up", GateUpArgs{}, gateUp, 64, [3]int{8, 1, 1})
-	each("gemv", "gemv_head", HeadArgs{}, head, 256, [3]int{64, 1, 1})
-	// Up to 4, 8 or 12 tokens: rows of the matrix, tokens.
-	for _, n := range []struct {
-		prefix string
-		tokens int
-	}{{"gemv4", 4}, {"gemv8", 8}, {"gemv12", 12}} {
-		each("gemvs", n.prefix+"_qkv", QKVArgs{}, qkv, 64, [3]int{16, n.tokens, 1})
-		each("gemvs", n.prefix+"_out", MatmulArgs{}, out, 64, [3]int{16, n.tokens, 1})
-		each("gemvs", n.prefix+"_gate_up", GateUpArgs{}, gateUp, 64, [3]int{8, n.tokens, 1})
-	}
-	// Many tokens: rows of the matrix, tokens.
-	each("gemm", "gemm_qkv", QKVArgs{}, qkv, 128, [3]int{64, 64, 1})
-	each("gemm", "gemm_out", MatmulArgs{}, out, 128, [3]int{64, 64, 1})
-	each("gemm", "gemm_gate_up", GateUpArgs{}, gateUp, 128, [3]int{32, 64, 1})
-	// Rows of queries, which are the heads of a KV head for one token after the other; KV heads; splits.
-	for _, kv := range []string{"f16", "f32"} {
-		one("attention", "attend_"+kv, AttendArgs{}, "q keys values out partials stats", 256, [3]int{16, 1, 1})
-		one("attention", "prefill_attend_"+kv, AttendArgs{}, "q keys values out partials stats", 128, [3]int{32, 1, 1})
-	}
-	one("attention", "attend_combine", CombineArgs{}, "partials stats out", 128, [3]int{1, 1, 1}) // rows of the result
-	// Tokens.
-	each("rows", "embed", EmbedArgs{}, "ids h xn w scales biases norm", 256, [3]int{1, 1, 1})
-	one("rows", "add_norm", AddNormArgs{}, "h xn y post next", 1024, [3]int{1, 1, 1})
-	one("rows", "sample_scan", ScanArgs{}, "logits pairs", 256, [3]int{4096, 1, 1})   // logits
-	one("rows", "sample_pick", PickArgs{}, "pairs logits ids", 1024, [3]int{1, 1, 1}) // one
-	return t
+	return p[len(p)-1].Family
 }
+
+// The buffers of the products.
+const (
+	qkvBuffers    = "x q keys values rope wq wq_scales wq_biases wk wk_scales wk_biases wv wv_scales wv_biases q_bias k_bias v_bias"
+	outBuffers    = "x y w scales biases"
+	gateUpBuffers = "x act w scales biases"
+	headBuffers   = "x logits pairs w scales biases"
+)
+
+// GEMMTokens are the tokens that a threadgroup of the GEMMs computes.
+const GEMMTokens = 64
+
+// The kernels. A tile of the products counts rows of the matrix (of gate and up: of the result) and tokens.
+var (
+	QKV    = product("qkv", QKVArgs{}, qkvBuffers, 16, 64)
+	Out    = product("out", MatmulArgs{}, outBuffers, 16, 64)
+	GateUp = product("gate_up", GateUpArgs{}, gateUpBuffers, 8, 32)
+	// Head is for one token; it samples as well. Many tokens are Out's.
+	Head = family(Kernel{Name: "gemv_head", File: "gemv", Args: HeadArgs{}, Buffers: list(headBuffers), Threads: 256, Tile: [3]int{64, 1, 1}})
+
+	// Rows of queries, which are the heads of a KV head for one token after the other; KV heads; splits.
+	AttendF16        = attend("attend_f16", 256, 16)
+	AttendF32        = attend("attend_f32", 256, 16)
+	PrefillAttendF16 = attend("prefill_attend_f16", 128, 32)
+	PrefillAttendF32 = attend("prefill_attend_f32", 128, 32)
+	// Rows of the result.
+	AttendCombine = &Kernel{Name: "attend_combine", File: "attention", Args: CombineArgs{}, Buffers: list("partials stats out"), Threads: 128, Tile: [3]int{1, 1, 1}}
+
+	// Tokens.
+	Embed   = family(Kernel{Name: "embed", File: "rows", Args: EmbedArgs{}, Buffers: list("ids h xn w scales biases norm"), Threads: 256, Tile: [3]int{1, 1, 1}, PerThread: 8})
+	AddNorm = &Kernel{Name: "add_norm", File: "rows", Args: AddNormArgs{}, Buffers: list("h xn y post next"), Threads: 1024, Tile: [3]int{1, 1, 1}, PerThread: 4}
+
+	// Logits.
+	SampleScan = &Kernel{Name: "sample_scan", File: "sampling", Args: ScanArgs{}, Buffers: list("logits pairs"), Threads: 256, Tile: [3]int{4096, 1, 1}}
+	// One id.
+	SamplePick = &Kernel{Name: "sample_pick", File: "sampling", Args: PickArgs{}, Buffers: list("pairs logits ids"), Threads: 1024, Tile: [3]int{1, 1, 1}}
+)
+
+// Table is every kernel.
+var Table = slices.Concat(QKV.kernels(), Out.kernels(), GateUp.kernels(), Head[:],
+	[]*Kernel{AttendF16, AttendF32, PrefillAttendF16, PrefillAttendF32, AttendCombine},
+	Embed[:], []*Kernel{AddNorm, SampleScan, SamplePick})
+
+// product is made of GEMVs for 1, up to 4, 8 and 12 tokens, where the weights decide the time, and a GEMM.
+func product(op string, args any, buffers string, gemvRows, gemmRows int) Product {
+	kernel := func(prefix, file string, threads, rows, tokens int) Family {
+		return family(Kernel{Name: prefix + "_" + op, File: file, Args: args, Buffers: list(buffers), Threads: threads, Tile: [3]int{rows, tokens, 1}})
+	}
+	return Product{
+		{1, kernel("gemv", "gemv", 64, gemvRows, 1)},
+		{4, kernel("gemv4", "gemvs", 64, gemvRows, 4)},
+		{8, kernel("gemv8", "gemvs", 64, gemvRows, 8)},
+		{12, kernel("gemv12", "gemvs", 64, gemvRows, 12)},
+		{GEMMTokens, kernel("gemm", "gemm", 128, gemmRows, GEMMTokens)},
+	}
+}
+
+func (p Product) kernels() (all []*Kernel) {
+	for _, step := range p {
+		all = append(all, step.Family[:]...)
+	}
+	return all
+}
+
+// family makes a kernel for each kind of weights.
+func family(k Kernel) (f Family) {
+	for w := range weightKinds {
+		one := k
+		one.Name += "_" + w.String()
+		f[w] = &one
+	}
+	return f
+}
+
+func attend(name string, threads, rows int) *Kernel {
+	return &Kernel{Name: name, File: "attention", Args: AttendArgs{}, Buffers: list("q keys values out partials stats"), Threads: threads, Tile: [3]int{rows, 1, 1}}
+}
+
+func list(names string) []string { return strings.Fields(names) }
+
+func roundUp(n, to int) int { return (n + to - 1) / to * to }

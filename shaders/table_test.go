@@ -13,41 +13,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// sources are the files without their comments and with their macros expanded, by name.
+// sources are the files without their comments, by name.
 func sources(t *testing.T) map[string]string {
-	names, err := fs.Glob(files, "*.metal")
+	entries, err := fs.ReadDir(files, ".")
 	require.NoError(t, err)
 	comment := regexp.MustCompile(`//[^\n]*|(?s:/\*.*?\*/)`)
 	all := map[string]string{}
-	for _, name := range names {
-		b, err := files.ReadFile(name)
+	for _, e := range entries {
+		b, err := files.ReadFile(e.Name())
 		require.NoError(t, err)
-		all[strings.TrimSuffix(name, ".metal")] = expand(comment.ReplaceAllString(string(b), " "))
+		all[e.Name()] = comment.ReplaceAllString(string(b), " ")
 	}
 	return all
-}
-
-// expand does what the preprocessor would with macros that have parameters, and joins adjacent strings.
-func expand(source string) string {
-	definition := regexp.MustCompile(`(?m)^#define (\w+)\(([^)]*)\)((?:.*\\\n)*.*)$`)
-	macros := definition.FindAllStringSubmatch(source, -1)
-	source = definition.ReplaceAllString(source, "")
-	for range macros { // each may call the others
-		for _, m := range macros {
-			source = regexp.MustCompile(`\b`+m[1]+`\(([^)]*)\)`).ReplaceAllStringFunc(source, func(call string) string {
-				values := strings.Split(call[len(m[1])+1:len(call)-1], ",")
-				body := strings.ReplaceAll(m[3], "\\\n", "\n")
-				for i, parameter := range strings.Split(m[2], ",") {
-					value := strings.TrimSpace(values[i])
-					name := `\b` + strings.TrimSpace(parameter) + `\b`
-					body = regexp.MustCompile(`#`+name).ReplaceAllLiteralString(body, strconv.Quote(value))
-					body = regexp.MustCompile(name).ReplaceAllLiteralString(body, value)
-				}
-				return body
-			})
-		}
-	}
-	return regexp.MustCompile(`"\s*"|\s*##\s*`).ReplaceAllString(source, "")
 }
 
 // field is one of a struct that host and shader share.
@@ -100,16 +77,16 @@ func goFields(t *testing.T, s reflect.Type) (fields []field) {
 }
 
 func TestArgumentsLieElsewhereInTheShader(t *testing.T) {
-	fields, sizes := shaderStructs(t, sources(t)["args"])
+	fields, sizes := shaderStructs(t, sources(t)["args.h"])
 	used := map[string]bool{}
 	for _, k := range Table {
 		s := reflect.TypeOf(k.Args)
 		used[s.Name()] = true
-		require.Equal(t, goFields(t, s), fields[s.Name()], "%s: the fields in args.go and in args.metal", s.Name())
-		require.Equal(t, int(s.Size()), sizes[s.Name()], "%s: the size in args.go and in args.metal", s.Name())
+		require.Equal(t, goFields(t, s), fields[s.Name()], "%s: the fields in args.go and in args.h", s.Name())
+		require.Equal(t, int(s.Size()), sizes[s.Name()], "%s: the size in args.go and in args.h", s.Name())
 	}
 	for name := range fields {
-		require.Contains(t, used, name, "args.metal has a struct that no kernel takes")
+		require.Contains(t, used, name, "args.h has a struct that no kernel takes")
 	}
 }
 
@@ -139,12 +116,12 @@ func sourceKernels(t *testing.T) map[string]sourceKernel {
 		for _, m := range kernelText.FindAllStringSubmatchIndex(source, -1) {
 			name, parameters := source[m[4]:m[5]], source[m[1]:]
 			parameters = parameters[:strings.Index(parameters, "{")]
-			k := sourceKernel{file: file}
+			k := sourceKernel{file: strings.TrimSuffix(file, ".metal")}
 			if a := argumentsText.FindStringSubmatch(parameters); a != nil {
 				k.args = a[1]
 			}
 			for i, b := range bufferText.FindAllStringSubmatch(parameters, -1) {
-				require.Equal(t, strconv.Itoa(i), b[2], "%s.metal: the index of buffer %s of kernel %s", file, b[1], name)
+				require.Equal(t, strconv.Itoa(i), b[2], "%s: the index of buffer %s of kernel %s", file, b[1], name)
 				if i > 0 {
 					k.buffers = append(k.buffers, b[1])
 				}
@@ -163,12 +140,12 @@ func sourceKernels(t *testing.T) map[string]sourceKernel {
 					of = name
 				}
 			}
-			require.NotEmpty(t, of, "%s.metal: %s is an instance of no kernel", file, m[1])
+			require.NotEmpty(t, of, "%s: %s is an instance of no kernel", file, m[1])
 			instantiated[of] = true
 			add(m[1], templates[of])
 		}
 		for name := range templates {
-			require.Contains(t, instantiated, name, "%s.metal: a kernel without instances", file)
+			require.Contains(t, instantiated, name, "%s: a kernel without instances", file)
 		}
 	}
 	return kernels
@@ -190,15 +167,24 @@ func TestFunctionConstantsInAnotherOrder(t *testing.T) {
 	declaration := regexp.MustCompile(`constant\s+(\w+)\s+(\w+)\s*\[\[function_constant\((\d+)\)\]\]`)
 	all := sources(t)
 	var got []field
-	for _, m := range declaration.FindAllStringSubmatch(all["weights"], -1) {
+	for _, m := range declaration.FindAllStringSubmatch(all["weights.h"], -1) {
 		index, err := strconv.Atoi(m[3])
 		require.NoError(t, err)
 		got = append(got, field{plain(strings.TrimSuffix(m[2], "_given")), m[1], 4 * index})
 	}
-	require.Equal(t, goFields(t, reflect.TypeFor[Constants]()), got, "Constants and weights.metal: names, types, indices times 4")
+	require.Equal(t, goFields(t, reflect.TypeFor[Constants]()), got, "Constants and weights.h: names, types, indices times 4")
 	for file, source := range all {
-		if file != "weights" {
-			require.NotRegexp(t, declaration, source, "%s.metal has a function constant that the host does not set", file)
+		if file != "weights.h" {
+			require.NotRegexp(t, declaration, source, "%s has a function constant that the host does not set", file)
 		}
+	}
+}
+
+func TestProductTakesAKernelForFewerTokens(t *testing.T) {
+	for tokens, want := range map[int]string{
+		1: "gemv_out_q4", 2: "gemv4_out_q4", 4: "gemv4_out_q4", 5: "gemv8_out_q4", 8: "gemv8_out_q4",
+		9: "gemv12_out_q4", 12: "gemv12_out_q4", 13: "gemm_out_q4", 64: "gemm_out_q4", 100_000: "gemm_out_q4",
+	} {
+		require.Equal(t, want, Out.For(tokens)[Q4].Name, "%d tokens", tokens)
 	}
 }

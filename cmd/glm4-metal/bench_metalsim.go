@@ -5,7 +5,7 @@ package main
 import (
 	"context"
 
-	"github.com/glm4-metal/glm4-metal/bench/counters"
+	"github.com/glm4-metal/glm4-metal/internal/metalsim/counters"
 )
 
 func countSteps(ctx context.Context, cached int) (stepReport, error) {

@@ -82,12 +82,9 @@ func (a attention) run(p *pair) {
 		}
 	}
 
-	k := attendF16
+	k := shaders.AttendFor(1, a.format == backend.F32)
 	if a.prefill {
-		k = prefillAttendF16
-	}
-	if a.format == backend.F32 {
-		k++
+		k = shaders.AttendFor(1<<20, a.format == backend.F32)
 	}
 	args := shaders.AttendArgs{
 		Pos: uint32(a.pos), N: uint32(a.n), Heads: uint32(a.heads), KVHeads: uint32(a.kvHeads), Splits: 1,
@@ -109,7 +106,7 @@ func (a attention) run(p *pair) {
 	v := variant{kernel: k, constants: shaders.Constants{KVFormat: uint32(a.format), HeadDim: uint32(a.dim)}}
 	add(s, v, args, [3]int{a.n * a.heads / a.kvHeads, a.kvHeads, int(args.Splits)}, 0, binding{q.metal, 0}, c.keys(0), c.values(0), result, partials, stats)
 	if args.Splits > 1 {
-		v.kernel = attendCombine
+		v.kernel = shaders.AttendCombine
 		add(s, v, shaders.CombineArgs{Rows: uint32(a.n * a.heads), Splits: args.Splits}, [3]int{a.n * a.heads, 1, 1}, 0, partials, stats, result)
 	}
 	require.NoError(p, s.Submit(), "%+v", a)

@@ -7,13 +7,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/shaders"
 )
 
 // onlyGEMM makes the product of any number of tokens a GEMM until the end of the test.
 func onlyGEMM(t testing.TB) {
-	for _, p := range []*product{&qkvProduct, &outProduct, &gateUpProduct} {
+	for _, p := range []*shaders.Product{&shaders.QKV, &shaders.Out, &shaders.GateUp} {
 		old := *p
-		*p = product{p.many, p.many, p.many, p.many, p.many}
+		*p = old[len(old)-1:]
 		t.Cleanup(func() { *p = old })
 	}
 }
@@ -176,9 +177,9 @@ func TestGEMMExtremeNumbersDiffer(t *testing.T) {
 
 func TestGEMMTilesTakeTooMuchMemory(t *testing.T) {
 	p := newPair(t, false)
-	for _, k := range []kernel{gemmQKV, gemmOut, gemmGateUp} {
-		for w := range kinds {
-			pipeline, err := p.devices[1].(*Device).kernels.get(variant{kernel: k, kind: w})
+	for _, product := range []shaders.Product{shaders.QKV, shaders.Out, shaders.GateUp} {
+		for _, k := range product.For(1000) {
+			pipeline, err := p.devices[1].(*Device).kernels.get(variant{kernel: k})
 			require.NoError(t, err)
 			bytes := pipeline.StaticThreadgroupMemoryLength()
 			require.Positive(t, bytes)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/metal"
+	"github.com/glm4-metal/glm4-metal/shaders"
 )
 
 func TestBadArgumentsReachMetal(t *testing.T) {
@@ -70,9 +71,9 @@ func TestShaderThatDoesNotCompileIsNotNamed(t *testing.T) {
 	require.ErrorContains(t, err, "shaders/rows.metal does not compile here: ")
 	require.ErrorContains(t, err, "undeclared")
 	require.ErrorContains(t, err, "; use --backend cpu and report it")
-	_, err = k.get(variant{kernel: addNorm})
+	_, err = k.get(variant{kernel: shaders.AddNorm})
 	require.EqualError(t, err, "kernel add_norm of shaders/rows.metal is missing; use --backend cpu and report it")
-	_, err = k.get(variant{kernel: gemvOut, kind: q4})
+	_, err = k.get(variant{kernel: shaders.Out.For(1)[shaders.Q4]})
 	require.ErrorContains(t, err, `kernel gemv_out_q4 of shaders/gemv.metal: metal: the library has no function "gemv_out_q4"`)
 	require.ErrorContains(t, err, "; use --backend cpu and report it")
 	k.release()

@@ -42,9 +42,9 @@ func (s *stream) flushHead() {
 func (s *stream) addHead(args shaders.HeadArgs) (pairs int) {
 	h := &s.head
 	work := [3]int{h.w.rows, 1, 1}
-	pairs = table[gemvHead][0].Groups(work)[0]
+	pairs = shaders.Head[h.w.stored.weights].Groups(work)[0]
 	args.Rows, args.Cols = uint32(h.w.rows), uint32(h.w.cols)
-	add(s, h.w.variant(gemvHead), args, work, 0,
+	add(s, h.w.variant(shaders.Head), args, work, 0,
 		s.floats(h.xn, h.row, 1, h.w.cols), s.floats(h.logits, 0, 1, h.w.rows), s.pairs.take(s, 8*pairs), h.w.data, h.w.scales, h.w.biases)
 	h.logits, h.xn, h.w = nil, nil, nil
 	return pairs
@@ -67,11 +67,11 @@ func (s *stream) Sample(out backend.Tokens, at int, logits backend.Buffer, how b
 	} else {
 		s.flushHead()
 		work := [3]int{how.Valid, 1, 1}
-		pairs = table[sampleScan][0].Groups(work)[0]
-		add(s, variant{kernel: sampleScan}, shaders.ScanArgs{Valid: uint32(how.Valid), Temperature: how.Temperature, Key: key}, work, 0,
+		pairs = shaders.SampleScan.Groups(work)[0]
+		add(s, variant{kernel: shaders.SampleScan}, shaders.ScanArgs{Valid: uint32(how.Valid), Temperature: how.Temperature, Key: key}, work, 0,
 			s.floats(logits, 0, 1, how.Valid), s.pairs.take(s, 8*pairs))
 	}
-	add(s, variant{kernel: samplePick}, shaders.PickArgs{Pairs: uint32(pairs), At: uint32(at), Valid: uint32(how.Valid)}, [3]int{1, 1, 1}, 0,
+	add(s, variant{kernel: shaders.SamplePick}, shaders.PickArgs{Pairs: uint32(pairs), At: uint32(at), Valid: uint32(how.Valid)}, [3]int{1, 1, 1}, 0,
 		s.pairs.take(s, 0), s.floats(logits, 0, 1, how.Valid), binding{t.metal, 0})
 	s.head.picked, s.head.at = t, at
 }

@@ -9,67 +9,9 @@ import (
 	"github.com/glm4-metal/glm4-metal/shaders"
 )
 
-// kernel is one of the table for some kind of weights.
-type kernel uint8
-
-const (
-	gemvQKV kernel = iota
-	gemvOut
-	gemvGateUp
-	gemvHead
-	gemv4QKV
-	gemv4Out
-	gemv4GateUp
-	gemv8QKV
-	gemv8Out
-	gemv8GateUp
-	gemv12QKV
-	gemv12Out
-	gemv12GateUp
-	gemmQKV
-	gemmOut
-	gemmGateUp
-	embed
-	attendF16 // from here on without weights
-	attendF32
-	prefillAttendF16
-	prefillAttendF32
-	attendCombine
-	addNorm
-	sampleScan
-	samplePick
-	kernelCount
-)
-
-var kernelNames = [kernelCount]string{
-	"gemv_qkv", "gemv_out", "gemv_gate_up", "gemv_head",
-	"gemv4_qkv", "gemv4_out", "gemv4_gate_up", "gemv8_qkv", "gemv8_out", "gemv8_gate_up", "gemv12_qkv", "gemv12_out", "gemv12_gate_up",
-	"gemm_qkv", "gemm_out", "gemm_gate_up", "embed",
-	"attend_f16", "attend_f32", "prefill_attend_f16", "prefill_attend_f32", "attend_combine", "add_norm", "sample_scan", "sample_pick",
-}
-
-// table is shaders.Table by kernel and kind of weights.
-var table = func() (t [kernelCount][kinds]*shaders.Kernel) {
-	byName := map[string]*shaders.Kernel{}
-	for i := range shaders.Table {
-		byName[shaders.Table[i].Name] = &shaders.Table[i]
-	}
-	for k, name := range kernelNames {
-		for w := range kinds {
-			if kernel(k) < attendF16 {
-				t[k][w] = byName[name+"_"+shaders.Weights[w]]
-			} else {
-				t[k][w] = byName[name]
-			}
-		}
-	}
-	return t
-}()
-
 // variant is a kernel specialised for the weights and the cache that it works on.
 type variant struct {
-	kernel    kernel
-	kind      kind
+	kernel    *shaders.Kernel
 	constants shaders.Constants
 }
 
@@ -127,7 +69,7 @@ func (k *kernels) get(v variant) (*pipeline, error) {
 	if p, ok := k.pipelines[v]; ok {
 		return p, nil
 	}
-	t := table[v.kernel][v.kind]
+	t := v.kernel
 	if k.libraries[t.File].IsZero() {
 		return nil, fmt.Errorf("kernel %s of shaders/%s.metal is missing; use --backend cpu and report it", t.Name, t.File)
 	}

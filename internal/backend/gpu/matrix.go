@@ -11,6 +11,7 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/internal/fault"
 	"github.com/glm4-metal/glm4-metal/metal"
+	"github.com/glm4-metal/glm4-metal/shaders"
 )
 
 // weights is where matrices and vectors lie.
@@ -42,38 +43,34 @@ func (d *Device) Map(regions, tensors [][]byte) {
 	}
 }
 
-// kind of weights a kernel is written for.
-type kind uint8
+// stored is how a matrix is stored, as far as kernels differ by it.
+type stored struct {
+	weights shaders.Weights
+	format  uint32 // of W16
+	group   uint32
+	scale   uint32 // format of the scales
+}
 
-const (
-	q4 kind = iota
-	q8
-	w16
-	w32
-	kinds
-)
-
-func kindOf(f backend.Format) kind {
-	switch f {
-	case backend.Q4:
-		return q4
-	case backend.Q8:
-		return q8
+func storedAs(m *backend.MatrixData) stored {
+	switch m.Format {
+	case backend.Q4, backend.Q8:
+		s := stored{weights: shaders.Q4, group: uint32(m.GroupSize), scale: uint32(m.ScaleFormat)}
+		if m.Format == backend.Q8 {
+			s.weights = shaders.Q8
+		}
+		return s
 	case backend.F16, backend.BF16:
-		return w16
+		return stored{weights: shaders.W16, format: uint32(m.Format)}
 	}
-	return w32
+	return stored{weights: shaders.W32}
 }
 
 // matrix is a weight matrix; scales and biases are bound to anything when it has none.
 type matrix struct {
 	name                 string
 	rows, cols           int
-	kind                 kind
-	format               uint32 // of w16
-	group                uint32
-	scale                uint32 // format of the scales
-	bytes                int    // all of it
+	stored               stored
+	bytes                int // all of it
 	data, scales, biases binding
 }
 
@@ -88,16 +85,7 @@ func (d *Device) NewMatrix(m backend.MatrixData) (backend.Matrix, error) {
 	if m.Cols%8 != 0 {
 		return nil, fmt.Errorf("metal: matrix %s has %d columns: %w, the kernels need a multiple of 8; use --backend cpu", m.Name, m.Cols, backend.ErrUnsupported)
 	}
-	w := &matrix{
-		name: m.Name, rows: m.Rows, cols: m.Cols, kind: kindOf(m.Format), bytes: int(m.Bytes()),
-		format: uint32(m.Format), group: uint32(m.GroupSize), scale: uint32(m.ScaleFormat),
-	}
-	if w.kind != w16 {
-		w.format = 0
-	}
-	if !m.Format.Quantised() {
-		w.group, w.scale = 0, 0
-	}
+	w := &matrix{name: m.Name, rows: m.Rows, cols: m.Cols, stored: storedAs(&m), bytes: int(m.Bytes())}
 	for _, part := range []struct {
 		to   *binding
 		data []byte

@@ -7,32 +7,6 @@ import (
 	"github.com/glm4-metal/glm4-metal/shaders"
 )
 
-// product is one of the three forms that a product of a matrix with n tokens has.
-type product struct {
-	one, four, eight, twelve, many kernel
-}
-
-var (
-	qkvProduct    = product{gemvQKV, gemv4QKV, gemv8QKV, gemv12QKV, gemmQKV}
-	outProduct    = product{gemvOut, gemv4Out, gemv8Out, gemv12Out, gemmOut}
-	gateUpProduct = product{gemvGateUp, gemv4GateUp, gemv8GateUp, gemv12GateUp, gemmGateUp}
-)
-
-// of picks by the number of tokens: up to 12 the weights decide the time, which a GEMV streams best.
-func (p *product) of(n int) kernel {
-	switch {
-	case n == 1:
-		return p.one
-	case n <= 4:
-		return p.four
-	case n <= 8:
-		return p.eight
-	case n <= 12:
-		return p.twelve
-	}
-	return p.many
-}
-
 // Embed implements [backend.Stream].
 func (s *stream) Embed(h, xn backend.Buffer, ids backend.Tokens, n int, table backend.Matrix, norm backend.Norm) {
 	s.flushHead()
@@ -44,9 +18,9 @@ func (s *stream) Embed(h, xn backend.Buffer, ids backend.Tokens, n int, table ba
 		s.err = fmt.Errorf("metal: cannot embed %d tokens of %d ids", n, len(t.ids))
 		return
 	}
-	add(s, w.variant(embed), shaders.EmbedArgs{Width: uint32(w.cols), Vocab: uint32(w.rows), Eps: norm.Eps}, [3]int{n, 1, 1}, 0,
+	add(s, w.variant(shaders.Embed), shaders.EmbedArgs{Width: uint32(w.cols), Vocab: uint32(w.rows), Eps: norm.Eps}, [3]int{n, 1, 1}, 0,
 		binding{t.metal, 0}, s.floats(h, 0, n, w.cols), s.floats(xn, 0, n, w.cols), w.data, w.scales, w.biases, s.vector(norm.Weight, w.cols))
-	s.narrow(w.cols / 8)
+	s.narrow(w.cols)
 }
 
 // QKV implements [backend.Stream]. It is one dispatch where the three matrices are stored alike, and up to three where
@@ -79,14 +53,15 @@ func (s *stream) QKV(q backend.Buffer, kv backend.Cache, layer int, xn backend.B
 		return
 	}
 	for first, i := 0, 0; i < 3; {
-		end, v := first, parts[i].variant(0)
-		for i < 3 && parts[i].variant(0) == v {
+		end, m := first, parts[i]
+		for i < 3 && parts[i].stored == m.stored {
 			end += rows[i]
 			i++
 		}
+		v := m.variant(shaders.Family{})
 		v.constants.KVFormat, v.constants.HeadDim = uint32(c.format), uint32(a.HeadDim)
 		for t := range s.parts(at.N, productSeconds(end-first, cols)) {
-			v.kernel = qkvProduct.of(t.n)
+			v.kernel = shaders.QKV.For(t.n)[m.stored.weights]
 			add(s, v, shaders.QKVArgs{
 				QRows: uint32(rows[0]), KVRows: uint32(rows[1]), Cols: uint32(cols), N: uint32(t.n), Pos: uint32(at.Pos + t.first),
 				RotaryDims: uint32(a.RotaryDims), Bias: bias, First: uint32(first), End: uint32(end),
@@ -127,7 +102,7 @@ func (s *stream) Down(y, act backend.Buffer, w backend.Matrix, n int) { s.Out(y,
 // matmul writes y[n] = the n rows of x from the first on, times mᵀ.
 func (s *stream) matmul(y, x backend.Buffer, m *matrix, first, n int) {
 	for t := range s.parts(n, productSeconds(m.rows, m.cols)) {
-		add(s, m.variant(outProduct.of(t.n)), shaders.MatmulArgs{Rows: uint32(m.rows), Cols: uint32(m.cols), N: uint32(t.n)}, [3]int{m.rows, t.n, 1}, t.seconds,
+		add(s, m.variant(shaders.Out.For(t.n)), shaders.MatmulArgs{Rows: uint32(m.rows), Cols: uint32(m.cols), N: uint32(t.n)}, [3]int{m.rows, t.n, 1}, t.seconds,
 			s.floats(x, first+t.first, t.n, m.cols), s.floats(y, t.first, t.n, m.rows), m.data, m.scales, m.biases)
 	}
 }
@@ -141,7 +116,7 @@ func (s *stream) GateUp(act, xn backend.Buffer, w backend.Matrix, n int) {
 	}
 	ffn := m.rows / 2
 	for t := range s.parts(n, productSeconds(m.rows, m.cols)) {
-		add(s, m.variant(gateUpProduct.of(t.n)), shaders.GateUpArgs{FFN: uint32(ffn), Cols: uint32(m.cols), N: uint32(t.n)}, [3]int{ffn, t.n, 1}, t.seconds,
+		add(s, m.variant(shaders.GateUp.For(t.n)), shaders.GateUpArgs{FFN: uint32(ffn), Cols: uint32(m.cols), N: uint32(t.n)}, [3]int{ffn, t.n, 1}, t.seconds,
 			s.floats(xn, t.first, t.n, m.cols), s.floats(act, t.first, t.n, ffn), m.data, m.scales, m.biases)
 	}
 }
@@ -163,7 +138,7 @@ func (s *stream) AddNorm(h, xn, y backend.Buffer, post *backend.Norm, next backe
 		s.err = fmt.Errorf("metal: a norm of %d numbers: %w, the kernels need a multiple of 8; use --backend cpu", width, backend.ErrUnsupported)
 		return
 	}
-	add(s, variant{kernel: addNorm}, args, [3]int{n, 1, 1}, 0,
+	add(s, variant{kernel: shaders.AddNorm}, args, [3]int{n, 1, 1}, 0,
 		s.floats(h, 0, n, width), s.floats(xn, 0, n, width), s.floats(y, 0, n, width), postWeight, s.vector(next.Weight, width))
-	s.narrow(width / 4)
+	s.narrow(width)
 }

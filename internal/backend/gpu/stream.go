@@ -23,7 +23,7 @@ type dispatch struct {
 	pipeline *pipeline
 	groups   metal.Size
 	threads  int     // a threadgroup
-	seconds  float64 // as cost.go thinks
+	seconds  float64 // as watchdog.go thinks
 	buffers  [maxBuffers]binding
 	args     [maxArgs]byte
 	argBytes uint8
@@ -100,11 +100,11 @@ func add[Args any](s *stream, v variant, args Args, work [3]int, seconds float64
 	d.threads = p.table.Threads
 }
 
-// narrow leaves the last dispatch no more threads than it has work for, in whole simdgroups.
-func (s *stream) narrow(work int) {
+// narrow leaves the last dispatch no more threads than its rows, of some width, have work for.
+func (s *stream) narrow(width int) {
 	if s.err == nil {
 		d := &s.list[len(s.list)-1]
-		d.threads = min(d.threads, roundUp(work, 32))
+		d.threads = d.pipeline.table.ThreadsFor(width)
 	}
 }
 
@@ -368,6 +368,6 @@ func (s *stream) vector(v backend.Vector, n int) binding {
 }
 
 // variant of a kernel for a matrix.
-func (m *matrix) variant(k kernel) variant {
-	return variant{k, m.kind, shaders.Constants{GroupSize: max(m.group, 32), ScaleFormat: m.scale, WeightFormat: m.format}}
+func (m *matrix) variant(f shaders.Family) variant {
+	return variant{f[m.stored.weights], shaders.Constants{GroupSize: max(m.stored.group, 32), ScaleFormat: m.stored.scale, WeightFormat: m.stored.format}}
 }

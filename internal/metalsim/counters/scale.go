@@ -48,7 +48,7 @@ var opName = regexp.MustCompile(`embed|qkv|attend|out|add_norm|gate_up|head|samp
 func label(list []metalsim.Dispatch) ([]dispatch, error) {
 	labelled := make([]dispatch, len(list))
 	for i, d := range list {
-		at := slices.IndexFunc(shaders.Table, func(k shaders.Kernel) bool { return k.Name == d.Kernel })
+		at := slices.IndexFunc(shaders.Table, func(k *shaders.Kernel) bool { return k.Name == d.Kernel })
 		op := opName.FindString(d.Kernel)
 		if at < 0 || op == "" {
 			return nil, fmt.Errorf("kernel %s is not of shaders.Table", d.Kernel)

@@ -4,6 +4,7 @@ import (
 	"iter"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/shaders"
 )
 
 // The system's watchdog kills a command buffer that keeps the GPU for long, and while one runs nothing else is drawn. So
@@ -32,9 +33,6 @@ type part struct {
 	seconds  float64
 }
 
-// partTokens is what the tokens of a part are a multiple of: the tile of the GEMM.
-const partTokens = 64
-
 // parts cuts an op with n tokens, each of which takes some seconds, into dispatches short enough for the watchdog.
 func (s *stream) parts(n int, each float64) iter.Seq[part] {
 	return func(yield func(part) bool) {
@@ -42,7 +40,7 @@ func (s *stream) parts(n int, each float64) iter.Seq[part] {
 			yield(part{0, 1, 0})
 			return
 		}
-		most := max(int(s.longest/each)/partTokens, 1) * partTokens
+		most := max(int(s.longest/each)/shaders.GEMMTokens, 1) * shaders.GEMMTokens // whole tiles of the GEMM
 		for first := 0; first < n; first += most {
 			p := part{first, min(most, n-first), 0}
 			p.seconds = each * float64(p.n)
