@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -80,7 +81,9 @@ func (r *repl) set(_ context.Context, argument string) error {
 	settings := r.settings()
 	if name == "" {
 		for _, s := range settings {
-			r.confirm("%-24s %-8s %s", s.name, shown(s), s.usage)
+			const column = 34 // of what a setting means
+			usage := strings.Join(wrap(s.usage, helpWidth-column), "\n"+strings.Repeat(" ", column))
+			fmt.Fprintf(os.Stderr, "%-24s %-8s %s\n", s.name, visibleLine(shown(s)), usage)
 		}
 		return nil
 	}
