@@ -67,8 +67,8 @@ func (t *Tokenizer) AppendEncodeWithSpecialsContext(ctx context.Context, dst []i
 	return dst, err
 }
 
-// normalise differs from the tokenizers library in one thing: golang.org/x/text puts U+034F into a run of more than 30
-// combining marks. No GLM-4 has a normalizer.
+// normalise may differ from the tokenizers library: golang.org/x/text puts U+034F into a run of more than 30 combining marks
+// and has the tables of a Unicode version of its own. No GLM-4 has a normalizer.
 func (t *Tokenizer) normalise(ctx context.Context, text string) (string, error) {
 	if !t.nfc {
 		return text, nil
