@@ -1,6 +1,7 @@
 package metal_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -74,7 +75,7 @@ func TestErrorMatchesWrongSentinel(t *testing.T) {
 	} {
 		err := &metal.Error{Op: "run", Domain: c.domain, Code: c.code, Text: "text"}
 		for _, sentinel := range sentinels {
-			require.Equal(t, sentinel == c.want, strings.Contains(err.Error(), "text") && err.Is(sentinel), "%v %v", err, sentinel)
+			require.Equal(t, errors.Is(sentinel, c.want), strings.Contains(err.Error(), "text") && errors.Is(err, sentinel), "%v %v", err, sentinel)
 		}
 	}
 }

@@ -76,7 +76,7 @@ func (r *plainReader) readLine() (string, error) {
 			return "", fmt.Errorf("%s: more than %d bytes long, the most that a message may have", name, maxLine)
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue
-		case err == io.EOF && len(line) > 0: // the last line may have no end
+		case errors.Is(err, io.EOF) && len(line) > 0: // the last line may have no end
 		case err != nil:
 			return "", err
 		}

@@ -56,13 +56,13 @@ func (w *wordWrap) write() error {
 }
 
 func (w *wordWrap) add(r rune) {
-	switch {
-	case r == '\n':
+	switch r {
+	case '\n':
 		w.endWord()
 		w.space()
 		w.text = append(w.text, '\n')
 		w.column, w.begun, w.opening, w.verbatim = 0, false, false, w.fence != ""
-	case r == ' ' || r == '\t':
+	case ' ', '\t':
 		w.endWord()
 		w.gap += string(r)
 	default:

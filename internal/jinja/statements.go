@@ -201,7 +201,7 @@ func (e *evaluator) forStatement(s *forStatement) error {
 	inner := &scope{outer: e.scope}
 	// The else belongs to a loop of which no round came to its end.
 	finished := false
-	for err != errBreak {
+	for !errors.Is(err, errBreak) {
 		item, ok, stepErr := l.step()
 		if stepErr != nil {
 			return stepErr
@@ -222,7 +222,7 @@ func (e *evaluator) forStatement(s *forStatement) error {
 			}
 			return e.run(s.body)
 		})
-		if err != nil && err != errContinue && err != errBreak {
+		if err != nil && !errors.Is(err, errContinue) && !errors.Is(err, errBreak) {
 			return err
 		}
 		finished = finished || err == nil

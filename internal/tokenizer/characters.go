@@ -69,7 +69,7 @@ func (m *merges) character(text string) (id int32, rank uint32, ok bool) {
 	if left == noRank && right == noRank {
 		return 0, 0, false
 	}
-	last := uint32(noRank)
+	var last uint32
 	if left <= right {
 		last = m.rank(m.result[left], third)
 	} else {

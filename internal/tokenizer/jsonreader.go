@@ -60,7 +60,7 @@ func (v jsonValue) unmarshal(to any) error {
 		return fmt.Errorf("%d bytes long; at most %d are supported", len(v.text), maxSmallValue)
 	}
 	if err := json.Unmarshal(v.text, to); err != nil {
-		return fmt.Errorf("%.200s", err) // it may quote the whole value
+		return fmt.Errorf("%.200s", err.Error()) // it may quote the whole value
 	}
 	return nil
 }
