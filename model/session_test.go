@@ -367,12 +367,12 @@ func TestModelThatCannotFitIsLoaded(t *testing.T) {
 
 func TestBadLoadOptionIsTaken(t *testing.T) {
 	for want, option := range map[string]LoadOption{
-		"a context of -1 tokens makes no sense; 0 takes the checkpoint's 1024":          MaxContext(-1),
-		"a context of 9999 tokens is beyond the 1024 that testdata/glm4-a was made for": MaxContext(9999),
-		"a KV cache of 8 bits is not supported; 16 and 32 are":                          KVBits(8),
-		"a prefill chunk of -1 tokens makes no sense; 0 takes the default":              PrefillChunk(-1),
-		`unknown backend "cuda"; the backends are auto, metal and cpu`:                  Backend("cuda"),
-		"metal: no Metal here: Metal needs a Mac and this is " + runtime.GOOS + "/" + runtime.GOARCH + "; run on macOS 12 or later, or use the CPU; use --backend cpu or auto": Backend("metal"),
+		"a context of -1 tokens makes no sense; 0 takes the checkpoint's 1024":                                                                      MaxContext(-1),
+		"a context of 9999 tokens is beyond the 1024 that testdata/glm4-a was made for":                                                             MaxContext(9999),
+		"a KV cache of 8 bits is not supported; 16 and 32 are":                                                                                      KVBits(8),
+		"a prefill chunk of -1 tokens makes no sense; 0 takes the default":                                                                          PrefillChunk(-1),
+		`unknown backend "cuda"; the backends are auto, metal and cpu`:                                                                              Backend("cuda"),
+		"metal: no Metal here: Metal needs a Mac and this is " + runtime.GOOS + "/" + runtime.GOARCH + "; run on macOS 12 or later, or use the CPU": Backend("metal"),
 	} {
 		_, err := Load(context.Background(), "testdata/glm4-a", option)
 		require.EqualError(t, err, want)

@@ -15,6 +15,7 @@ var advice = []struct {
 	flag  string
 }{
 	{regexp.MustCompile("a smaller context|raise the limit|a context of -?[0-9]+ tokens"), "--max-kv-size"},
+	{regexp.MustCompile("use the CPU"), "--backend cpu"},
 	{regexp.MustCompile("nor a file that can be read|or a template file for it|in its place, or a simpler template"), "--chat-template"},
 	{regexp.MustCompile("generate from plain text"), "--raw"},
 }

@@ -25,6 +25,8 @@ func TestErrorOfALibraryNamesNoFlag(t *testing.T) {
 		{errors.New("too large: take a smaller context (--max-kv-size)"), "too large: take a smaller context (--max-kv-size)"},
 		{errors.New("the chat template is neither one of a, b nor a file that can be read: no"), "the chat template is neither one of a, b nor a file that can be read (--chat-template): no"},
 		{errors.New("m has no chat template; choose one of a, b or a template file for it, or generate from plain text"), "m has no chat template; choose one of a, b or a template file for it (--chat-template), or generate from plain text (--raw)"},
+		{errors.New("no kernel; use the CPU and report it"), "no kernel; use the CPU (--backend cpu) and report it"},
+		{errors.New("out of memory: take a smaller context, or use the CPU"), "out of memory: take a smaller context (--max-kv-size), or use the CPU (--backend cpu)"},
 		{errors.New("something else"), "something else"},
 	} {
 		err := explain(test.err)
