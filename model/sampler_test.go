@@ -212,8 +212,8 @@ func TestStopTokenDoesNotStop(t *testing.T) {
 	got := collect(t, s, prompt, Options{MaxTokens: 12})
 	require.Equal(t, free[:first], got)
 	require.Equal(t, FinishStop, s.Result().FinishReason)
-	require.Equal(t, stop, s.Result().StopToken)
+	require.Equal(t, &stop, s.Result().StopToken)
 	require.Equal(t, free, collect(t, s, prompt, Options{MaxTokens: 12, IgnoreEOS: true}))
 	require.Equal(t, FinishLength, s.Result().FinishReason)
-	require.EqualValues(t, -1, s.Result().StopToken)
+	require.Nil(t, s.Result().StopToken)
 }
