@@ -29,7 +29,7 @@ type Event struct {
 
 // Token is a generated token.
 type Token struct {
-	ID int32
+	ID int32 // Text.Decode and Text.Token tell what it is
 	// Logprob is the token's own log probability, as in [Logprob], if Options.Logprobs or TopLogprobs asks for it.
 	Logprob float32
 	// Top are the Options.TopLogprobs likeliest tokens, likeliest first.
@@ -38,8 +38,8 @@ type Token struct {
 
 // Logprob is the natural logarithm of an id's probability at temperature 1, after bias, penalties and processors.
 type Logprob struct {
-	ID      int32
-	Logprob float32
+	ID      int32   // below Text.VocabSize
+	Logprob float32 // 0 or less; -Inf for a forbidden id
 }
 
 // events are the deltas of a parser with the token that brought them, if one did.
@@ -75,8 +75,9 @@ const (
 
 // Result sums up a generation.
 type Result struct {
-	FinishReason     FinishReason
-	StopToken        *int32        // the stop token that ended it, nil when none did
+	FinishReason     FinishReason  // "" before the first generation has ended
+	Stopped          bool          // a stop token ended it, not a stop text
+	StopToken        int32         // that one, where Stopped is set
 	PromptTokens     int           // all of the prompt's
 	CachedTokens     int           // of the prompt, found in the cache and not computed again
 	CompletionTokens int           // generated, without the stop token
@@ -104,7 +105,7 @@ func (r *Result) then(next Result) {
 		*r = next
 		return
 	}
-	r.FinishReason, r.StopToken = next.FinishReason, next.StopToken
+	r.FinishReason, r.Stopped, r.StopToken = next.FinishReason, next.Stopped, next.StopToken
 	r.CompletionTokens += next.CompletionTokens
 	r.GenerationTime += next.TTFT + next.GenerationTime
 }

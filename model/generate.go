@@ -110,7 +110,7 @@ func (s *Session) generate(ctx context.Context, o *Options, p part, prompt func(
 			return err
 		}
 		if m.stops[token.ID] && !o.IgnoreEOS {
-			r.FinishReason, r.StopToken = FinishStop, &token.ID
+			r.FinishReason, r.Stopped, r.StopToken = FinishStop, true, token.ID
 			break
 		}
 		pick.tokens = append(pick.tokens, token.ID)

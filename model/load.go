@@ -29,7 +29,7 @@ type loadOptions struct {
 }
 
 // Backend chooses the device: "cpu", "metal", or "auto" (the default), which is Metal on a Mac whose GPU can run the
-// checkpoint, and the CPU elsewhere; [Info] says why. With "metal", Load's error wraps [metal.ErrUnavailable] where there
+// checkpoint, and the CPU elsewhere; [Info] says why. With "metal", Load's error wraps metal.ErrUnavailable where there
 // is none.
 func Backend(name string) LoadOption { return func(o *loadOptions) { o.backend = name } }
 

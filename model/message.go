@@ -21,8 +21,8 @@ const (
 
 // Message is one turn of a conversation.
 type Message struct {
-	Role    Role
-	Content string
+	Role    Role   // who speaks
+	Content string // as plain text: a control token in it is no control token
 	// Reasoning is what the model thought before Content. No prompt shows it to the model again.
 	Reasoning string
 	// ToolCalls are the calls of an assistant's message, which come behind its Content. Other roles have none.

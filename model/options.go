@@ -33,7 +33,7 @@ type Options struct {
 	PresencePenalty   float64           // subtracted once from the logits of recent ids
 	FrequencyPenalty  float64           // subtracted for each time that a recent id occurred
 	PenaltyContext    int               // how many tokens back, of prompt and answer, count as recent; 0: 20, as in mlx-lm
-	Processors        []LogitsProcessor
+	Processors        []LogitsProcessor // called in this order
 
 	Logprobs    bool // report the log probability of each token
 	TopLogprobs int  // and of this many likeliest ids, at most MaxTopLogprobs

@@ -55,7 +55,8 @@ func TestReasoningIsNotClosed(t *testing.T) {
 
 		r := c.Result()
 		require.Equal(t, FinishStop, r.FinishReason)
-		require.Equal(t, &answer[len(answer)-1], r.StopToken)
+		require.True(t, r.Stopped)
+		require.Equal(t, answer[len(answer)-1], r.StopToken)
 		require.Equal(t, len(prompt), r.PromptTokens)
 		require.Equal(t, len(script)-1, r.CompletionTokens, "without what was put in")
 		require.Equal(t, script[:len(script)-1], ids)

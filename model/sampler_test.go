@@ -212,8 +212,9 @@ func TestStopTokenDoesNotStop(t *testing.T) {
 	got := collect(t, s, prompt, Options{MaxTokens: 12})
 	require.Equal(t, free[:first], got)
 	require.Equal(t, FinishStop, s.Result().FinishReason)
-	require.Equal(t, &stop, s.Result().StopToken)
+	require.True(t, s.Result().Stopped)
+	require.Equal(t, stop, s.Result().StopToken)
 	require.Equal(t, free, collect(t, s, prompt, Options{MaxTokens: 12, IgnoreEOS: true}))
 	require.Equal(t, FinishLength, s.Result().FinishReason)
-	require.Nil(t, s.Result().StopToken)
+	require.False(t, s.Result().Stopped)
 }
