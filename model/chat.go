@@ -117,7 +117,7 @@ func (c *Chat) answer(ctx context.Context, yield func(Event, error) bool) {
 	parser := c.m.text.format.NewParser(formatTools(c.tools), "")
 	listening := true
 	say := func(token *Token, deltas []chatformat.Delta) bool {
-		for _, e := range events(token, deltas) {
+		for _, e := range fromDeltas(token, deltas) {
 			answer.Add(e)
 			listening = listening && yield(e, nil)
 		}

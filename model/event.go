@@ -42,8 +42,8 @@ type Logprob struct {
 	Logprob float32 // 0 or less; -Inf for a forbidden id
 }
 
-// events are the deltas of a parser with the token that brought them, if one did.
-func events(token *Token, deltas []chatformat.Delta) []Event {
+// fromDeltas gives what a parser has read, with the token that brought it, if one did.
+func fromDeltas(token *Token, deltas []chatformat.Delta) []Event {
 	var out []Event
 	for _, d := range deltas {
 		e := Event{Text: d.Text, Reasoning: d.Reasoning, Malformed: d.Malformed}

@@ -3,6 +3,7 @@ package model
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -59,15 +60,30 @@ func TestMalformedCallPassesForText(t *testing.T) {
 		"\nget_weather\n{}":               nil,
 		"\nget weather":                   nil,
 	} {
-		c := m.NewChat(Tools(weather), Generation(Options{Processors: []LogitsProcessor{say(written(t, m, reply, "<|user|>"))}}))
+		script := written(t, m, reply, "<|user|>")
+		c := m.NewChat(Tools(weather), Generation(Options{Processors: []LogitsProcessor{say(script)}}))
 		var malformed []string
+		var ids []int32
+		var answer Message
+		held := ""
 		for e, err := range c.Send(t.Context(), "Weather?") {
 			require.NoError(t, err)
 			if e.Malformed {
 				malformed = append(malformed, e.Text)
 			}
+			if e.Token != nil {
+				ids = append(ids, e.Token.ID)
+			} else {
+				held += e.Text
+			}
+			answer.Add(e)
 		}
 		require.Equal(t, want, malformed, reply)
+		require.Equal(t, script[:len(script)-1], ids)
+		require.Equal(t, c.Messages()[1].Content, answer.Content)
+		if strings.Contains(reply, "'") { // one token brings the malformed piece and the rest
+			require.NotEmpty(t, held)
+		}
 		require.NoError(t, c.Close())
 	}
 }

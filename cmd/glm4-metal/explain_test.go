@@ -3,7 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"go/scanner"
+	"go/token"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,7 +17,7 @@ import (
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
-func TestErrorOfALibraryNamesNoFlag(t *testing.T) {
+func TestErrorDoesNotNameTheFlag(t *testing.T) {
 	require.NoError(t, explain(nil))
 	for _, test := range []struct {
 		err  error
@@ -35,4 +41,38 @@ func TestErrorOfALibraryNamesNoFlag(t *testing.T) {
 		require.ErrorIs(t, err, test.err)
 	}
 	require.ErrorIs(t, explain(fmt.Errorf("a context of: %w", fs.ErrNotExist)), fs.ErrNotExist)
+}
+
+func TestLibraryNamesAFlag(t *testing.T) {
+	flags := map[string]bool{}
+	for _, command := range newApp().Commands {
+		for _, f := range command.Flags {
+			for _, name := range f.Names() {
+				flags[name] = true
+			}
+		}
+	}
+	dashed := regexp.MustCompile("--([a-z][a-z-]*)")
+	files := 0
+	for _, dir := range []string{"model", "loader", "metal", "shaders", "bench", "internal"} {
+		require.NoError(t, filepath.WalkDir(filepath.Join("../..", dir), func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			files++
+			text, err := os.ReadFile(path)
+			var s scanner.Scanner
+			s.Init(token.NewFileSet().AddFile(path, -1, len(text)), text, nil, 0)
+			for {
+				_, kind, literal := s.Scan()
+				if kind == token.EOF {
+					return err
+				}
+				for _, found := range dashed.FindAllStringSubmatch(literal, -1) {
+					require.False(t, kind == token.STRING && flags[found[1]], "%s: %s", path, literal)
+				}
+			}
+		}))
+	}
+	require.Greater(t, files, 100)
 }
