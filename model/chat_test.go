@@ -402,5 +402,9 @@ func TestPaddedRowsAreOffered(t *testing.T) {
 	for _, err := range s.Generate(context.Background(), "x", Options{MaxTokens: 1, Processors: []LogitsProcessor{look}}) {
 		require.NoError(t, err)
 	}
-	require.Equal(t, m.text.tokenizer.Size(), seen)
+	require.Equal(t, m.Text().VocabSize(), seen)
+	logits, err := s.Logits(context.Background(), []int32{1, 2, 3}, 2)
+	require.NoError(t, err)
+	require.Len(t, logits, 2)
+	require.Len(t, logits[0], m.Text().VocabSize())
 }
