@@ -138,7 +138,9 @@ func (c *Chat) answer(ctx context.Context, yield func(Event, error) bool) {
 
 // generate reads the answer to a prompt with a parser and gives it to say until that is false. Where the reasoning has
 // reached its limit it is closed, and the answer goes on in another part.
-func (c *Chat) generate(ctx context.Context, prompt []int32, parser *chatformat.Parser, say func(*Token, []chatformat.Delta) bool) error {
+func (c *Chat) generate(
+	ctx context.Context, prompt []int32, parser *chatformat.Parser, say func(*Token, []chatformat.Delta) bool,
+) error {
 	ids, o, thought := prompt, c.options, newReasoning(parser, c.options.MaxReasoning)
 	next, _ := c.m.text.Special("<|assistant|>")
 	end := c.m.text.tokenizer.Encode(chatformat.ReasoningEnd)

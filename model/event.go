@@ -70,7 +70,7 @@ const (
 	FinishLength    FinishReason = "length"     // MaxTokens, or prompt and answer fill the context
 	FinishToolCalls FinishReason = "tool_calls" // the answer calls tools; only a Chat tells
 	FinishCancelled FinishReason = "cancelled"  // the context was cancelled or the loop left early
-	FinishError     FinishReason = "error"      // the loop ended with an error that is not the context's
+	FinishError     FinishReason = "error"      // an error ended it, or it was refused
 )
 
 // Result sums up a generation.

@@ -57,7 +57,9 @@ func (s *Session) events(ctx context.Context, o Options, p part, prompt func() (
 	}
 }
 
-func (s *Session) generate(ctx context.Context, o *Options, p part, prompt func() ([]int32, error), yield func(Event, error) bool) (err error) {
+func (s *Session) generate(
+	ctx context.Context, o *Options, p part, prompt func() ([]int32, error), yield func(Event, error) bool,
+) (err error) {
 	m, r := s.m, refused
 	defer func() {
 		if err = cause(ctx, err); errors.Is(err, ErrBusy) {

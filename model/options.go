@@ -29,7 +29,7 @@ type Options struct {
 	Seed        uint64  // the same seed, prompt and options give the same tokens; 0: a random one, which Result tells
 
 	LogitBias         map[int32]float32 // added to the logits of these ids, of which -Inf forbids one
-	RepetitionPenalty float64           // divides positive and multiplies negative logits of recent ids (Keskar et al. 2019); 0 or 1: off
+	RepetitionPenalty float64           // divides positive logits of recent ids, multiplies negative ones (Keskar et al. 2019); 0 or 1: off
 	PresencePenalty   float64           // subtracted once from the logits of recent ids
 	FrequencyPenalty  float64           // subtracted for each time that a recent id occurred
 	PenaltyContext    int               // how many tokens back, of prompt and answer, count as recent; 0: 20, as in mlx-lm

@@ -24,7 +24,8 @@ var advice = []struct {
 
 // otherFlags are those of options that are no samplingOptions, by what model.OptionError calls them.
 var otherFlags = map[string]string{
-	"context": "max-kv-size", "prefill chunk": "prefill-step-size", "KV bits": "kv-bits", "backend": "backend", "top logprobs": "logprobs",
+	"context": "max-kv-size", "prefill chunk": "prefill-step-size", "KV bits": "kv-bits", "backend": "backend",
+	"top logprobs": "logprobs",
 }
 
 // flagOf is the flag that sets an option, "" when none does.

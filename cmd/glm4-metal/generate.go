@@ -187,7 +187,9 @@ func cut(r model.Result, o model.Options, i model.Info) string {
 
 // run collects the answer, with log probabilities unless text is nil, and writes it to w unless that is nil. begin is
 // called before anything is written.
-func (g *generation) run(ctx context.Context, events iter.Seq2[model.Event, error], text *model.Text, w *answerWriter, begin func()) (err error) {
+func (g *generation) run(
+	ctx context.Context, events iter.Seq2[model.Event, error], text *model.Text, w *answerWriter, begin func(),
+) (err error) {
 	var answer model.Message
 	for e, failed := range events {
 		if err = failed; err != nil {

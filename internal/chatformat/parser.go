@@ -35,7 +35,8 @@ type replyStyle struct {
 //   - The newline that the model writes behind <|assistant|> is no part of the answer.
 //   - Reasoning ends at </think>, without one newline on either side; newlines between it and the answer are dropped.
 //   - A tool call is a line that is exactly a declared tool's name, then one JSON object. It opens a turn or a later line of it, and only white space
-//     or further calls may follow it in that turn; otherwise all of it is text, whose beginning is malformed. The newline before it is dropped.
+//     or further calls may follow it in that turn; otherwise all of it is text, whose beginning is malformed. The newline
+//     before it is dropped.
 //   - What may become a call is held back: a line while it is the beginning of a declared name, then its JSON; calls come out at the turn's end.
 //
 // The zero Parser is not usable: see Format.NewParser. A Parser belongs to one goroutine.
