@@ -36,7 +36,7 @@ type Options struct {
 	Processors        []LogitsProcessor // called in this order
 
 	Logprobs    bool // report the log probability of each token
-	TopLogprobs int  // and of this many likeliest ids, at most MaxTopLogprobs
+	TopLogprobs int  // and of this many likeliest ids, at most 20
 
 	// ParseSpecial has Session.Generate take control tokens in a text, such as <|user|>, for what they name, as Hugging
 	// Face's tokenizers do. Otherwise they are plain text. In the messages of a [Chat] they always are.
@@ -53,8 +53,8 @@ type Options struct {
 	OnPrefill func(done, total int)
 }
 
-// MaxTopLogprobs is the largest TopLogprobs.
-const MaxTopLogprobs = 20
+// maxTopLogprobs is the largest TopLogprobs, that of OpenAI's API.
+const maxTopLogprobs = 20
 
 // Check gives an [*OptionError] for the first option that no model could obey, as a generation would. Whether the ids of
 // LogitBias belong to a model's vocabulary shows only there.
@@ -82,8 +82,8 @@ func (o *Options) check(vocab int) error {
 		return &OptionError{"frequency penalty", o.FrequencyPenalty, "a number"}
 	case o.PenaltyContext < 0:
 		return &OptionError{"penalty context", o.PenaltyContext, "0 (the default) or more"}
-	case o.TopLogprobs < 0 || o.TopLogprobs > MaxTopLogprobs:
-		return &OptionError{"top logprobs", o.TopLogprobs, fmt.Sprintf("between 0 and %d", MaxTopLogprobs)}
+	case o.TopLogprobs < 0 || o.TopLogprobs > maxTopLogprobs:
+		return &OptionError{"top logprobs", o.TopLogprobs, fmt.Sprintf("between 0 and %d", maxTopLogprobs)}
 	}
 	for id, bias := range o.LogitBias {
 		if id < 0 || int(id) >= vocab {
