@@ -1,4 +1,9 @@
-// Package bench measures what the machine can read from memory.
+// Package bench measures what the machine can read from memory, which limits how fast it can decode: a token takes every
+// weight once.
+//
+//	b, err := bench.MeasureBandwidth(ctx)
+//	if err != nil { ... }
+//	fmt.Printf("%.1f GB/s, at most %.1f tokens a second\n", b.Best/1e9, b.Best/float64(bytesOfTheWeights))
 package bench
 
 import (
@@ -15,7 +20,7 @@ import (
 
 // Bandwidth is how fast all cores together read memory: the limit of decoding, which reads every weight once a token.
 type Bandwidth struct {
-	Cores  int     `json:"cores"`
+	Cores  int     `json:"cores"`            // that read at once
 	Bytes  int64   `json:"bytes"`            // read in each round
 	Best   float64 `json:"bytes_per_second"` // of the rounds
 	Median float64 `json:"median_bytes_per_second"`
@@ -27,8 +32,8 @@ const (
 	bandwidthBytes  = 1 << 30
 )
 
-// MeasureBandwidth reads a gigabyte some times, each core its own part of it from front to back; in huge pages where the
-// system has them, which mapped weights may have, too.
+// MeasureBandwidth takes a gigabyte of memory and reads it nine times, each core its own part of it from front to back; in
+// huge pages where the system has them, which mapped weights may have, too. It looks at ctx between the readings.
 func MeasureBandwidth(ctx context.Context) (Bandwidth, error) {
 	b := Bandwidth{Cores: runtime.GOMAXPROCS(0), Bytes: bandwidthBytes}
 	if err := ctx.Err(); err != nil {
@@ -51,7 +56,7 @@ func MeasureBandwidth(ctx context.Context) (Bandwidth, error) {
 	return b, nil
 }
 
-// Memory is what a measurement reads.
+// Memory is what a measurement reads, for measurements between other work. It is for one goroutine at a time.
 type Memory struct {
 	bytes []byte
 	sum   uint64 // keeps what is read from being left out

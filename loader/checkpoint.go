@@ -7,13 +7,17 @@
 //
 //	c, err := loader.Open(ctx, "GLM-4-9B-0414-4bit")
 //	if err != nil {
-//		return err // names the file, the field or tensor, what was found and what was expected
+//		return err
 //	}
 //	defer c.Close()
-//	q, err := c.Matrix("model.layers.0.self_attn.q_proj")
-//	norm, err := c.Vector("model.norm.weight")
+//	norm, err := c.Vector("model.norm.weight")                // a copy
+//	q, err := c.Matrix("model.layers.0.self_attn.q_proj")    // in the mapped file
+//	row := make([]float32, q.Cols)
+//	err = c.Guard(func() error { q.Dequantize(row, 0); return nil })
 //
-// The package knows bytes and shapes but no device.
+// The package knows bytes and shapes but no device. Errors are one line that names the file, the field or tensor, what was
+// found and what was expected; they wrap [fs.ErrNotExist] and [fs.ErrPermission] where that is the cause,
+// [errors.ErrUnsupported] for a model of another family, and are a [*FaultError] where mapped bytes cannot be read any more.
 package loader
 
 import (
@@ -33,7 +37,7 @@ import (
 // Checkpoint is an opened checkpoint. Its methods may be called from several goroutines, except Close.
 type Checkpoint struct {
 	Dir    string // the folder, or the name given to OpenFS
-	Config Config
+	Config Config // what config.json says
 
 	fsys     fs.FS
 	regions  []region          // one a file
@@ -50,8 +54,7 @@ type Checkpoint struct {
 // tied beside a head, both are compared. A file that cannot be mapped is read. One that is replaced or grows while it is
 // mapped does no harm; of one that shrinks, or whose disk fails, see [Checkpoint.Guard].
 //
-// It ends early with ctx, whose error it then returns. Other errors wrap fs.ErrNotExist or fs.ErrPermission where that is
-// the cause.
+// It ends early with ctx, whose error it then returns. Of other errors see the package.
 func Open(ctx context.Context, dir string) (*Checkpoint, error) {
 	if err := CheckFolder(dir); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -63,6 +64,7 @@ func parseConfig(dir string, config, generation []byte) (Config, error) {
 	c.ModelType = f.text("model_type")
 	if f.err == nil && !slices.Contains(modelTypes, c.ModelType) {
 		f.fail("model_type", "one of "+strings.Join(modelTypes, ", "))
+		f.err = &namedError{f.err.Error(), errors.ErrUnsupported}
 	}
 	if f.err != nil {
 		return Config{}, f.err

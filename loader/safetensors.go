@@ -32,8 +32,8 @@ const maxDim = 1 << 40
 type Tensor struct {
 	Name   string // as in the file, which for the chatglm family is not the canonical name
 	File   string // name of the file inside the checkpoint's folder
-	DType  DType
-	Shape  []int
+	DType  DType  // of its elements
+	Shape  []int  // outermost dimension first; belongs to the Checkpoint
 	Data   []byte // little endian, row-major
 	Offset int64  // of Data's first byte in the file
 }

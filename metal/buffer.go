@@ -28,7 +28,7 @@ const (
 // Reference: https://developer.apple.com/documentation/metal/mtlbuffer?language=objc
 type Buffer struct{ Object }
 
-// NewBuffer allocates length bytes, zeroed.
+// NewBuffer allocates length bytes, zeroed. Where there is no room for them the error matches [ErrOutOfMemory].
 //
 // Reference: https://developer.apple.com/documentation/metal/mtldevice/makebuffer(length:options:)?language=objc
 func (d Device) NewBuffer(length int, options ResourceOptions) (Buffer, error) {
@@ -135,9 +135,9 @@ func (b Buffer) View(offset, length int) (View, error) {
 
 // A View is a part of a buffer.
 type View struct {
-	Buffer Buffer
-	Offset int // in bytes
-	Length int // in bytes
+	Buffer Buffer // which the view does not keep alive
+	Offset int    // in bytes
+	Length int    // in bytes
 }
 
 // Contents returns the view's memory, or nil for private storage.

@@ -93,12 +93,12 @@ func (c CommandBuffer) Wait() error {
 type Status uint
 
 const (
-	NotEnqueued Status = iota
-	Enqueued
-	Committed
-	Scheduled
-	Completed
-	Failed
+	NotEnqueued Status = iota // commands can be encoded
+	Enqueued                  // has its place in the queue
+	Committed                 // nothing can be encoded any more
+	Scheduled                 // the GPU has what it needs
+	Completed                 // its results are there
+	Failed                    // Err says why
 )
 
 func (s Status) String() string {

@@ -122,8 +122,8 @@ func (e ComputeEncoder) BarrierOn(buffers ...Buffer) {
 type Usage uint
 
 const (
-	UsageRead  Usage = 1
-	UsageWrite Usage = 2
+	UsageRead  Usage = 1 // kernels load from it
+	UsageWrite Usage = 2 // kernels store to it
 )
 
 // UseResource makes a buffer that kernels reach through a pointer in another buffer resident for the next dispatches.

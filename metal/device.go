@@ -23,10 +23,10 @@ const (
 	FamilyApple8  GPUFamily = 1008 // M2
 	FamilyApple9  GPUFamily = 1009 // M3, M4
 	FamilyApple10 GPUFamily = 1010 // M5
-	FamilyMac2    GPUFamily = 2002
-	FamilyCommon3 GPUFamily = 3003
-	FamilyMetal3  GPUFamily = 5001
-	FamilyMetal4  GPUFamily = 5002
+	FamilyMac2    GPUFamily = 2002 // every GPU of a Mac
+	FamilyCommon3 GPUFamily = 3003 // what Apple silicon and other GPUs have in common
+	FamilyMetal3  GPUFamily = 5001 // has Metal 3
+	FamilyMetal4  GPUFamily = 5002 // has Metal 4
 )
 
 // SupportsFamily reports whether the GPU has the features of a family. Apple families include the ones before them.

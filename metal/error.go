@@ -17,9 +17,9 @@ var (
 // messages with their lines.
 type Error struct {
 	Op     string // what was tried
-	Domain string
-	Code   int
-	Text   string
+	Domain string // such as "MTLCommandBufferErrorDomain"
+	Code   int    // within the domain
+	Text   string // may have several lines
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("metal: %s: %s", e.Op, e.Text) }

@@ -7,8 +7,8 @@ import (
 	"github.com/glm4-metal/glm4-metal/metal"
 )
 
-// Squares a million floats and prints their sum. openMetal is metal.Open on a Mac.
-func Example_squares() {
+// Adds two vectors of a million floats. openMetal is metal.Open on a Mac.
+func Example() {
 	m, err := openMetal()
 	if err != nil {
 		log.Fatal(err)
@@ -20,14 +20,15 @@ func Example_squares() {
 	defer device.Release()
 
 	library, err := device.NewLibrary(`
-		kernel void square(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) {
-			x[i] = x[i] * x[i];
+		kernel void add(device const float *a [[buffer(0)]], device const float *b [[buffer(1)]],
+		                device float *sum [[buffer(2)]], uint i [[thread_position_in_grid]]) {
+			sum[i] = a[i] + b[i];
 		}`, metal.CompileOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer library.Release()
-	function, err := library.NewFunction("square", metal.FunctionConstants{})
+	function, err := library.NewFunction("add", metal.FunctionConstants{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -39,14 +40,18 @@ func Example_squares() {
 	defer pipeline.Release()
 
 	const n = 1_000_000
-	buffer, err := device.NewBuffer(4*n, metal.StorageShared)
-	if err != nil {
-		log.Fatal(err)
+	var buffers [3]metal.Buffer
+	var vectors [3][]float32 // the buffers' memory
+	for i := range buffers {
+		if buffers[i], err = device.NewBuffer(4*n, metal.StorageShared); err != nil {
+			log.Fatal(err)
+		}
+		defer buffers[i].Release()
+		vectors[i] = metal.Slice[float32](buffers[i].Contents())
 	}
-	defer buffer.Release()
-	x := metal.Slice[float32](buffer.Contents())
-	for i := range x {
-		x[i] = float32(i % 100)
+	a, b, sum := vectors[0], vectors[1], vectors[2]
+	for i := range n {
+		a[i], b[i] = float32(i), float32(2*i)
 	}
 
 	queue, err := device.NewQueue()
@@ -65,7 +70,9 @@ func Example_squares() {
 			return err
 		}
 		encoder.SetPipeline(pipeline)
-		encoder.SetBuffer(buffer, 0, 0)
+		for i, buffer := range buffers {
+			encoder.SetBuffer(buffer, 0, i)
+		}
 		encoder.DispatchThreads(metal.Size{Width: n, Height: 1, Depth: 1}, metal.Size{Width: 256, Height: 1, Depth: 1})
 		encoder.End()
 		commands.Commit()
@@ -74,11 +81,18 @@ func Example_squares() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	fmt.Printf("%.0f, %.0f, ..., %.0f\n", sum[0], sum[1], sum[n-1])
+	// Output: 0, 3, ..., 2999997
+}
 
-	sum := 0.0
-	for _, v := range x {
-		sum += float64(v)
+// Names every GPU of the machine.
+func ExampleMetal_Devices() {
+	m, err := openMetal()
+	if err != nil {
+		log.Fatal(err)
 	}
-	fmt.Printf("sum of squares: %.0f\n", sum)
-	// Output: sum of squares: 3283500000
+	for _, device := range m.Devices() {
+		fmt.Printf("%s: %d GB for buffers\n", device.Name(), device.RecommendedMaxWorkingSetSize()>>30)
+		device.Release()
+	}
 }

@@ -11,6 +11,7 @@
 //	queue, err := device.NewQueue()
 //	err = m.Do(func() error {
 //		commands, err := queue.NewCommandBuffer()
+//		defer commands.Release()
 //		encoder, err := commands.ComputeEncoder(metal.Serial)
 //		encoder.SetPipeline(pipeline)
 //		encoder.SetBuffer(buffer, 0, 0)
@@ -19,6 +20,8 @@
 //		commands.Commit()
 //		return commands.Wait()
 //	})
+//
+// The example of the package is a whole one.
 //
 // # Ownership
 //
@@ -111,7 +114,8 @@ func (m *Metal) Do(f func() error) error {
 	return err
 }
 
-// DefaultDevice returns the GPU that the system prefers. The caller releases it.
+// DefaultDevice returns the GPU that the system prefers. The caller releases it. Where there is none, as on many virtual
+// machines, the error wraps [ErrUnavailable].
 //
 // Reference: https://developer.apple.com/documentation/metal/mtlcreatesystemdefaultdevice()?language=objc
 func (m *Metal) DefaultDevice() (Device, error) {

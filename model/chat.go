@@ -5,44 +5,23 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"sync"
 
 	"github.com/glm4-metal/glm4-metal/internal/chatformat"
 )
 
-// The parts of a conversation.
-type (
-	// Message is one turn: Role, Content, and for an assistant's turn Reasoning and ToolCalls.
-	Message = chatformat.Message
-	// Role says who speaks.
-	Role = chatformat.Role
-	// Tool is a function that the model may call; ParseTools reads them from JSON.
-	Tool = chatformat.Tool
-	// ToolCall is the model's wish to call a tool: Name, and Arguments as JSON text.
-	ToolCall = chatformat.ToolCall
-	// Delta is a piece of an answer, exactly one of Text, Reasoning and Call.
-	Delta = chatformat.Delta
-)
-
-// The roles. An observation is the result of a tool call.
-const (
-	RoleSystem      = chatformat.System
-	RoleUser        = chatformat.User
-	RoleAssistant   = chatformat.Assistant
-	RoleObservation = chatformat.Observation
-)
-
-// ParseTools reads a JSON array of tools, each {"type": "function", "function": {...}} or the bare function.
-func ParseTools(data []byte) ([]Tool, error) { return chatformat.ParseTools(data) }
-
-// Chat is a conversation: its messages, and a session that remembers what has been computed of them. It is for one
-// goroutine at a time. Close it to free the session's cache.
+// Chat is a conversation: its messages, and a session that remembers what has been computed of them; [Model.NewChat]
+// makes it. It is for one goroutine at a time. Close it to free the session's cache.
+//
+// While an answer runs, up to the end of its loop, another answer and all that would change the messages gives [ErrBusy]
+// and does nothing. So the result of a tool call is added, and answered, behind the loop that brought the call.
 type Chat struct {
 	m        *Model
 	session  *Session
+	running  sync.Mutex // held while an answer runs
 	system   string
 	tools    []Tool
 	options  Options
-	onToken  func(Token)
 	messages []Message
 	result   Result
 }
@@ -50,166 +29,209 @@ type Chat struct {
 // ChatOption sets up a chat.
 type ChatOption func(*Chat)
 
-// System puts a system message in front of the conversation.
+// System puts a system message in front of the conversation; "" puts none.
 func System(text string) ChatOption { return func(c *Chat) { c.system = text } }
 
 // Tools declares the tools that the model may call.
 func Tools(tools ...Tool) ChatOption { return func(c *Chat) { c.tools = tools } }
 
-// Generation sets how answers are generated.
+// Generation sets how answers are generated. Options.ParseSpecial means nothing here.
 func Generation(o Options) ChatOption { return func(c *Chat) { c.options = o } }
 
-// OnToken calls f for each token of an answer, before the deltas that it gives.
-func OnToken(f func(Token)) ChatOption { return func(c *Chat) { c.onToken = f } }
-
-// NewChat starts a conversation. Whether the checkpoint has a chat template shows at the first answer.
+// NewChat starts a conversation. Whether the checkpoint has a chat template shows at the first answer, or in
+// Text.ChatFormat.
 func (m *Model) NewChat(options ...ChatOption) *Chat {
 	c := &Chat{m: m, session: m.NewSession()}
 	for _, option := range options {
 		option(c)
 	}
-	c.Clear()
+	c.reset()
 	return c
 }
 
 // Send adds the user's message and streams the answer, which joins the history when the loop ends, also when it was
 // cut short. Where not even a beginning of an answer came, the user's message is taken back.
-func (c *Chat) Send(ctx context.Context, text string) iter.Seq2[Delta, error] {
-	return func(yield func(Delta, error) bool) {
+//
+// The generation runs while the loop does; leaving the loop ends it. An error ends the loop, in a last turn without an
+// event. It is one of those of [Text.Prompt] or [Session.Generate].
+func (c *Chat) Send(ctx context.Context, text string) iter.Seq2[Event, error] {
+	return c.turn(func(yield func(Event, error) bool) {
 		before := len(c.messages)
-		c.Add(Message{Role: RoleUser, Content: text})
-		c.Reply(ctx)(yield)
+		c.messages = append(c.messages, UserMessage(text))
+		c.answer(ctx, yield)
 		if len(c.messages) == before+1 {
 			c.messages = c.messages[:before]
 		}
-	}
+	})
 }
 
 // Reply streams an answer to the history as it stands, for instance after Add has put in the results of tool calls.
-func (c *Chat) Reply(ctx context.Context) iter.Seq2[Delta, error] {
-	return func(yield func(Delta, error) bool) {
-		c.result = refused
-		_, ids, err := c.m.Prompt(ctx, c.messages, c.tools, true)
-		if err != nil {
-			yield(Delta{}, err)
-			return
-		}
-		answer := Message{Role: RoleAssistant}
-		parser := c.m.format.NewParser(chatformat.DeclaredTools(c.messages, chatformat.Options{Tools: c.tools}), "")
-		listening := true
-		say := func(deltas []Delta) bool {
-			for _, d := range deltas {
-				answer.Add(d)
-				listening = listening && yield(d, nil)
-			}
-			return listening
-		}
-		err = c.generate(ctx, ids, parser, say)
-		say(parser.Close())
-		if len(answer.ToolCalls) > 0 && c.result.FinishReason == FinishStop {
-			c.result.FinishReason = FinishToolCalls
-		}
-		if answer.Content != "" || answer.Reasoning != "" || len(answer.ToolCalls) > 0 || err == nil {
-			c.messages = append(c.messages, answer)
-		}
-		if err != nil && listening {
-			yield(Delta{}, err)
-		}
-	}
-}
-
-// generate reads the answer to a prompt with a parser and gives it to say until that is false. Where the reasoning has
-// reached its limit it is closed, and the answer goes on in another part.
-func (c *Chat) generate(ctx context.Context, prompt []int32, parser *chatformat.Parser, say func([]Delta) bool) error {
-	ids, o, thought := prompt, c.options, newReasoning(parser, c.options.MaxReasoning)
-	next, _ := c.m.tokenizer.Special("<|assistant|>")
-	end := c.m.tokenizer.Encode(chatformat.ReasoningEnd)
-	if thought.over() {
-		ids = append(ids, end...)
-		parser.Write(chatformat.ReasoningEnd)
-	}
-	o.enough = thought.over
-	for {
-		listening := true
-		for tok, err := range c.session.GenerateTokens(ctx, ids, o) {
-			if err != nil {
-				c.result.then(c.session.Result())
-				return err
-			}
-			if tok.ID >= 0 {
-				ids = append(ids, tok.ID)
-				if c.onToken != nil {
-					c.onToken(tok)
-				}
-			}
-			deltas := parser.Write(tok.Text)
-			if tok.ID == next {
-				deltas = append(deltas, parser.Boundary()...)
-			}
-			thought.count(tok)
-			if listening = say(deltas); !listening {
-				break
-			}
-		}
-		c.result.then(c.session.Result())
-		o.answered, o.OnPrefill = c.result.CompletionTokens, nil
-		if !listening || c.result.FinishReason != FinishLength || !thought.over() ||
-			o.answered == o.MaxTokens || len(ids)+len(end) >= c.m.context {
-			return nil
-		}
-		ids = append(ids, end...)
-		if !say(parser.Write(chatformat.ReasoningEnd)) {
-			c.result.FinishReason = FinishCancelled
-			return nil
-		}
-	}
+// Otherwise it is Send.
+func (c *Chat) Reply(ctx context.Context) iter.Seq2[Event, error] {
+	return c.turn(func(yield func(Event, error) bool) { c.answer(ctx, yield) })
 }
 
 // Regenerate takes the last answer back and streams another one; where nothing comes of that, the old one stays. A
-// seed in the options gives the same again.
-func (c *Chat) Regenerate(ctx context.Context) iter.Seq2[Delta, error] {
-	return func(yield func(Delta, error) bool) {
+// seed in the options gives the same again. Otherwise it is Send.
+func (c *Chat) Regenerate(ctx context.Context) iter.Seq2[Event, error] {
+	return c.turn(func(yield func(Event, error) bool) {
 		n := len(c.messages)
 		for n > 0 && c.messages[n-1].Role == RoleAssistant {
 			n--
 		}
 		if n == 0 || c.messages[n-1].Role == RoleSystem {
 			c.result = refused
-			yield(Delta{}, errors.New("there is no question to answer again"))
+			yield(Event{}, errors.New("there is no question to answer again"))
 			return
 		}
 		before := slices.Clone(c.messages)
 		c.messages = c.messages[:n]
-		c.Reply(ctx)(yield)
+		c.answer(ctx, yield)
 		if len(c.messages) == n {
 			c.messages = before
+		}
+	})
+}
+
+// turn is a sequence that is refused while another one runs.
+func (c *Chat) turn(run func(yield func(Event, error) bool)) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		if !c.running.TryLock() {
+			yield(Event{}, ErrBusy)
+			return
+		}
+		defer c.running.Unlock()
+		run(yield)
+	}
+}
+
+// answer streams an answer to the messages and adds it to them.
+func (c *Chat) answer(ctx context.Context, yield func(Event, error) bool) {
+	c.result = refused
+	_, ids, err := c.m.text.Prompt(ctx, c.messages, c.tools, true)
+	if err != nil {
+		yield(Event{}, err)
+		return
+	}
+	answer := Message{Role: RoleAssistant}
+	parser := c.m.text.format.NewParser(formatTools(c.tools), "")
+	listening := true
+	say := func(token *Token, deltas []chatformat.Delta) bool {
+		for _, e := range fromDeltas(token, deltas) {
+			answer.Add(e)
+			listening = listening && yield(e, nil)
+		}
+		return listening
+	}
+	err = c.generate(ctx, ids, parser, say)
+	say(nil, parser.Close())
+	if len(answer.ToolCalls) > 0 && c.result.FinishReason == FinishStop {
+		c.result.FinishReason = FinishToolCalls
+	}
+	if !answer.empty() || err == nil && c.result.FinishReason != FinishCancelled {
+		c.messages = append(c.messages, answer)
+	}
+	if err != nil && listening {
+		yield(Event{}, err)
+	}
+}
+
+// generate reads the answer to a prompt with a parser and gives it to say until that is false. Where the reasoning has
+// reached its limit it is closed, and the answer goes on in another part.
+func (c *Chat) generate(
+	ctx context.Context, prompt []int32, parser *chatformat.Parser, say func(*Token, []chatformat.Delta) bool,
+) error {
+	ids, o, thought := prompt, c.options, newReasoning(parser, c.options.MaxReasoning)
+	next, _ := c.m.text.Special("<|assistant|>")
+	end := c.m.text.tokenizer.Encode(chatformat.ReasoningEnd)
+	if thought.over() {
+		ids = append(ids, end...)
+		parser.Write(chatformat.ReasoningEnd)
+	}
+	part := part{enough: thought.over}
+	for {
+		listening := true
+		for e, err := range c.session.events(ctx, o, part, func() ([]int32, error) { return ids, nil }) {
+			if err != nil {
+				if !errors.Is(err, ErrBusy) { // with which the session's result is another generation's
+					c.result.then(c.session.Result())
+				}
+				return err
+			}
+			deltas := parser.Write(e.Text)
+			if e.Token != nil {
+				ids = append(ids, e.Token.ID)
+				if e.Token.ID == next {
+					deltas = append(deltas, parser.Boundary()...)
+				}
+			}
+			thought.count(e)
+			if listening = say(e.Token, deltas); !listening {
+				break
+			}
+		}
+		c.result.then(c.session.Result())
+		part.answered, o.OnPrefill = c.result.CompletionTokens, nil
+		if !listening || c.result.FinishReason != FinishLength || !thought.over() ||
+			part.answered == o.MaxTokens || len(ids)+len(end) >= c.m.context {
+			return nil
+		}
+		ids = append(ids, end...)
+		if !say(nil, parser.Write(chatformat.ReasoningEnd)) {
+			c.result.FinishReason = FinishCancelled
+			return nil
 		}
 	}
 }
 
-// Add puts messages at the end of the history without an answer.
-func (c *Chat) Add(messages ...Message) { c.messages = append(c.messages, messages...) }
-
-// Messages gives the history, the system message first if there is one.
-func (c *Chat) Messages() []Message { return slices.Clone(c.messages) }
-
-// SetMessages replaces the history, system message and all.
-func (c *Chat) SetMessages(messages []Message) { c.messages = slices.Clone(messages) }
-
-// SetSystem sets the system message for the messages so far and to come; "" removes it.
-func (c *Chat) SetSystem(text string) {
-	c.system = text
-	rest := slices.DeleteFunc(c.messages, func(m Message) bool { return m.Role == RoleSystem })
-	c.Clear()
-	c.Add(rest...)
+// Add puts messages at the end of the history without an answer. The error is [ErrBusy], or nil.
+func (c *Chat) Add(messages ...Message) error {
+	return c.change(func() { c.messages = append(c.messages, messages...) })
 }
 
-// Clear forgets everything but the system message.
-func (c *Chat) Clear() {
+// Messages gives the history, the system message first if there is one. While an answer runs it ends with what that
+// answers.
+func (c *Chat) Messages() []Message { return slices.Clone(c.messages) }
+
+// SetMessages replaces the history, system message and all: where the first one is a system message, that is the chat's
+// from then on. The error is [ErrBusy], or nil.
+func (c *Chat) SetMessages(messages []Message) error {
+	return c.change(func() {
+		c.messages, c.system = slices.Clone(messages), ""
+		if len(messages) > 0 && messages[0].Role == RoleSystem {
+			c.system = messages[0].Content
+		}
+	})
+}
+
+// SetSystem sets the system message for the messages so far and to come; "" removes it. The error is [ErrBusy], or nil.
+func (c *Chat) SetSystem(text string) error {
+	return c.change(func() {
+		c.system = text
+		rest := slices.DeleteFunc(c.messages, func(m Message) bool { return m.Role == RoleSystem })
+		c.reset()
+		c.messages = append(c.messages, rest...)
+	})
+}
+
+// Clear forgets everything but the system message. The error is [ErrBusy], or nil.
+func (c *Chat) Clear() error { return c.change(c.reset) }
+
+func (c *Chat) reset() {
 	c.messages = nil
 	if c.system != "" {
-		c.Add(Message{Role: RoleSystem, Content: c.system})
+		c.messages = []Message{SystemMessage(c.system)}
 	}
+}
+
+// change changes the messages, unless an answer runs.
+func (c *Chat) change(f func()) error {
+	if !c.running.TryLock() {
+		return ErrBusy
+	}
+	defer c.running.Unlock()
+	f()
+	return nil
 }
 
 // Tools gives the tools that SetTools or the option Tools declared.
@@ -221,7 +243,7 @@ func (c *Chat) SetTools(tools ...Tool) { c.tools = tools }
 // Options gives what SetOptions or Generation set.
 func (c *Chat) Options() Options { return c.options }
 
-// SetOptions changes how the next answers are generated.
+// SetOptions changes how answers are generated, from the next one on.
 func (c *Chat) SetOptions(o Options) { c.options = o }
 
 // Session is the chat's session, for its length and its cache's size.
@@ -230,5 +252,11 @@ func (c *Chat) Session() *Session { return c.session }
 // Result tells about the last answer, once its loop has ended.
 func (c *Chat) Result() Result { return c.result }
 
-// Close frees the session.
-func (c *Chat) Close() error { return c.session.Close() }
+// Close frees the session. While an answer runs it does nothing but give [ErrBusy]. Closing twice is no error.
+func (c *Chat) Close() error {
+	if !c.running.TryLock() {
+		return ErrBusy
+	}
+	defer c.running.Unlock()
+	return c.session.Close()
+}

@@ -50,10 +50,10 @@ func written(t *testing.T, m *Model, parts ...string) []int32 {
 	t.Helper()
 	var ids []int32
 	for _, p := range parts {
-		if id, ok := m.tokenizer.Special(p); ok {
+		if id, ok := m.text.tokenizer.Special(p); ok {
 			ids = append(ids, id)
 		} else {
-			ids = m.tokenizer.AppendEncode(ids, p)
+			ids = m.text.tokenizer.AppendEncode(ids, p)
 		}
 	}
 	return ids
@@ -72,7 +72,7 @@ func TestChatComputesItsHistoryAgain(t *testing.T) {
 	require.Len(t, c.Messages(), 5)
 	require.Equal(t, RoleSystem, c.Messages()[0].Role)
 
-	_, ids, err := m.Prompt(t.Context(), c.Messages()[:4], nil, true)
+	_, ids, err := m.text.Prompt(t.Context(), c.Messages()[:4], nil, true)
 	require.NoError(t, err)
 	fresh := m.NewSession()
 	defer fresh.Close()
@@ -86,18 +86,18 @@ func TestChatComputesItsHistoryAgain(t *testing.T) {
 
 func TestControlTokenIsTypedByTheUser(t *testing.T) {
 	m := demoModel(t)
-	text, ids, err := m.Prompt(t.Context(), []Message{{Role: RoleUser, Content: "a<|observation|>b[gMASK]<|user|>"}}, nil, true)
+	text, ids, err := m.text.Prompt(t.Context(), []Message{{Role: RoleUser, Content: "a<|observation|>b[gMASK]<|user|>"}}, nil, true)
 	require.NoError(t, err)
 	require.Equal(t, "[gMASK]<sop><|user|>\na<|observation|>b[gMASK]<|user|><|assistant|>", text)
 	count := map[string]int{}
 	for _, id := range ids {
-		if m.tokenizer.IsSpecial(id) {
-			name, _ := m.tokenizer.Token(id)
+		if m.text.tokenizer.IsSpecial(id) {
+			name, _ := m.text.tokenizer.Token(id)
 			count[name]++
 		}
 	}
 	require.Equal(t, map[string]int{"[gMASK]": 1, "<sop>": 1, "<|user|>": 1, "<|assistant|>": 1}, count)
-	require.Equal(t, text, m.Decode(ids))
+	require.Equal(t, text, m.text.Decode(ids))
 }
 
 func TestCancelledChatLosesItsHistory(t *testing.T) {
@@ -127,8 +127,15 @@ func TestCancelledChatLosesItsHistory(t *testing.T) {
 	c.SetOptions(Options{})
 	require.NotEmpty(t, send(t, c, "Hello"))
 
-	for range c.Send(context.Background(), "Hello") {
+	for range c.Send(context.Background(), "Hello") { // whose first token is a newline that is no part of the answer
 		break
+	}
+	require.Len(t, c.Messages(), 4, "the loop was left before anything came")
+	for e, err := range c.Send(context.Background(), "Hello") {
+		require.NoError(t, err)
+		if e.Text != "" {
+			break
+		}
 	}
 	require.Len(t, c.Messages(), 6, "the loop was left in the middle of an answer")
 }
@@ -154,17 +161,20 @@ func TestRegenerateAnswersSomethingElse(t *testing.T) {
 		require.ErrorIs(t, err, context.Canceled)
 	}
 	require.Equal(t, first, c.Messages()[2].Content, "the old answer stays where no new one comes")
-	c.SetSystem("")
+	require.NoError(t, c.SetSystem(""))
 	require.Len(t, c.Messages(), 2)
-	c.Clear()
+	require.NoError(t, c.Clear())
 	require.Empty(t, c.Messages())
+	require.NoError(t, c.SetMessages([]Message{SystemMessage("s"), UserMessage("u")}))
+	require.NoError(t, c.Clear())
+	require.Equal(t, []Message{SystemMessage("s")}, c.Messages())
 }
 
 func TestRefusedTurnChangesTheChat(t *testing.T) {
 	m := demoModel(t, MaxContext(120))
 	c := m.NewChat(System("Answer briefly."))
 	defer c.Close()
-	refused := func(turn iter.Seq2[Delta, error], want string) {
+	refused := func(turn iter.Seq2[Event, error], want string) {
 		t.Helper()
 		before, n := c.Messages(), 0
 		for d, err := range turn {
@@ -174,7 +184,7 @@ func TestRefusedTurnChangesTheChat(t *testing.T) {
 		}
 		require.Equal(t, 1, n)
 		require.Equal(t, before, c.Messages())
-		require.Equal(t, Result{FinishReason: FinishError, StopToken: -1}, c.Result())
+		require.Equal(t, Result{FinishReason: FinishError}, c.Result())
 	}
 	ctx := context.Background()
 	refused(c.Regenerate(ctx), "there is no question to answer again")
@@ -191,7 +201,7 @@ func TestRefusedTurnChangesTheChat(t *testing.T) {
 		c.Clear()
 		refused(c.Regenerate(ctx), "there is no question to answer again")
 	}
-	c.SetMessages([]Message{{Role: "narrator", Content: "x"}, {Role: RoleUser, Content: "x"}})
+	require.NoError(t, c.SetMessages([]Message{{Role: "narrator", Content: "x"}, {Role: RoleUser, Content: "x"}}))
 	refused(c.Regenerate(ctx), "narrator")
 	refused(c.Reply(ctx), "narrator")
 }
@@ -214,7 +224,7 @@ func TestToolCallComesOutAsText(t *testing.T) {
 	for _, err := range c.Reply(context.Background()) {
 		require.NoError(t, err)
 	}
-	text, _, err := m.Prompt(t.Context(), c.Messages()[:4], tools, true)
+	text, _, err := m.text.Prompt(t.Context(), c.Messages()[:4], tools, true)
 	require.NoError(t, err)
 	require.Contains(t, text, "<|user|>\nweather?<|assistant|>\nLet me see.<|assistant|>get_weather")
 	require.Contains(t, text, "<|observation|>\nsunny<|observation|>\nrain<|assistant|>")
@@ -242,7 +252,7 @@ func TestCharactersAreTornApart(t *testing.T) {
 	var ids []int32
 	for _, b := range []byte("é你🙂!") { // a token each
 		for id := range int32(m.vocab) {
-			if text := m.tokenizer.TokenBytes(id); len(text) == 1 && text[0] == b {
+			if text := m.text.tokenizer.TokenBytes(id); len(text) == 1 && text[0] == b {
 				ids = append(ids, id)
 				break
 			}
@@ -339,14 +349,14 @@ func TestDemoAnswersUnlikeMLX(t *testing.T) {
 	s := m.NewSession()
 	defer s.Close()
 	for _, g := range goldens {
-		_, ids, err := m.Prompt(t.Context(), []Message{{Role: RoleUser, Content: g.Question}}, nil, true)
+		_, ids, err := m.text.Prompt(t.Context(), []Message{{Role: RoleUser, Content: g.Question}}, nil, true)
 		require.NoError(t, err)
 		require.Equal(t, g.PromptIDs, ids, g.Question)
 		var got []int32
 		for tok, err := range s.GenerateTokens(context.Background(), ids, Options{MaxTokens: 100}) {
 			require.NoError(t, err)
-			if tok.ID >= 0 {
-				got = append(got, tok.ID)
+			if tok.Token != nil {
+				got = append(got, tok.Token.ID)
 			}
 		}
 		want := g.AnswerIDs
@@ -384,7 +394,7 @@ func readLines[T any](t *testing.T, file string, into *[]T) {
 
 func TestPaddedRowsAreOffered(t *testing.T) {
 	m := demoModel(t)
-	require.Greater(t, m.config.Vocab, m.tokenizer.Size(), "the demo's head is padded, as GLM-4's is")
+	require.Greater(t, m.config.Vocab, m.text.tokenizer.Size(), "the demo's head is padded, as GLM-4's is")
 	seen := 0
 	s := m.NewSession()
 	defer s.Close()
@@ -392,5 +402,9 @@ func TestPaddedRowsAreOffered(t *testing.T) {
 	for _, err := range s.Generate(context.Background(), "x", Options{MaxTokens: 1, Processors: []LogitsProcessor{look}}) {
 		require.NoError(t, err)
 	}
-	require.Equal(t, m.tokenizer.Size(), seen)
+	require.Equal(t, m.Text().VocabSize(), seen)
+	logits, err := s.Logits(context.Background(), []int32{1, 2, 3}, 2)
+	require.NoError(t, err)
+	require.Len(t, logits, 2)
+	require.Len(t, logits[0], m.Text().VocabSize())
 }

@@ -1,13 +1,11 @@
 package model
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/internal/backend/cpu"
 	"github.com/glm4-metal/glm4-metal/internal/backend/gpu"
-	"github.com/glm4-metal/glm4-metal/metal"
 )
 
 // openDevice opens the device that a name stands for, and says why it is that one.
@@ -17,9 +15,6 @@ func openDevice(name string) (d backend.Device, why string, err error) {
 		return cpu.Open(), "asked for", nil
 	case "metal":
 		d, err := openGPU()
-		if errors.Is(err, metal.ErrUnavailable) {
-			return nil, "", fmt.Errorf("%w; use --backend cpu or auto", err)
-		}
 		return d, "asked for", err
 	case "", "auto":
 		if !gpu.Preferred {

@@ -95,9 +95,9 @@ func TestTruncatedWeightsEndTheProcessWithinAStep(t *testing.T) {
 		m := openTestdata(t, dir, on)
 		s := m.NewSession()
 		collect(t, s, smallIDs(20), Options{MaxTokens: 3, IgnoreEOS: true})
-		require.NoError(t, s.begin(0, nil, 0))
+		require.NoError(t, s.begin())
 		defer s.mu.Unlock()
-		s.Truncate(0)
+		s.truncate(0)
 		require.NoError(t, os.Truncate(weights, 0))
 		for _, n := range []int{1, 30} {
 			requireFault(t, m.explain(s.step(t.Context(), smallIDs(n), s.logits, 1, nil, nil)), weights)

@@ -12,71 +12,8 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/tokenizer"
 )
 
-// Token is one step of a generation.
-type Token struct {
-	// ID is the token; -1 comes at the end with text that was held back until then.
-	ID int32
-	// Text is what it adds to the answer: whole UTF-8 characters, often none while one is incomplete or while the
-	// text may still become a stop text.
-	Text string
-	// Logprob and Top are set when the options ask for them; Top is likeliest first.
-	Logprob float32
-	Top     []Logprob
-}
-
-// FinishReason says why a generation ended.
-type FinishReason string
-
-// The reasons.
-const (
-	FinishStop      FinishReason = "stop"       // a stop token or a stop text
-	FinishLength    FinishReason = "length"     // MaxTokens, or prompt and answer fill the context
-	FinishToolCalls FinishReason = "tool_calls" // the answer calls tools; only a Chat tells
-	FinishCancelled FinishReason = "cancelled"  // the context was cancelled or the loop left early
-	FinishError     FinishReason = "error"
-)
-
-// Result sums up a generation.
-type Result struct {
-	FinishReason     FinishReason
-	StopToken        int32 // the stop token that ended it, -1 when none did
-	PromptTokens     int
-	CachedTokens     int    // of the prompt, found in the cache
-	CompletionTokens int    // without the stop token
-	Seed             uint64 // that was used, also when it was a random one
-	TTFT             time.Duration
-	GenerationTime   time.Duration // from the first token on
-}
-
-// PromptTPS is the speed of the prefill in tokens a second, cached tokens not counted.
-func (r Result) PromptTPS() float64 { return perSecond(r.PromptTokens-r.CachedTokens, r.TTFT) }
-
-// GenerationTPS is the speed of the decoding in tokens a second, the first token, which is the prefill's, not counted.
-func (r Result) GenerationTPS() float64 { return perSecond(r.CompletionTokens-1, r.GenerationTime) }
-
-func perSecond(n int, d time.Duration) float64 {
-	if n <= 0 || d <= 0 {
-		return 0
-	}
-	return float64(n) / d.Seconds()
-}
-
-// then adds the result of an answer's next part. The first one replaces what says that nothing has begun.
-func (r *Result) then(next Result) {
-	if r.PromptTokens == 0 {
-		*r = next
-		return
-	}
-	r.FinishReason, r.StopToken = next.FinishReason, next.StopToken
-	r.CompletionTokens += next.CompletionTokens
-	r.GenerationTime += next.TTFT + next.GenerationTime
-}
-
-// refused is the result of a generation that did not begin.
-var refused = Result{FinishReason: FinishError, StopToken: -1}
-
 // Result tells about the last generation, once its loop has ended. Of one that was refused it says FinishError and no
-// numbers.
+// numbers; one that was refused with [ErrBusy] changes nothing.
 func (s *Session) Result() Result {
 	if r := s.result.Load(); r != nil {
 		return *r
@@ -85,78 +22,81 @@ func (s *Session) Result() Result {
 }
 
 // Generate continues a text. It puts the tokenizer's prefix ([gMASK]<sop>) in front and takes everything else as
-// plain text: no chat template, and no control tokens unless o.ParseSpecial is set, with which the prefix may be in the
-// text. An error ends the loop; a cancelled context is ctx's error.
-func (s *Session) Generate(ctx context.Context, prompt string, o Options) iter.Seq2[Token, error] {
-	return func(yield func(Token, error) bool) {
-		refuse := func(err error) {
-			s.result.Store(&refused)
-			yield(Token{ID: -1}, err)
+// plain text: no chat template, and no control tokens unless o.ParseSpecial is set, with which the prefix may be in
+// the text. The generation runs while the loop does; leaving the loop ends it. Events bring Text only.
+//
+// An error ends the loop, in a last turn without an event. It is ctx's error where that has ended, else an [*OptionError],
+// a [*ContextError], [ErrBusy], [ErrClosed], a [*loader.FaultError], or one that only its text tells. What the answer was
+// up to there stays in the session.
+func (s *Session) Generate(ctx context.Context, prompt string, o Options) iter.Seq2[Event, error] {
+	return s.events(ctx, o, part{}, func() ([]int32, error) {
+		if prompt == "" {
+			return nil, errEmptyPrompt
 		}
-		switch {
-		case s.m.tokenizer == nil:
-			refuse(errNoTokenizer)
-			return
-		case prompt == "":
-			refuse(errEmptyPrompt)
-			return
-		}
-		encode := s.m.EncodeContext
-		if o.ParseSpecial {
-			encode = s.m.EncodePrompt
-		}
-		ids, err := encode(ctx, prompt)
-		if err != nil {
-			refuse(err)
-			return
-		}
-		s.GenerateTokens(ctx, ids, o)(yield)
-	}
+		return s.m.text.EncodePrompt(ctx, prompt, o.ParseSpecial)
+	})
 }
-
-var (
-	errEmptyPrompt = errors.New("the prompt is empty; give it some text")
-	errNoTokenizer = errors.New("the checkpoint has no tokenizer; it can only generate from ids")
-)
 
 // GenerateTokens continues ids, which are the whole prompt: what the session's cache holds of it is not computed
-// again, and what it holds beyond is forgotten.
-func (s *Session) GenerateTokens(ctx context.Context, ids []int32, o Options) iter.Seq2[Token, error] {
-	return func(yield func(Token, error) bool) {
-		if err := s.m.explain(s.generate(ctx, ids, &o, yield)); err != nil {
-			yield(Token{ID: -1}, err)
+// again, and what it holds beyond is forgotten. ids must not change before the loop begins. Otherwise it is Generate.
+func (s *Session) GenerateTokens(ctx context.Context, ids []int32, o Options) iter.Seq2[Event, error] {
+	return s.events(ctx, o, part{}, func() ([]int32, error) { return ids, nil })
+}
+
+// part is one of the parts in which a Chat generates an answer. The zero part is a whole one.
+type part struct {
+	answered int         // tokens of the answer that the prompt ends with
+	enough   func() bool // ends the part behind a token; nil: nothing does
+}
+
+func (s *Session) events(ctx context.Context, o Options, p part, prompt func() ([]int32, error)) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		if err := s.m.explain(s.generate(ctx, &o, p, prompt, yield)); err != nil {
+			yield(Event{}, err)
 		}
 	}
 }
 
-func (s *Session) generate(ctx context.Context, ids []int32, o *Options, yield func(Token, error) bool) (err error) {
+func (s *Session) generate(
+	ctx context.Context, o *Options, p part, prompt func() ([]int32, error), yield func(Event, error) bool,
+) (err error) {
 	m, r := s.m, refused
-	defer func() { s.result.Store(&r) }()
+	defer func() {
+		if err = cause(ctx, err); errors.Is(err, ErrBusy) {
+			return
+		}
+		if err != nil && !errors.Is(err, ctx.Err()) {
+			r.FinishReason = FinishError
+		}
+		s.result.Store(&r)
+	}()
 	if err := o.check(m.vocab); err != nil {
+		return err
+	}
+	ids, err := prompt()
+	if err != nil {
 		return err
 	}
 	if len(ids) == 0 {
 		return errEmptyPrompt
 	}
-	if err := s.begin(0, ids, 1); err != nil {
+	if err := s.begin(); err != nil {
 		return err
 	}
 	defer s.mu.Unlock()
+	if err := m.checkPrompt(0, ids, 1); err != nil {
+		return err
+	}
 	defer s.follow(ctx)()
 
 	r.FinishReason, r.PromptTokens = FinishCancelled, len(ids)
-	defer func() {
-		if err = cause(ctx, err); err != nil && !errors.Is(err, ctx.Err()) {
-			r.FinishReason = FinishError
-		}
-	}()
 	seed := o.Seed
 	for seed == 0 {
 		seed = rand.Uint64N(1 << 53) // which JSON can carry
 	}
 	r.Seed = seed
-	pick := newPicker(s, o, seed, ids)
-	text := newTextStream(m.tokenizer, o.Stop)
+	pick := newPicker(s, o, p, seed, ids)
+	text := newTextStream(m.text.tokenizer, o.Stop)
 
 	start := time.Now()
 	if r.CachedTokens, err = s.prefill(ctx, ids, pick.onDevice(0), pick.read(), o.OnPrefill); err != nil {
@@ -167,25 +107,24 @@ func (s *Session) generate(ctx context.Context, ids []int32, o *Options, yield f
 	defer func() { r.GenerationTime = time.Since(first) }()
 	defer pick.settle()
 	for {
-		tok, err := pick.next(ctx, r.CompletionTokens)
+		token, err := pick.next(ctx, r.CompletionTokens)
 		if err != nil {
 			return err
 		}
-		if m.stops[tok.ID] && !o.IgnoreEOS {
-			r.FinishReason, r.StopToken = FinishStop, tok.ID
+		if m.stops[token.ID] && !o.IgnoreEOS {
+			r.FinishReason, r.Stopped, r.StopToken = FinishStop, true, token.ID
 			break
 		}
-		pick.tokens = append(pick.tokens, tok.ID)
+		pick.tokens = append(pick.tokens, token.ID)
 		r.CompletionTokens++
-		var stopped bool
-		tok.Text, stopped = text.next(tok.ID)
+		piece, stopped := text.next(token.ID)
 		if stopped {
 			r.FinishReason = FinishStop
 		}
-		if !yield(tok, nil) || stopped {
+		if !yield(Event{Token: &token, Text: piece}, nil) || stopped {
 			return nil
 		}
-		if !pick.more(r.CompletionTokens) || o.enough != nil && o.enough() {
+		if !pick.more(r.CompletionTokens) || p.enough != nil && p.enough() {
 			r.FinishReason = FinishLength
 			break
 		}
@@ -197,7 +136,7 @@ func (s *Session) generate(ctx context.Context, ids []int32, o *Options, yield f
 		}
 	}
 	if rest := text.flush(); rest != "" {
-		yield(Token{ID: -1, Text: rest}, nil)
+		yield(Event{Text: rest}, nil)
 	}
 	return nil
 }
@@ -209,6 +148,7 @@ func (s *Session) generate(ctx context.Context, ids []int32, o *Options, yield f
 // wrote into the cache lies behind the session's tokens and counts for nothing.
 type picker struct {
 	session *Session
+	part    part
 	sampler sampler
 	prompt  int     // tokens of it
 	tokens  []int32 // prompt and answer
@@ -218,15 +158,15 @@ type picker struct {
 	started int // id number of the last step that was started
 }
 
-func newPicker(s *Session, o *Options, seed uint64, prompt []int32) *picker {
+func newPicker(s *Session, o *Options, p part, seed uint64, prompt []int32) *picker {
 	return &picker{
-		session: s, sampler: sampler{o: o, seed: seed}, prompt: len(prompt), tokens: slices.Clone(prompt),
+		session: s, part: p, sampler: sampler{o: o, seed: seed}, prompt: len(prompt), tokens: slices.Clone(prompt),
 		async: o.onDevice() && s.m.device.Info().Async,
 	}
 }
 
 // number counts the ids of an answer, of which a part may have been generated before.
-func (p *picker) number(n int) uint64 { return uint64(p.sampler.o.answered + n) }
+func (p *picker) number(n int) uint64 { return uint64(p.part.answered + n) }
 
 // onDevice says how the device is to choose id number n, nil when it is not.
 func (p *picker) onDevice(n int) *backend.Sampling {
@@ -249,7 +189,7 @@ func (p *picker) read() func([]float32) {
 // more tells whether an answer of n tokens may go on.
 func (p *picker) more(n int) bool {
 	o := p.sampler.o
-	return (o.MaxTokens == 0 || o.answered+n < o.MaxTokens) && p.prompt+n < p.session.m.context
+	return (o.MaxTokens == 0 || p.part.answered+n < o.MaxTokens) && p.prompt+n < p.session.m.context
 }
 
 // step computes on the last token, for id number n.
@@ -261,24 +201,24 @@ func (p *picker) step(ctx context.Context, n int) error {
 }
 
 // next gives id number n.
-func (p *picker) next(ctx context.Context, n int) (tok Token, err error) {
+func (p *picker) next(ctx context.Context, n int) (token Token, err error) {
 	switch {
 	case p.async:
 		if p.more(n + 1) {
 			if err := p.session.ahead(ctx, p.number(n+1), p.prompt+n, p.onDevice(n+1)); err != nil {
-				return tok, err
+				return token, err
 			}
 			p.started = n + 1
 		}
-		if tok.ID, err = p.session.await(ctx, p.number(n), p.started-n); err == nil && n > 0 {
+		if token.ID, err = p.session.await(ctx, p.number(n), p.started-n); err == nil && n > 0 {
 			p.session.tokens = append(p.session.tokens, p.tokens[len(p.tokens)-1])
 		}
 	case p.sampler.o.onDevice():
-		tok.ID, err = p.session.await(ctx, p.number(n), 0)
+		token.ID, err = p.session.await(ctx, p.number(n), 0)
 	default:
-		tok.ID, tok.Logprob, tok.Top, err = p.sampler.pick(p.tokens, p.logits, p.number(n))
+		token.ID, token.Logprob, token.Top, err = p.sampler.pick(p.tokens, p.logits, p.number(n))
 	}
-	return tok, err
+	return token, err
 }
 
 // settle waits for a step that was started for nothing.

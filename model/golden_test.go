@@ -158,7 +158,7 @@ func TestGreedyTokensLeaveTransformers(t *testing.T) {
 						var got []int32
 						for tok, err := range s.GenerateTokens(context.Background(), run.IDs, Options{MaxTokens: 64, IgnoreEOS: true}) {
 							require.NoError(t, err)
-							got = append(got, tok.ID)
+							got = append(got, tok.Token.ID)
 						}
 						require.Equal(t, run.Next, got, run.Name)
 					}

@@ -43,10 +43,10 @@ func (m Memory) check(d backend.Info) error {
 	switch {
 	case d.Memory > 0 && need > d.Memory:
 		return fmt.Errorf("the model needs %s (weights %s, KV cache %s, scratch %s), %s: %s",
-			Gigabytes(m.Total()), Gigabytes(m.Weights), Gigabytes(m.KV), Gigabytes(m.Scratch), memoryOf(d), waysOut(need-m.KV < d.Memory, !d.Paged, d.MemoryLimit != ""))
+			gigabytes(m.Total()), gigabytes(m.Weights), gigabytes(m.KV), gigabytes(m.Scratch), memoryOf(d), waysOut(need-m.KV < d.Memory, !d.Paged, d.MemoryLimit != ""))
 	case d.Room > 0 && m.KV+m.Scratch > d.Room:
 		return fmt.Errorf("the model needs %s beside its weights (KV cache %s, scratch %s), %s leaves %s: %s",
-			Gigabytes(m.KV+m.Scratch), Gigabytes(m.KV), Gigabytes(m.Scratch), d.RoomLimit, Gigabytes(d.Room), waysOut(m.Scratch < d.Room, false, true))
+			gigabytes(m.KV+m.Scratch), gigabytes(m.KV), gigabytes(m.Scratch), d.RoomLimit, gigabytes(d.Room), waysOut(m.Scratch < d.Room, false, true))
 	}
 	return nil
 }
@@ -54,9 +54,9 @@ func (m Memory) check(d backend.Info) error {
 // memoryOf says who has how much memory.
 func memoryOf(d backend.Info) string {
 	if d.MemoryLimit != "" {
-		return fmt.Sprintf("%s allows %s", d.MemoryLimit, Gigabytes(d.Memory))
+		return fmt.Sprintf("%s allows %s", d.MemoryLimit, gigabytes(d.Memory))
 	}
-	return fmt.Sprintf("%s has %s", d.Device, Gigabytes(d.Memory))
+	return fmt.Sprintf("%s has %s", d.Device, gigabytes(d.Memory))
 }
 
 // waysOut advises what helps where there is too little memory.
@@ -88,11 +88,11 @@ func (m Memory) warning(d backend.Info) string {
 	if m.Weights+m.Scratch <= d.Memory {
 		better += " or a smaller context"
 	}
-	return fmt.Sprintf("the model needs %s, %s: every token will wait for the disk; %s would fit better", Gigabytes(m.Total()), memoryOf(d), better)
+	return fmt.Sprintf("the model needs %s, %s: every token will wait for the disk; %s would fit better", gigabytes(m.Total()), memoryOf(d), better)
 }
 
-// Gigabytes writes a size for people, in GB or MB of 1000.
-func Gigabytes(n int64) string {
+// gigabytes writes a size for people, in GB or MB of 1000.
+func gigabytes(n int64) string {
 	if n < 1e9 {
 		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
 	}

@@ -19,8 +19,8 @@ func TestDemoAnswersOtherwiseOnMetal(t *testing.T) {
 		defer s.Close()
 		for tok, err := range s.Generate(context.Background(), text, o) {
 			require.NoError(t, err)
-			if tok.ID >= 0 {
-				answer, logprobs = append(answer, tok.ID), append(logprobs, tok.Logprob)
+			if tok.Token != nil {
+				answer, logprobs = append(answer, tok.Token.ID), append(logprobs, tok.Token.Logprob)
 			}
 		}
 		return answer, logprobs
@@ -58,6 +58,7 @@ func TestOverrunStaysInTheSession(t *testing.T) {
 		s.Truncate(0)
 		require.Equal(t, free[:first], collect(t, s, prompt, Options{MaxTokens: 12}))
 		require.Equal(t, FinishStop, s.Result().FinishReason)
+		require.True(t, s.Result().Stopped)
 		require.Equal(t, free[5], s.Result().StopToken)
 		require.Equal(t, len(prompt)+first, s.Len(), "all but the stop token")
 		delete(m.stops, free[5])

@@ -37,7 +37,7 @@ func TestRefusedAllocationEndsTheProcess(t *testing.T) {
 		m, err := newModel(c, on)
 		if err != nil {
 			require.ErrorContains(t, err, "out of GPU memory")
-			require.ErrorContains(t, err, "take a smaller context (--max-kv-size)")
+			require.ErrorContains(t, err, "take a smaller context, close")
 			refused++
 			continue
 		}
@@ -67,7 +67,7 @@ func TestFailedCommandBufferPassesForSuccess(t *testing.T) {
 	require.NoError(t, metalsim.SetLimit("deviceLost", 1))
 	for _, err := range s.GenerateTokens(context.Background(), randomIDs(20), o) {
 		require.ErrorContains(t, err, "the device was lost")
-		require.ErrorContains(t, err, "load the model again, or use --backend cpu")
+		require.ErrorContains(t, err, "load the model again, or use the CPU")
 	}
 	require.Equal(t, FinishError, s.Result().FinishReason)
 	require.NoError(t, metalsim.SetLimit("deviceLost", 0))

@@ -6,19 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/internal/backend/cpu"
 	"github.com/glm4-metal/glm4-metal/internal/backend/gpu"
-	"github.com/glm4-metal/glm4-metal/internal/demo"
 	"github.com/glm4-metal/glm4-metal/loader"
 )
 
-// Model is a checkpoint on a device, with the [Text] that belongs to it. Its methods may be called from several
-// goroutines.
+// Model is a checkpoint on a device, with the [Text] that belongs to it; [Load] makes it. Its methods may be called from
+// several goroutines.
 type Model struct {
-	*Text
+	text       *Text
 	name       string
 	config     loader.Config
 	checkpoint *loader.Checkpoint
@@ -37,93 +37,13 @@ type Model struct {
 
 	turn    chan struct{} // holds one while a step runs, since the scratch is shared
 	scratch scratch
-	closed  bool
-}
-
-// LoadOption changes how a model is loaded.
-type LoadOption func(*loadOptions)
-
-type loadOptions struct {
-	backend      string
-	maxContext   int
-	kvBits       int
-	chunk        int
-	chatTemplate string
-	onLoad       func(done, total int64)
-	placed       func(done, total int64) error  // of Load
-	open         func() (backend.Device, error) // instead of backend
-}
-
-// Backend chooses the device: "cpu", "metal", or "auto" (the default), which is Metal on a Mac whose GPU can run the
-// checkpoint, and the CPU elsewhere; [Info] says why.
-func Backend(name string) LoadOption { return func(o *loadOptions) { o.backend = name } }
-
-// MaxContext limits the tokens of a prompt and its answer together, below the checkpoint's own limit; 0 leaves that. An
-// answer ends where it fills the context, and a prompt that leaves no room for an answer is a [ContextError].
-func MaxContext(tokens int) LoadOption { return func(o *loadOptions) { o.maxContext = tokens } }
-
-// KVBits sets the width of the numbers in the KV cache, 16 or 32; 0 chooses 32 for float32 checkpoints, 16 for others.
-func KVBits(bits int) LoadOption { return func(o *loadOptions) { o.kvBits = bits } }
-
-// PrefillChunk sets how many tokens of a prompt are computed in one step; 0 chooses 512.
-func PrefillChunk(tokens int) LoadOption { return func(o *loadOptions) { o.chunk = tokens } }
-
-// ChatTemplate replaces the checkpoint's chat template: a family ("glm-4-9b-chat", "glm-4-0414", "glm-z1-0414") or
-// the path of a Jinja file.
-func ChatTemplate(nameOrFile string) LoadOption {
-	return func(o *loadOptions) { o.chatTemplate = nameOrFile }
-}
-
-// OnLoad is told how many bytes of the weights are placed on the device: before the first and after each of them, up to
-// total, while Load runs and in its goroutine.
-func OnLoad(f func(done, total int64)) LoadOption { return func(o *loadOptions) { o.onLoad = f } }
-
-// Load opens a checkpoint: a folder with config.json, safetensors files and a tokenizer, or "" for the built-in demo.
-// The weights stay mapped from their files until Close. Where one of them shrinks meanwhile, or its disk fails, what reads
-// it ends with a [loader.FaultError]; in no other way may they change. ctx is looked at between the steps of loading and
-// between the tensors.
-func Load(ctx context.Context, name string, options ...LoadOption) (*Model, error) {
-	var o loadOptions
-	for _, option := range options {
-		option(&o)
-	}
-	o.placed = func(done, total int64) error {
-		if o.onLoad != nil {
-			o.onLoad(done, total)
-		}
-		return ctx.Err()
-	}
-	start := time.Now()
-	c, err := openCheckpoint(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	m, err := newModel(c, o)
-	if err != nil {
-		return nil, errors.Join(err, c.Close())
-	}
-	m.name = cmp.Or(name, demo.Name)
-	if err = ctx.Err(); err == nil {
-		err = m.attachText(ctx, o.chatTemplate)
-	}
-	if err != nil {
-		return nil, errors.Join(err, m.Close())
-	}
-	m.loadTime = time.Since(start)
-	return m, nil
-}
-
-func openCheckpoint(ctx context.Context, name string) (*loader.Checkpoint, error) {
-	if name == "" {
-		return loader.OpenFS(ctx, demo.FS(), demo.Name)
-	}
-	return loader.Open(ctx, name)
+	closed  atomic.Bool
 }
 
 // newModel puts the checkpoint on a device. On success it owns the checkpoint.
 func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 	m := &Model{
-		Text:       &Text{}, // until it is read
+		text:       &Text{}, // until it is read
 		config:     c.Config,
 		checkpoint: c,
 		vocab:      c.Config.Vocab,
@@ -135,19 +55,17 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 	for _, id := range c.Config.EOS {
 		m.stops[id] = true
 	}
-	switch {
-	case o.maxContext < 0:
-		return nil, fmt.Errorf("a context of %d tokens makes no sense; 0 takes the checkpoint's %d", o.maxContext, m.context)
-	case m.chunk < 0:
-		return nil, fmt.Errorf("a prefill chunk of %d tokens makes no sense; 0 takes the default", m.chunk)
-	case o.maxContext > m.context:
-		return nil, fmt.Errorf("a context of %d tokens is beyond the %d that %s was made for", o.maxContext, m.context, c.Dir)
-	case o.maxContext > 0:
-		m.context = o.maxContext
+	if o.maxContext > m.context {
+		return nil, &OptionError{"context", o.maxContext, fmt.Sprintf("at most %d, which %s was made for", m.context, c.Dir)}
 	}
+	m.context = cmp.Or(o.maxContext, m.context)
 	m.chunk = min(m.chunk, m.context)
 	switch o.kvBits {
-	case 0:
+	case 16:
+		m.kvFormat = backend.F16
+	case 32:
+		m.kvFormat = backend.F32
+	default:
 		embed, err := c.Matrix("model.embed_tokens")
 		if err != nil {
 			return nil, err
@@ -155,12 +73,6 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 		if m.kvFormat = backend.F16; !embed.Quantized() && embed.DType == loader.F32 {
 			m.kvFormat = backend.F32
 		}
-	case 16:
-		m.kvFormat = backend.F16
-	case 32:
-		m.kvFormat = backend.F32
-	default:
-		return nil, fmt.Errorf("a KV cache of %d bits is not supported; 16 and 32 are", o.kvBits)
 	}
 
 	open := o.open
@@ -237,7 +149,7 @@ func (m *Model) attachText(ctx context.Context, chatTemplate string) error {
 	if size > m.vocab {
 		return fmt.Errorf("%s: the tokenizer has %d tokens, the model a vocabulary of %d; they do not belong together", m.checkpoint.Dir, size, m.vocab)
 	}
-	m.Text, m.vocab = text, size
+	m.text, m.vocab = text, size
 	// A config may list one end token only; GLM-4 also ends its turn by naming the next speaker.
 	for _, name := range []string{"<|endoftext|>", "<|user|>", "<|observation|>"} {
 		if id, ok := text.tokenizer.Special(name); ok {
@@ -247,12 +159,16 @@ func (m *Model) attachText(ctx context.Context, chatTemplate string) error {
 	return nil
 }
 
-// checkTokens refuses ids that the embedding does not have.
-func (m *Model) checkTokens(ids []int32) error {
+// checkPrompt refuses ids that the embedding does not have, and those behind the first pos tokens that leave no room for
+// some more.
+func (m *Model) checkPrompt(pos int, ids []int32, room int) error {
 	for i, id := range ids {
 		if id < 0 || int(id) >= m.config.Vocab {
 			return fmt.Errorf("token %d at place %d is outside the vocabulary of %d", id, i, m.config.Vocab)
 		}
+	}
+	if n := pos + len(ids); n+room > m.context {
+		return &ContextError{n, m.context, m.config.MaxPositions}
 	}
 	return nil
 }
@@ -264,7 +180,7 @@ func (m *Model) take(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if m.closed {
+	if m.closed.Load() {
 		m.leave()
 		return ErrClosed
 	}
@@ -273,30 +189,34 @@ func (m *Model) take(ctx context.Context) error {
 
 func (m *Model) leave() { <-m.turn }
 
-// Close frees the device's memory and unmaps the files. It waits for a step that runs; sessions end with [ErrClosed].
+// Text is the checkpoint's tokenizer and chat format, which can be used beyond the model's Close.
+func (m *Model) Text() *Text { return m.text }
+
+// Close frees the device's memory and unmaps the files. It waits for a step that runs; generations that go on then, and all
+// later ones, end with [ErrClosed]. Sessions and chats should be closed before. Closing twice is no error.
 func (m *Model) Close() error {
 	if m.take(context.Background()) != nil {
 		return nil
 	}
 	defer m.leave()
-	m.closed = true
+	m.closed.Store(true)
 	return errors.Join(m.device.Close(), m.checkpoint.Close())
 }
 
 // Info describes a loaded model.
 type Info struct {
-	Name     string
-	Config   loader.Config
-	Backend  string // "cpu" or "metal"
-	Device   string
-	Why      string // the backend was chosen: "asked for", or what "auto" found
-	Context  int    // most tokens of a session
-	KVBits   int    // width of a number in the KV cache
-	KVBytes  int    // KV cache of one token, in bytes
-	Memory   Memory // with a full context
-	Warning  string // what a person should know before waiting for it or trusting it, "" when there is nothing
-	LoadTime time.Duration
-	Chat     string // name of the chat format, "" when there is none
+	Name     string        // the folder, or the demo's name
+	Config   loader.Config // of the network
+	Backend  string        // "cpu" or "metal"
+	Device   string        // what the system calls the GPU or the CPU
+	Why      string        // the backend was chosen: "asked for", or what "auto" found
+	Context  int           // most tokens of a session
+	KVBits   int           // width of a number in the KV cache
+	KVBytes  int           // KV cache of one token, in bytes
+	Memory   Memory        // with a full context
+	Warning  string        // what a person should know before waiting for it or trusting it, "" when there is nothing
+	LoadTime time.Duration // that Load took
+	Chat     string        // name of the chat format, "" when there is none; Text.ChatFormat says why
 }
 
 // Info gives what is known about the model.
@@ -311,6 +231,6 @@ func (m *Model) Info() Info {
 		warnings = append(warnings, w)
 	}
 	i.Warning = strings.Join(warnings, "; ")
-	i.Chat, _ = m.ChatFormat()
+	i.Chat, _ = m.text.ChatFormat()
 	return i
 }

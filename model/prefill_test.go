@@ -27,7 +27,7 @@ func answer(t testing.TB, s *Session, ids []int32, n int) (tokens []int32, logit
 	}
 	for tok, err := range s.GenerateTokens(context.Background(), ids, Options{MaxTokens: n, IgnoreEOS: true, Processors: []LogitsProcessor{look}}) {
 		require.NoError(t, err)
-		tokens = append(tokens, tok.ID)
+		tokens = append(tokens, tok.Token.ID)
 	}
 	return tokens, logits
 }
@@ -115,7 +115,7 @@ func TestWaitingSessionIsNotStopped(t *testing.T) {
 		waits.Truncate(10)
 		for tok, err := range waits.GenerateTokens(context.Background(), randomIDs(30), o) { // with a step ahead, on the GPU
 			require.NoError(t, err)
-			require.Equal(t, want[0], tok.ID)
+			require.Equal(t, want[0], tok.Token.ID)
 			require.NoError(t, m.take(context.Background()))
 			break
 		}
@@ -216,7 +216,7 @@ func TestRefusedGenerationHasTheLastResult(t *testing.T) {
 		for _, last = range s.GenerateTokens(context.Background(), ids, o) {
 		}
 		require.Error(t, last)
-		require.Equal(t, Result{FinishReason: FinishError, StopToken: -1}, s.Result())
+		require.Equal(t, Result{FinishReason: FinishError}, s.Result())
 	}
 	good := func() {
 		require.Len(t, collect(t, s, randomIDs(5), Options{MaxTokens: 2, IgnoreEOS: true}), 2)
@@ -231,15 +231,20 @@ func TestRefusedGenerationHasTheLastResult(t *testing.T) {
 		func() {
 			for range s.Generate(context.Background(), "no tokenizer", Options{}) {
 			}
-			require.Equal(t, Result{FinishReason: FinishError, StopToken: -1}, s.Result())
+			require.Equal(t, Result{FinishReason: FinishError}, s.Result())
 		},
 	} {
 		good()
 		refuse()
 	}
-	// One that is refused because another one runs does not change that one's.
+	// One that is refused because another one runs changes nothing.
+	good()
 	for range s.GenerateTokens(context.Background(), randomIDs(5), Options{MaxTokens: 2, IgnoreEOS: true}) {
-		refusedWith(randomIDs(5), Options{})
+		before := s.Result()
+		for _, err := range s.GenerateTokens(context.Background(), randomIDs(5), Options{}) {
+			require.Equal(t, ErrBusy, err)
+		}
+		require.Equal(t, before, s.Result())
 	}
 	require.Equal(t, 2, s.Result().CompletionTokens)
 	require.Equal(t, FinishLength, s.Result().FinishReason)

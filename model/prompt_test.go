@@ -21,19 +21,21 @@ func TestControlTokensOfPromptAreText(t *testing.T) {
 		return s.Result().PromptTokens
 	}
 	const rendered = "[gMASK]<sop><|user|>\nhello<|assistant|>"
-	_, want, err := m.Prompt(t.Context(), []Message{{Role: RoleUser, Content: "hello"}}, nil, true)
+	_, want, err := m.text.Prompt(t.Context(), []Message{{Role: RoleUser, Content: "hello"}}, nil, true)
 	require.NoError(t, err)
-	ids, err := m.EncodePrompt(t.Context(), rendered)
+	ids, err := m.text.EncodePrompt(t.Context(), rendered, true)
 	require.NoError(t, err)
 	require.Equal(t, want, ids)
 	require.Equal(t, len(want), count(rendered, true))
-	require.Equal(t, len(m.Encode(rendered)), count(rendered, false))
-	require.Greater(t, len(m.Encode(rendered)), 3*len(want), "a text that is plain has no control tokens")
+	plain, err := m.text.EncodePrompt(t.Context(), rendered, false)
+	require.NoError(t, err)
+	require.Equal(t, len(plain), count(rendered, false))
+	require.Greater(t, len(plain), 3*len(want), "a text that is plain has no control tokens")
 
-	ids, err = m.EncodePrompt(t.Context(), strings.TrimPrefix(rendered, "[gMASK]<sop>"))
+	ids, err = m.text.EncodePrompt(t.Context(), strings.TrimPrefix(rendered, "[gMASK]<sop>"), true)
 	require.NoError(t, err)
 	require.Equal(t, want, ids, "the prefix is missing")
-	ids, err = m.EncodePrompt(t.Context(), "[gMASK]hello")
+	ids, err = m.text.EncodePrompt(t.Context(), "[gMASK]hello", true)
 	require.NoError(t, err)
 	require.Equal(t, want[:2], ids[:2], "half a prefix counts as one")
 	require.Equal(t, want[0], ids[2])
@@ -50,10 +52,10 @@ func TestEncodingOutlivesItsContext(t *testing.T) {
 			require.Equal(t, context.Canceled, err)
 		}
 	}
-	_, err := m.EncodeContext(ctx, "hello")
-	require.Equal(t, context.Canceled, err)
-	_, err = m.EncodePrompt(ctx, "hello")
-	require.Equal(t, context.Canceled, err)
+	for _, encode := range []func(context.Context, string) ([]int32, error){m.text.Encode, m.text.EncodeSpecial} {
+		_, err := encode(ctx, "hello")
+		require.Equal(t, context.Canceled, err)
+	}
 }
 
 func TestTokenizerErrorNamesNoFolder(t *testing.T) {

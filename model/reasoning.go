@@ -14,10 +14,10 @@ func newReasoning(p *chatformat.Parser, limit int) *reasoning {
 	return &reasoning{parser: p, limit: limit, open: p.Reasoning()}
 }
 
-// count takes note of a token that the parser has read.
-func (r *reasoning) count(tok Token) {
+// count takes note of an event that the parser has read.
+func (r *reasoning) count(e Event) {
 	before := r.open
-	if r.open = r.parser.Reasoning(); r.open && before && tok.ID >= 0 {
+	if r.open = r.parser.Reasoning(); r.open && before && e.Token != nil {
 		r.tokens++
 	}
 }

@@ -13,7 +13,7 @@ import (
 // thinking runs an answer that the model would write in these ids, and gives its parts and the context behind it.
 func thinking(t *testing.T, m *Model, o Options, script []int32) (reasoning, text string, seen []int32, ids []int32, c *Chat) {
 	t.Helper()
-	c = m.NewChat(OnToken(func(tok Token) { ids = append(ids, tok.ID) }))
+	c = m.NewChat()
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	write := say(script)
 	o.Processors = []LogitsProcessor{func(tokens []int32, logits []float32) {
@@ -23,6 +23,9 @@ func thinking(t *testing.T, m *Model, o Options, script []int32) (reasoning, tex
 	c.SetOptions(o)
 	for d, err := range c.Send(context.Background(), "2+2?") {
 		require.NoError(t, err)
+		if d.Token != nil {
+			ids = append(ids, d.Token.ID)
+		}
 		require.True(t, d.Reasoning == "" || text == "", "reasoning behind the answer")
 		reasoning += d.Reasoning
 		text += d.Text
@@ -36,7 +39,7 @@ func TestReasoningIsNotClosed(t *testing.T) {
 	m := demoModel(t, ChatTemplate("glm-z1-0414"))
 	thoughts := written(t, m, "Two and two is four, or is it?")
 	answer := written(t, m, "Four.", "<|user|>")
-	_, prompt, err := m.Prompt(t.Context(), []Message{{Role: RoleUser, Content: "2+2?"}}, nil, true)
+	_, prompt, err := m.text.Prompt(t.Context(), []Message{{Role: RoleUser, Content: "2+2?"}}, nil, true)
 	require.NoError(t, err)
 	for _, n := range []int{1, 3, len(thoughts) - 1} {
 		reported := 0
@@ -46,19 +49,20 @@ func TestReasoningIsNotClosed(t *testing.T) {
 		}}
 		script := slices.Concat(thoughts[:n], answer)
 		reasoning, text, seen, ids, c := thinking(t, m, o, script)
-		require.Equal(t, m.Decode(thoughts[:n]), reasoning)
+		require.Equal(t, m.text.Decode(thoughts[:n]), reasoning)
 		require.Equal(t, "Four.", text)
 		require.Greater(t, reported, 1)
 
 		r := c.Result()
 		require.Equal(t, FinishStop, r.FinishReason)
+		require.True(t, r.Stopped)
 		require.Equal(t, answer[len(answer)-1], r.StopToken)
 		require.Equal(t, len(prompt), r.PromptTokens)
 		require.Equal(t, len(script)-1, r.CompletionTokens, "without what was put in")
 		require.Equal(t, script[:len(script)-1], ids)
-		whole := m.Decode(prompt) + m.Decode(thoughts[:n]) + "\n</think>\n\nFour."
-		require.Equal(t, whole, m.Decode(seen), "the model reads the end of its reasoning")
-		require.Equal(t, len(prompt)+n+len(m.tokenizer.Encode("\n</think>\n\n"))+len(answer)-1, c.Session().Len())
+		whole := m.text.Decode(prompt) + m.text.Decode(thoughts[:n]) + "\n</think>\n\nFour."
+		require.Equal(t, whole, m.text.Decode(seen), "the model reads the end of its reasoning")
+		require.Equal(t, len(prompt)+n+len(m.text.tokenizer.Encode("\n</think>\n\n"))+len(answer)-1, c.Session().Len())
 	}
 
 	// One that closes itself in time is left alone.
@@ -75,11 +79,11 @@ func TestReasoningIsNotLeftOut(t *testing.T) {
 	reasoning, text, seen, _, c := thinking(t, m, Options{MaxReasoning: -1}, answer)
 	require.Empty(t, reasoning)
 	require.Equal(t, "Four.", text)
-	require.Contains(t, m.Decode(seen), "<|assistant|>\n<think>\n</think>\n\nFour.")
+	require.Contains(t, m.text.Decode(seen), "<|assistant|>\n<think>\n</think>\n\nFour.")
 	require.Equal(t, len(answer)-1, c.Result().CompletionTokens)
-	_, prompt, err := m.Prompt(t.Context(), c.Messages()[:1], nil, true)
+	_, prompt, err := m.text.Prompt(t.Context(), c.Messages()[:1], nil, true)
 	require.NoError(t, err)
-	require.Equal(t, len(prompt)+len(m.tokenizer.Encode("\n</think>\n\n")), c.Result().PromptTokens)
+	require.Equal(t, len(prompt)+len(m.text.tokenizer.Encode("\n</think>\n\n")), c.Result().PromptTokens)
 }
 
 // A checkpoint's own template says nothing of the reply's beginning, but knows reasoning.
@@ -89,16 +93,16 @@ func TestReasoningThatTheReplyOpensIsNotClosed(t *testing.T) {
 	m := demoModel(t, ChatTemplate(file))
 	think, answer := written(t, m, "<think>"), written(t, m, "Four.", "<|user|>")
 	thoughts := written(t, m, "Two and two is four, or is it?")
-	require.Equal(t, "Two and two is four, or is it?", m.Decode(thoughts))
+	require.Equal(t, "Two and two is four, or is it?", m.text.Decode(thoughts))
 	for _, c := range []struct {
 		limit     int
 		script    []int32
 		reasoning string
 	}{
 		{-1, slices.Concat(think, answer), ""},
-		{2, slices.Concat(think, thoughts[:2], answer), m.Decode(thoughts[:2])},
+		{2, slices.Concat(think, thoughts[:2], answer), m.text.Decode(thoughts[:2])},
 		{2, answer, ""},
-		{0, slices.Concat(think, thoughts, written(t, m, "</think>"), answer), m.Decode(thoughts)},
+		{0, slices.Concat(think, thoughts, written(t, m, "</think>"), answer), m.text.Decode(thoughts)},
 	} {
 		reasoning, text, _, _, chat := thinking(t, m, Options{MaxReasoning: c.limit}, c.script)
 		require.Equal(t, c.reasoning, reasoning)
@@ -123,7 +127,7 @@ func TestLimitOfReasoningOverrunsAnother(t *testing.T) {
 	require.Equal(t, FinishLength, c.Result().FinishReason)
 
 	// A context without room for the end of the reasoning.
-	_, prompt, err := m.Prompt(t.Context(), []Message{{Role: RoleUser, Content: "2+2?"}}, nil, true)
+	_, prompt, err := m.text.Prompt(t.Context(), []Message{{Role: RoleUser, Content: "2+2?"}}, nil, true)
 	require.NoError(t, err)
 	m.context = len(prompt) + 5
 	_, text, _, ids, c = thinking(t, m, Options{MaxReasoning: 3}, thoughts)
@@ -137,11 +141,13 @@ func TestReasoningLimitRepeatsTheNoise(t *testing.T) {
 	m := demoModel(t, ChatTemplate("glm-z1-0414"))
 	run := func(limit int) []int32 {
 		var ids []int32
-		c := m.NewChat(OnToken(func(tok Token) { ids = append(ids, tok.ID) }),
-			Generation(Options{MaxReasoning: limit, MaxTokens: 40, Temperature: 60, Seed: 9, IgnoreEOS: true}))
+		c := m.NewChat(Generation(Options{MaxReasoning: limit, MaxTokens: 40, Temperature: 60, Seed: 9, IgnoreEOS: true}))
 		defer c.Close()
-		for _, err := range c.Send(context.Background(), "2+2?") {
+		for e, err := range c.Send(context.Background(), "2+2?") {
 			require.NoError(t, err)
+			if e.Token != nil {
+				ids = append(ids, e.Token.ID)
+			}
 		}
 		return ids
 	}

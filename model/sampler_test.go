@@ -212,8 +212,9 @@ func TestStopTokenDoesNotStop(t *testing.T) {
 	got := collect(t, s, prompt, Options{MaxTokens: 12})
 	require.Equal(t, free[:first], got)
 	require.Equal(t, FinishStop, s.Result().FinishReason)
+	require.True(t, s.Result().Stopped)
 	require.Equal(t, stop, s.Result().StopToken)
 	require.Equal(t, free, collect(t, s, prompt, Options{MaxTokens: 12, IgnoreEOS: true}))
 	require.Equal(t, FinishLength, s.Result().FinishReason)
-	require.EqualValues(t, -1, s.Result().StopToken)
+	require.False(t, s.Result().Stopped)
 }

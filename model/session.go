@@ -11,29 +11,11 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 )
 
-// ErrClosed is the error of what is used after its Close.
-var ErrClosed = errors.New("the model or session is closed")
-
-// ContextError says that a prompt does not fit into the context.
-type ContextError struct {
-	Tokens int // of the prompt
-	Limit  int // of prompt and answer together, as [MaxContext] sets it
-	Max    int // the checkpoint's own limit, beyond which MaxContext cannot go
-}
-
-func (e *ContextError) Error() string {
-	text := fmt.Sprintf("the prompt has %d tokens, the context holds %d with the answer; shorten it", e.Tokens, e.Limit)
-	switch {
-	case e.Limit >= e.Max:
-		return text + ", as the checkpoint was made for no more"
-	case e.Tokens >= e.Max: // there has to be room for an answer
-		return text + fmt.Sprintf("; the checkpoint was made for %d", e.Max)
-	}
-	return text + fmt.Sprintf(" or raise the limit, up to the %d that the checkpoint was made for", e.Max)
-}
-
-// Session is one timeline of tokens and their KV cache, which starts empty and grows with the text. It is for one
-// goroutine at a time; several sessions of a model may be used side by side. Close it to free the cache.
+// Session is one timeline of tokens and their KV cache, which starts empty and grows with the text; [Model.NewSession]
+// makes it. It is for one goroutine at a time; several sessions of a model may be used side by side, and their steps take
+// turns. Close it to free the cache.
+//
+// While a generation runs, up to the end of its loop, another one and all that would change the tokens gives [ErrBusy].
 type Session struct {
 	m      *Model
 	mu     sync.Mutex // held while a generation runs
@@ -50,13 +32,13 @@ type Session struct {
 	result    atomic.Pointer[Result]
 }
 
-// NewSession gives an empty session.
+// NewSession gives an empty session. It takes no memory before its first use.
 func (m *Model) NewSession() *Session { return &Session{m: m} }
 
 // open allocates what the session needs on the device, at its first use.
 func (s *Session) open() (err error) {
 	switch {
-	case s.closed:
+	case s.closed || s.m.closed.Load():
 		return ErrClosed
 	case s.stream != nil:
 		return nil
@@ -98,12 +80,24 @@ func (s *Session) CacheBytes() int64 {
 	return s.cache.Bytes()
 }
 
-// Truncate forgets all but the first n tokens; n beyond the end changes nothing.
-func (s *Session) Truncate(n int) { s.tokens = s.tokens[:max(0, min(n, len(s.tokens)))] }
+// Truncate forgets all but the first n tokens; n beyond the end changes nothing. A generation cuts off by itself what its
+// prompt does not begin with. The error is [ErrBusy], or nil.
+func (s *Session) Truncate(n int) error {
+	if !s.mu.TryLock() {
+		return ErrBusy
+	}
+	defer s.mu.Unlock()
+	s.truncate(n)
+	return nil
+}
 
-// Close frees the cache; it waits for a generation that runs. Closing twice is no error.
+func (s *Session) truncate(n int) { s.tokens = s.tokens[:max(0, min(n, len(s.tokens)))] }
+
+// Close frees the cache. While a generation runs it does nothing but give [ErrBusy]. Closing twice is no error.
 func (s *Session) Close() error {
-	s.mu.Lock()
+	if !s.mu.TryLock() {
+		return ErrBusy
+	}
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil
@@ -111,6 +105,7 @@ func (s *Session) Close() error {
 	s.closed = true
 	var errs []error
 	if s.stream != nil {
+		s.stream.Wait(0) // what a step ended with is no matter any more
 		errs = append(errs, s.stream.Close())
 	}
 	if s.cache != nil {
@@ -223,7 +218,7 @@ func (s *Session) settle() {
 	select {
 	case s.m.turn <- struct{}{}:
 		defer s.m.leave()
-		if !s.m.closed {
+		if !s.m.closed.Load() {
 			s.stream.Wait(0)
 		}
 	default:
@@ -241,7 +236,7 @@ func (s *Session) prefill(ctx context.Context, ids []int32, pick *backend.Sampli
 	for cached < min(len(ids)-1, len(s.tokens)) && ids[cached] == s.tokens[cached] { // the last one is computed again, for its logits
 		cached++
 	}
-	s.Truncate(cached)
+	s.truncate(cached)
 	if report != nil {
 		s.meter = newMeter(&s.m.weights, cached, len(ids), report)
 		s.stream.OnPart(s.meter.part)
@@ -272,17 +267,25 @@ func (s *Session) prefill(ctx context.Context, ids []int32, pick *backend.Sampli
 	return cached, nil
 }
 
-// Logits computes ids behind the session's tokens, adds them to it, and gives the logits of the last `rows` of them:
-// [rows][vocab] float32, padding included. It is for evaluation, such as perplexity.
+// Logits computes ids behind the session's tokens, adds them to it, and gives the logits of the last `rows` of them: for
+// each of these a row of float32, one for each id below Text.VocabSize, that tells what comes behind it. The log
+// probability of an id is its logit less the logarithm of the sum of all exp(logit). It is for evaluation, such as
+// perplexity. The slices are the caller's.
+//
+// The error is [ErrBusy], [ErrClosed], a [*ContextError], a [*loader.FaultError], the context's if that ended, or one that
+// only its text tells. After an error the session holds the ids that were computed before it.
 func (s *Session) Logits(ctx context.Context, ids []int32, rows int) ([][]float32, error) {
-	if err := s.begin(len(s.tokens), ids, 0); err != nil {
+	if err := s.begin(); err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
-	defer s.follow(ctx)()
 	if rows < 0 || rows > len(ids) {
 		return nil, fmt.Errorf("logits of %d tokens asked for, %d given", rows, len(ids))
 	}
+	if err := s.m.checkPrompt(len(s.tokens), ids, 0); err != nil {
+		return nil, err
+	}
+	defer s.follow(ctx)()
 	if err := s.m.checkWeights(ctx); err != nil {
 		return nil, err
 	}
@@ -301,7 +304,7 @@ func (s *Session) Logits(ctx context.Context, ids []int32, rows int) ([][]float3
 		n := min(end-begin, max(0, end-(len(ids)-rows)))
 		err := s.step(ctx, ids[begin:end], buf, n, nil, func(logits []float32) {
 			for row := range slices.Chunk(logits[:n*vocab], vocab) {
-				out = append(out, slices.Clone(row))
+				out = append(out, slices.Clone(row[:s.m.vocab]))
 			}
 		})
 		if err != nil {
@@ -311,21 +314,14 @@ func (s *Session) Logits(ctx context.Context, ids []int32, rows int) ([][]float3
 	return out, nil
 }
 
-// begin takes the session for one generation and checks the ids that will follow the first pos tokens, and that there is
-// room for some more behind them. The caller unlocks s.mu unless there was an error.
-func (s *Session) begin(pos int, ids []int32, room int) error {
+// begin takes the session for one generation. The caller unlocks s.mu unless there was an error.
+func (s *Session) begin() error {
 	if !s.mu.TryLock() {
-		return errors.New("the session is busy with another generation; use one session a goroutine")
+		return ErrBusy
 	}
-	err := s.open()
-	if err == nil {
-		err = s.m.checkTokens(ids)
-	}
-	if limit := s.m.context; err == nil && pos+len(ids)+room > limit {
-		err = &ContextError{pos + len(ids), limit, s.m.config.MaxPositions}
-	}
-	if err != nil {
+	if err := s.open(); err != nil {
 		s.mu.Unlock()
+		return err
 	}
-	return err
+	return nil
 }

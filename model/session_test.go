@@ -34,8 +34,8 @@ func collect(t *testing.T, s *Session, ids []int32, o Options) []int32 {
 	var got []int32
 	for tok, err := range s.GenerateTokens(context.Background(), ids, o) {
 		require.NoError(t, err)
-		if tok.ID >= 0 {
-			got = append(got, tok.ID)
+		if tok.Token != nil {
+			got = append(got, tok.Token.ID)
 		}
 	}
 	return got
@@ -101,7 +101,7 @@ func TestSessionsDisturbEachOther(t *testing.T) {
 						t.Error(err)
 						return
 					}
-					got[i] = append(got[i], tok.ID)
+					got[i] = append(got[i], tok.Token.ID)
 				}
 			}()
 		}
@@ -197,7 +197,7 @@ func TestSessionIsSharedByTwoGenerations(t *testing.T) {
 	for _, err := range s.GenerateTokens(context.Background(), randomIDs(3), Options{MaxTokens: 1}) {
 		require.NoError(t, err)
 		for _, err := range s.GenerateTokens(context.Background(), randomIDs(3), Options{MaxTokens: 1}) {
-			require.EqualError(t, err, "the session is busy with another generation; use one session a goroutine")
+			require.Equal(t, ErrBusy, err)
 		}
 	}
 }
@@ -367,12 +367,12 @@ func TestModelThatCannotFitIsLoaded(t *testing.T) {
 
 func TestBadLoadOptionIsTaken(t *testing.T) {
 	for want, option := range map[string]LoadOption{
-		"a context of -1 tokens makes no sense; 0 takes the checkpoint's 1024":          MaxContext(-1),
-		"a context of 9999 tokens is beyond the 1024 that testdata/glm4-a was made for": MaxContext(9999),
-		"a KV cache of 8 bits is not supported; 16 and 32 are":                          KVBits(8),
-		"a prefill chunk of -1 tokens makes no sense; 0 takes the default":              PrefillChunk(-1),
-		`unknown backend "cuda"; the backends are auto, metal and cpu`:                  Backend("cuda"),
-		"metal: no Metal here: Metal needs a Mac and this is " + runtime.GOOS + "/" + runtime.GOARCH + "; run on macOS 12 or later, or use the CPU; use --backend cpu or auto": Backend("metal"),
+		"context is -1; it must be 0 (the checkpoint's limit) or more":                                                                              MaxContext(-1),
+		"context is 9999; it must be at most 1024, which testdata/glm4-a was made for":                                                              MaxContext(9999),
+		"KV bits is 8; it must be 16 or 32, or 0 to choose by the checkpoint":                                                                       KVBits(8),
+		"prefill chunk is -1; it must be 0 (the default) or more":                                                                                   PrefillChunk(-1),
+		`backend is "cuda"; it must be auto, metal or cpu`:                                                                                          Backend("cuda"),
+		"metal: no Metal here: Metal needs a Mac and this is " + runtime.GOOS + "/" + runtime.GOARCH + "; run on macOS 12 or later, or use the CPU": Backend("metal"),
 	} {
 		_, err := Load(context.Background(), "testdata/glm4-a", option)
 		require.EqualError(t, err, want)

@@ -1,42 +1,25 @@
 package model
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/glm4-metal/glm4-metal/internal/chatformat"
-	"github.com/glm4-metal/glm4-metal/internal/demo"
 	"github.com/glm4-metal/glm4-metal/internal/textfile"
 	"github.com/glm4-metal/glm4-metal/internal/tokenizer"
 	"github.com/glm4-metal/glm4-metal/loader"
 )
 
 // Text is how a checkpoint reads and writes: its tokenizer and its chat format, without any weights. It is safe for
-// concurrent use.
+// concurrent use. The zero Text has neither: what can give an error does, and the rest gives nothing.
 type Text struct {
 	name      string
 	tokenizer *tokenizer.Tokenizer
 	format    chatformat.Format // nil when there is none
 	noFormat  error             // why
-}
-
-// OpenText reads the tokenizer and the chat template of a checkpoint's folder, "" for the built-in demo.
-// chatTemplate is as in [ChatTemplate]; "" takes the checkpoint's own template, which may be missing, or one that cannot be
-// used: ChatFormat says so. The error is the context's if that ended.
-func OpenText(ctx context.Context, name, chatTemplate string) (*Text, error) {
-	fsys := demo.FS()
-	if name != "" {
-		if err := loader.CheckFolder(name); err != nil {
-			return nil, err
-		}
-		fsys = os.DirFS(name)
-	}
-	return readText(ctx, fsys, cmp.Or(name, demo.Name), chatTemplate)
 }
 
 func readText(ctx context.Context, fsys fs.FS, name, chatTemplate string) (*Text, error) {
@@ -84,29 +67,30 @@ func chatFormat(ctx context.Context, fsys fs.FS, name, override string, special 
 	return chatformat.Detect(ctx, text, tokens)
 }
 
-// Tokenizer is the checkpoint's.
-func (t *Text) Tokenizer() *tokenizer.Tokenizer { return t.tokenizer }
-
-// ChatFormat names the chat format, or says why there is none.
+// ChatFormat names the chat format, a family's name or the file of [ChatTemplate], or says why there is none.
 func (t *Text) ChatFormat() (string, error) {
-	if t.format == nil {
+	switch {
+	case t.format != nil:
+		return t.format.Name(), nil
+	case t.noFormat != nil:
 		return "", t.noFormat
 	}
-	return t.format.Name(), nil
+	return "", errNoTokenizer
 }
 
 // Prompt renders messages as the model's family wants them: the text, and its ids. With answer it ends where the
-// assistant's answer begins. What looks like a control token inside a message is encoded as ordinary text. The error is the
-// context's if that ended.
-func (t *Text) Prompt(ctx context.Context, messages []Message, tools []Tool, answer bool) (string, []int32, error) {
-	if t.format == nil {
-		return "", nil, t.noFormat
+// assistant's answer begins. What looks like a control token inside a message is encoded as ordinary text, so that the ids
+// are not those of [Text.EncodePrompt]. It fails where there is no chat format, as ChatFormat says, and on messages that
+// the format cannot write, such as none at all or one of an unknown role. The error is the context's if that ended.
+func (t *Text) Prompt(ctx context.Context, messages []Message, tools []Tool, answer bool) (text string, ids []int32, err error) {
+	if _, err := t.ChatFormat(); err != nil {
+		return "", nil, err
 	}
-	prompt, err := t.format.Render(ctx, messages, chatformat.Options{AddGenerationPrompt: answer, Tools: tools})
+	prompt, err := t.format.Render(ctx, formatMessages(messages), chatformat.Options{AddGenerationPrompt: answer, Tools: formatTools(tools)})
 	if err != nil {
 		return "", nil, err
 	}
-	ids := []int32{}
+	ids = []int32{}
 	for _, s := range prompt {
 		if !s.Special {
 			if ids, err = t.tokenizer.AppendEncodeContext(ctx, ids, s.Text); err != nil {
@@ -123,31 +107,95 @@ func (t *Text) Prompt(ctx context.Context, messages []Message, tools []Tool, ans
 	return prompt.String(), ids, nil
 }
 
-// Encode gives the ids of plain text behind the tokenizer's prefix ([gMASK]<sop>), as Session.Generate uses them.
-func (t *Text) Encode(text string) []int32 {
-	return t.tokenizer.AppendEncode(t.tokenizer.Prefix(), text)
+// Encode gives the ids of a plain text, in which nothing is a control token, whatever it looks like. Nothing is put in
+// front of it. It can be text that is no UTF-8. The error is the context's if that ended.
+func (t *Text) Encode(ctx context.Context, text string) ([]int32, error) {
+	return t.encode(ctx, nil, text, false)
 }
 
-// EncodeContext is Encode, ended by the context with the context's error.
-func (t *Text) EncodeContext(ctx context.Context, text string) ([]int32, error) {
-	return t.tokenizer.AppendEncodeContext(ctx, t.tokenizer.Prefix(), text)
+// EncodeSpecial is Encode of a text in which control tokens, such as <|user|>, stand for what they name, as in
+// transformers' tokenizer(text, add_special_tokens=False).
+func (t *Text) EncodeSpecial(ctx context.Context, text string) ([]int32, error) {
+	return t.encode(ctx, nil, text, true)
 }
 
-// EncodePrompt gives the ids of a prompt in which control tokens, such as <|user|>, are recognised, as Session.Generate
-// uses them with Options.ParseSpecial. The tokenizer's prefix is put in front, as transformers' tokenizer(text) does,
-// unless the prompt begins with it: mlx-lm's stream_generate leaves it out then if the prefix is the one token bos_token,
-// and doubles that of GLM-4, which has no bos_token. The error is the context's.
-func (t *Text) EncodePrompt(ctx context.Context, text string) ([]int32, error) {
+// EncodePrompt gives the ids that Session.Generate continues: those of Encode, or with special those of EncodeSpecial as
+// with Options.ParseSpecial, behind the tokenizer's prefix, [gMASK]<sop>. That is left out where a text with control tokens
+// begins with it. (mlx-lm's stream_generate leaves it out only if it is the one token bos_token, and doubles that of
+// GLM-4, which has no bos_token.)
+func (t *Text) EncodePrompt(ctx context.Context, text string, special bool) ([]int32, error) {
+	if t.tokenizer == nil {
+		return nil, errNoTokenizer
+	}
 	prefix := t.tokenizer.Prefix()
-	ids, err := t.tokenizer.AppendEncodeWithSpecialsContext(ctx, prefix, text)
+	ids, err := t.encode(ctx, prefix, text, special)
 	if err != nil {
 		return nil, err
 	}
-	if own := ids[len(prefix):]; len(own) >= len(prefix) && slices.Equal(own[:len(prefix)], prefix) {
+	if own := ids[len(prefix):]; special && len(own) >= len(prefix) && slices.Equal(own[:len(prefix)], prefix) {
 		return own, nil
 	}
 	return ids, nil
 }
 
-// Decode gives the text of ids, control tokens as their names.
-func (t *Text) Decode(ids []int32) string { return t.tokenizer.Decode(ids) }
+func (t *Text) encode(ctx context.Context, ids []int32, text string, special bool) ([]int32, error) {
+	var err error
+	switch {
+	case t.tokenizer == nil:
+		return nil, errNoTokenizer
+	case special:
+		ids, err = t.tokenizer.AppendEncodeWithSpecialsContext(ctx, ids, text)
+	default:
+		ids, err = t.tokenizer.AppendEncodeContext(ctx, ids, text)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ids, nil
+}
+
+// Decode gives the text of ids, control tokens as their names and unknown ids as nothing. Bytes that are no UTF-8, such as
+// half a character, become U+FFFD.
+func (t *Text) Decode(ids []int32) string {
+	if t.tokenizer == nil {
+		return ""
+	}
+	return t.tokenizer.Decode(ids)
+}
+
+// DecodeBytes is Decode without a look at UTF-8: the very bytes that the ids stand for.
+func (t *Text) DecodeBytes(ids []int32) []byte {
+	if t.tokenizer == nil {
+		return nil
+	}
+	return t.tokenizer.DecodeBytes(ids)
+}
+
+// VocabSize is the number of tokens, whose ids begin at 0. The model's head may have more rows, loader.Config.Vocab, which
+// are padding.
+func (t *Text) VocabSize() int {
+	if t.tokenizer == nil {
+		return 0
+	}
+	return t.tokenizer.Size()
+}
+
+// Token gives a token's spelling as tokenizer.json has it, with Ġ for a space and the like for other bytes, and whether
+// there is such an id.
+func (t *Text) Token(id int32) (spelling string, ok bool) {
+	if t.tokenizer == nil {
+		return "", false
+	}
+	return t.tokenizer.Token(id)
+}
+
+// IsSpecial tells whether an id is a control token's.
+func (t *Text) IsSpecial(id int32) bool { return t.tokenizer != nil && t.tokenizer.IsSpecial(id) }
+
+// Special gives the id of a token that the tokenizer adds to the vocabulary, such as "<|user|>", and whether there is one.
+func (t *Text) Special(name string) (id int32, ok bool) {
+	if t.tokenizer == nil {
+		return 0, false
+	}
+	return t.tokenizer.Special(name)
+}

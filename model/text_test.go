@@ -33,7 +33,9 @@ func TestHostileChatTemplateStopsTokenizing(t *testing.T) {
 	} {
 		text, err := OpenText(t.Context(), textFolder(t, map[string]string{"chat_template.jinja": template}), "")
 		require.NoError(t, err, template)
-		require.NotEmpty(t, text.Encode("hi"))
+		ids, err := text.Encode(t.Context(), "hi")
+		require.NoError(t, err)
+		require.Equal(t, "hi", text.Decode(ids))
 		_, err = text.ChatFormat()
 		if want != "" {
 			require.ErrorContains(t, err, want)
@@ -61,8 +63,8 @@ func TestSpecialTokensAreUnknownToTheTemplate(t *testing.T) {
 		require.Equal(t, "[gMASK]<sop><|user|>[gMASK]<|endoftext|><|user|>", prompt)
 		var special []string
 		for _, id := range ids {
-			if name, _ := text.Tokenizer().Token(id); len(name) > 3 {
-				if _, ok := text.Tokenizer().Special(name); ok {
+			if name, _ := text.Token(id); len(name) > 3 {
+				if _, ok := text.Special(name); ok {
 					special = append(special, name)
 				}
 			}

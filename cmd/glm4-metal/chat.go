@@ -186,8 +186,8 @@ func (r *repl) converse(ctx context.Context) error {
 		case isCommand:
 			err = r.command(ctx, text)
 		default:
-			err = r.answer(ctx, append(r.chat.Messages(), model.Message{Role: model.RoleUser, Content: text}),
-				func(ctx context.Context) iter.Seq2[model.Delta, error] { return r.chat.Send(ctx, text) })
+			err = r.answer(ctx, append(r.chat.Messages(), model.UserMessage(text)),
+				func(ctx context.Context) iter.Seq2[model.Event, error] { return r.chat.Send(ctx, text) })
 		}
 		// Where the chat ends before an answer began, the message that it was for is not in it any more.
 		if messages := r.chat.Messages(); ctx.Err() == nil || len(messages) >= len(r.kept) {
@@ -240,7 +240,7 @@ func (r *repl) read(ctx context.Context) (text string, isCommand bool, err error
 }
 
 // answer writes an answer as it comes. Ctrl-C ends it and keeps what has come. asked is the conversation that it answers.
-func (r *repl) answer(ctx context.Context, asked []model.Message, reply func(context.Context) iter.Seq2[model.Delta, error]) error {
+func (r *repl) answer(ctx context.Context, asked []model.Message, reply func(context.Context) iter.Seq2[model.Event, error]) error {
 	answering, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r.keep(asked)
@@ -255,15 +255,15 @@ func (r *repl) answer(ctx context.Context, asked []model.Message, reply func(con
 	w := newAnswerWriter(r.style)
 	var failed error
 	calls := false
-	for d, err := range reply(answering) {
+	for e, err := range reply(answering) {
 		if err != nil {
 			failed = err
 			break
 		}
 		bar.stop()
-		calls = calls || d.Call != nil
-		r.come(d)
-		if !w.write(d) {
+		calls = calls || e.Call != nil
+		r.come(e)
+		if !w.write(e) {
 			break
 		}
 	}

@@ -84,7 +84,9 @@ func (r *repl) command(ctx context.Context, line string) error {
 }
 
 func (r *repl) clear(context.Context, string) error {
-	r.chat.Clear()
+	if err := r.chat.Clear(); err != nil {
+		return err
+	}
 	r.markSaved("", nil) // what comes is another conversation
 	r.confirm("the conversation is forgotten")
 	return nil
@@ -107,10 +109,14 @@ func (r *repl) system(_ context.Context, text string) error {
 			r.confirm("there is no system message")
 		}
 	case nothing:
-		r.chat.SetSystem("")
+		if err := r.chat.SetSystem(""); err != nil {
+			return err
+		}
 		r.confirm("there is no system message any more")
 	default:
-		r.chat.SetSystem(text)
+		if err := r.chat.SetSystem(text); err != nil {
+			return err
+		}
 		r.confirm("the system message is set, for the conversation so far, too")
 	}
 	return nil
@@ -127,7 +133,7 @@ func (r *repl) regenerate(ctx context.Context, _ string) error {
 	if r.chat.Options().Temperature == 0 {
 		r.note("[the temperature is 0, so the answer will be the same; /set temp 0.7 gives others]")
 	}
-	return r.answer(ctx, asked, func(ctx context.Context) iter.Seq2[model.Delta, error] { return r.chat.Regenerate(ctx) })
+	return r.answer(ctx, asked, func(ctx context.Context) iter.Seq2[model.Event, error] { return r.chat.Regenerate(ctx) })
 }
 
 func (r *repl) save(_ context.Context, file string) error {
@@ -152,16 +158,12 @@ func (r *repl) load(_ context.Context, file string) error {
 	}
 	file = expandHome(file)
 	messages, err := loadConversation(file)
+	if err == nil {
+		err = r.chat.SetMessages(messages)
+	}
 	if err != nil {
 		return fmt.Errorf("/load: %w", err)
 	}
-	system, rest := "", messages
-	if len(messages) > 0 && messages[0].Role == model.RoleSystem {
-		system, rest = messages[0].Content, messages[1:]
-	}
-	r.chat.SetSystem(system)
-	r.chat.Clear()
-	r.chat.Add(rest...)
 	r.markSaved(file, r.chat.Messages())
 	r.confirm("loaded %s from %s", plural(len(messages), "message"), file)
 	return nil
@@ -210,12 +212,14 @@ func (r *repl) toolResult(ctx context.Context, result string) error {
 	if given >= asked {
 		return errors.New("no tool call waits for a result")
 	}
-	r.chat.Add(model.Message{Role: model.RoleObservation, Content: result})
+	if err := r.chat.Add(model.ToolResult(result)); err != nil {
+		return err
+	}
 	if missing := asked - given - 1; missing > 0 {
 		r.note("[%s more to answer]", plural(missing, "call"))
 		return nil
 	}
-	return r.answer(ctx, r.chat.Messages(), func(ctx context.Context) iter.Seq2[model.Delta, error] { return r.chat.Reply(ctx) })
+	return r.answer(ctx, r.chat.Messages(), func(ctx context.Context) iter.Seq2[model.Event, error] { return r.chat.Reply(ctx) })
 }
 
 func (r *repl) stats(context.Context, string) error {
@@ -223,7 +227,7 @@ func (r *repl) stats(context.Context, string) error {
 	row := func(name, format string, args ...any) { r.confirm("%-12s "+format, append([]any{name}, args...)...) }
 	row("messages", "%d", len(r.chat.Messages()))
 	row("context", "%d of %d tokens", session.Len(), i.Context)
-	row("KV cache", "%s", model.Gigabytes(session.CacheBytes()))
+	row("KV cache", "%s", gigabytes(session.CacheBytes()))
 	if last.PromptTokens > 0 {
 		row("last prompt", "%d tokens, %d of them cached, %.1f tokens/s", last.PromptTokens, last.CachedTokens, last.PromptTPS())
 		row("last answer", "%d tokens, %.1f tokens/s, first after %.0f ms", last.CompletionTokens, last.GenerationTPS(), milliseconds(last.TTFT))

@@ -72,7 +72,7 @@ func parseConversation(data []byte) ([]model.Message, error) {
 		}
 	}
 	if c.System != "" {
-		messages = append([]model.Message{{Role: model.RoleSystem, Content: c.System}}, messages...)
+		messages = append([]model.Message{model.SystemMessage(c.System)}, messages...)
 	}
 	return messages, nil
 }

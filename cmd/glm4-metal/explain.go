@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/urfave/cli/v2"
+
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
@@ -14,20 +16,41 @@ var advice = []struct {
 	words *regexp.Regexp
 	flag  string
 }{
-	{regexp.MustCompile("a smaller context|raise the limit|a context of -?[0-9]+ tokens"), "--max-kv-size"},
+	{regexp.MustCompile("a smaller context|raise the limit"), "--max-kv-size"},
+	{regexp.MustCompile("use the CPU"), "--backend cpu"},
 	{regexp.MustCompile("nor a file that can be read|or a template file for it|in its place, or a simpler template"), "--chat-template"},
 	{regexp.MustCompile("generate from plain text"), "--raw"},
+}
+
+// otherFlags are those of options that are no samplingOptions, by what model.OptionError calls them.
+var otherFlags = map[string]string{
+	"context": "max-kv-size", "prefill chunk": "prefill-step-size", "KV bits": "kv-bits", "backend": "backend",
+	"top logprobs": "logprobs",
+}
+
+// flagOf is the flag that sets an option, "" when none does.
+func flagOf(option string) string {
+	if i := slices.IndexFunc(samplingOptions, func(s samplingOption) bool { return s.option == option }); i >= 0 {
+		return samplingOptions[i].name
+	}
+	return otherFlags[option]
+}
+
+// flagError is a usage error in place of one about an option, with the flag as the user wrote it.
+func flagError(c *cli.Context, err error) error {
+	var option *model.OptionError
+	if errors.As(err, &option) && flagOf(option.Option) != "" {
+		return usageError{&model.OptionError{Option: asTyped(c, flagOf(option.Option)), Value: option.Value, Want: option.Want}}
+	}
+	return err
 }
 
 // explain adds the flags of the command line to the errors of the libraries, which know none.
 func explain(err error) error {
 	var option *model.OptionError
-	if errors.As(err, &option) {
-		i := slices.IndexFunc(samplingOptions, func(s samplingOption) bool { return s.option == option.Option })
-		if i >= 0 && strings.Contains(err.Error(), option.Error()) {
-			named := model.OptionError{Option: dashed(samplingOptions[i].name), Value: option.Value, Want: option.Want}
-			return explained{strings.Replace(err.Error(), option.Error(), named.Error(), 1), err}
-		}
+	if errors.As(err, &option) && flagOf(option.Option) != "" && strings.Contains(err.Error(), option.Error()) {
+		named := model.OptionError{Option: dashed(flagOf(option.Option)), Value: option.Value, Want: option.Want}
+		return explained{strings.Replace(err.Error(), option.Error(), named.Error(), 1), err}
 	}
 	if err == nil {
 		return nil

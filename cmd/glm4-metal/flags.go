@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -62,24 +61,14 @@ func backendFlags() []cli.Flag {
 
 // loading reads the flags of backendFlags.
 func loading(c *cli.Context) ([]model.LoadOption, error) {
-	for _, flag := range []string{"max-kv-size", "prefill-step-size"} {
-		if n := c.Int(flag); n < 0 {
-			return nil, usagef("%s is %d; it must be 0 or more", asTyped(c, flag), n)
-		}
-	}
-	if bits := c.Int("kv-bits"); !slices.Contains([]int{0, 16, 32}, bits) {
-		return nil, usagef("%s is %d; it must be 16 or 32, or 0 to choose by the checkpoint", asTyped(c, "kv-bits"), bits)
-	}
-	if name := c.String("backend"); !slices.Contains([]string{"auto", "metal", "cpu"}, name) {
-		return nil, usagef("%s is %q; it must be auto, metal or cpu", asTyped(c, "backend"), name)
-	}
 	if c.IsSet("chat-template") && c.String("chat-template") == "" {
 		return nil, usagef("%s is empty; give it one of %s, or a file", asTyped(c, "chat-template"), strings.Join(chatformat.Names(), ", "))
 	}
-	return []model.LoadOption{
+	options := []model.LoadOption{
 		model.Backend(c.String("backend")), model.KVBits(c.Int("kv-bits")), model.MaxContext(c.Int("max-kv-size")),
 		model.PrefillChunk(c.Int("prefill-step-size")), model.ChatTemplate(c.String("chat-template")),
-	}, nil
+	}
+	return options, flagError(c, model.CheckLoad(options...))
 }
 
 // readTools reads the file of --tools, if there is one.
@@ -132,8 +121,8 @@ func load(ctx context.Context, c *cli.Context, name string) (*model.Model, error
 		say("model    %s (%s, %d layers), loaded in %.0f ms", i.Name, i.Config.ModelType, i.Config.Layers, milliseconds(i.LoadTime))
 		say("device   %s, %s; %s", i.Backend, i.Device, i.Why)
 		say("context  %d tokens, %d KV bytes a token (%d bit)", i.Context, i.KVBytes, i.KVBits)
-		say("memory   %s: weights %s, KV cache %s at full context, scratch %s", model.Gigabytes(i.Memory.Total()),
-			model.Gigabytes(i.Memory.Weights), model.Gigabytes(i.Memory.KV), model.Gigabytes(i.Memory.Scratch))
+		say("memory   %s: weights %s, KV cache %s at full context, scratch %s", gigabytes(i.Memory.Total()),
+			gigabytes(i.Memory.Weights), gigabytes(i.Memory.KV), gigabytes(i.Memory.Scratch))
 		say("prompts  %s", cmp.Or(i.Chat, "no chat template"))
 	}
 	return m, nil

@@ -88,12 +88,12 @@ func generate(c *cli.Context) error {
 	style.limit(&options)
 	if options.Logprobs = c.IsSet("logprobs"); options.Logprobs {
 		options.TopLogprobs = c.Int("logprobs")
-		if n := options.TopLogprobs; n < 0 || n > model.MaxTopLogprobs {
-			return usagef("%s is %d; it must lie between 0 and %d", asTyped(c, "logprobs"), n, model.MaxTopLogprobs)
-		}
 		if !c.Bool("json") {
 			return usagef("%s is printed with --json only; add it", asTyped(c, "logprobs"))
 		}
+	}
+	if err := options.Check(); err != nil {
+		return flagError(c, err)
 	}
 	if _, err := loading(c); err != nil { // before a text is waited for
 		return err
@@ -141,15 +141,20 @@ func generate(c *cli.Context) error {
 	}
 	bar := startPrompt()
 	options.OnPrefill = bar.prefilled
-	chat := m.NewChat(model.Tools(tools...), model.Generation(options),
-		model.OnToken(func(token model.Token) { g.add(m, token, options.Logprobs) }))
+	chat := m.NewChat(model.Tools(tools...), model.Generation(options))
 	defer chat.Close()
-	chat.SetMessages(messages)
-	deltas, result := chat.Reply(ctx), chat.Result
-	if raw {
-		deltas, result = g.continued(ctx, m, chat.Session(), messages[0].Content, options), chat.Session().Result
+	if err := chat.SetMessages(messages); err != nil {
+		return err
 	}
-	failed := g.run(ctx, deltas, w, bar.stop)
+	events, result := chat.Reply(ctx), chat.Result
+	if raw {
+		events, result = chat.Session().Generate(ctx, messages[0].Content, options), chat.Session().Result
+	}
+	var text *model.Text
+	if options.Logprobs {
+		text = m.Text()
+	}
+	failed := g.run(ctx, events, text, w, bar.stop)
 	bar.stop()
 	if w != nil {
 		failed = errors.Join(w.end(), failed)
@@ -167,7 +172,7 @@ func generate(c *cli.Context) error {
 			fmt.Fprintf(os.Stderr, "\n%s", cut(r, options, m.Info()))
 		}
 		fmt.Fprintf(os.Stderr, "\nprompt %d tokens, %.1f tokens/s; answer %d tokens, %.1f tokens/s; first token after %.0f ms; peak memory %s\n",
-			r.PromptTokens, r.PromptTPS(), r.CompletionTokens, r.GenerationTPS(), milliseconds(r.TTFT), model.Gigabytes(peakMemory()))
+			r.PromptTokens, r.PromptTPS(), r.CompletionTokens, r.GenerationTPS(), milliseconds(r.TTFT), gigabytes(peakMemory()))
 	}
 	return failed
 }
@@ -180,38 +185,25 @@ func cut(r model.Result, o model.Options, i model.Info) string {
 	return fmt.Sprintf("[the answer was cut because the context of %d tokens is full]", i.Context)
 }
 
-// add takes a token of the answer.
-func (g *generation) add(m *model.Model, token model.Token, withLogprobs bool) {
-	g.Tokens = append(g.Tokens, token.ID)
-	if withLogprobs {
-		g.Logprobs = append(g.Logprobs, logprobs(m, token))
-	}
-}
-
-// continued streams the continuation of a text.
-func (g *generation) continued(ctx context.Context, m *model.Model, s *model.Session, prompt string, o model.Options) iter.Seq2[model.Delta, error] {
-	return func(yield func(model.Delta, error) bool) {
-		for token, err := range s.Generate(ctx, prompt, o) {
-			if err == nil && token.ID >= 0 {
-				g.add(m, token, o.Logprobs)
-			}
-			if !yield(model.Delta{Text: token.Text}, err) {
-				return
-			}
-		}
-	}
-}
-
-// run collects the answer, and writes it to w unless that is nil. begin is called before anything is written.
-func (g *generation) run(ctx context.Context, deltas iter.Seq2[model.Delta, error], w *answerWriter, begin func()) (err error) {
+// run collects the answer, with log probabilities unless text is nil, and writes it to w unless that is nil. begin is
+// called before anything is written.
+func (g *generation) run(
+	ctx context.Context, events iter.Seq2[model.Event, error], text *model.Text, w *answerWriter, begin func(),
+) (err error) {
 	var answer model.Message
-	for d, failed := range deltas {
+	for e, failed := range events {
 		if err = failed; err != nil {
 			break
 		}
-		answer.Add(d)
+		answer.Add(e)
+		if e.Token != nil {
+			g.Tokens = append(g.Tokens, e.Token.ID)
+			if text != nil {
+				g.Logprobs = append(g.Logprobs, logprobs(text, e.Token))
+			}
+		}
 		begin()
-		if w != nil && !w.write(d) {
+		if w != nil && !w.write(e) {
 			break
 		}
 	}
@@ -232,13 +224,13 @@ func (g *generation) sum(i model.Info, r model.Result) {
 	g.Backend, g.Why, g.Device, g.Model = i.Backend, i.Why, i.Device, i.Name
 }
 
-func logprobs(m *model.Model, t model.Token) tokenLogprobs {
-	out := tokenLogprobs{tokenLogprob{t.ID, m.Decode([]int32{t.ID}), t.Logprob}, []tokenLogprob{}}
+func logprobs(text *model.Text, t *model.Token) tokenLogprobs {
+	out := tokenLogprobs{tokenLogprob{t.ID, text.Decode([]int32{t.ID}), t.Logprob}, []tokenLogprob{}}
 	for _, top := range t.Top {
 		if math.IsInf(float64(top.Logprob), 0) { // forbidden, and no number of JSON
 			break
 		}
-		out.Top = append(out.Top, tokenLogprob{top.ID, m.Decode([]int32{top.ID}), top.Logprob})
+		out.Top = append(out.Top, tokenLogprob{top.ID, text.Decode([]int32{top.ID}), top.Logprob})
 	}
 	return out
 }

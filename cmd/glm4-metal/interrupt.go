@@ -155,11 +155,11 @@ func (r *repl) keep(messages []model.Message) {
 	r.kept = messages
 }
 
-// come notes a piece of the answer that runs.
-func (r *repl) come(d model.Delta) {
+// come notes what an event brings of the answer that runs.
+func (r *repl) come(e model.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.coming.Add(d)
+	r.coming.Add(e)
 }
 
 // markSaved notes that a file has the conversation, or with "" that none has.

@@ -143,7 +143,7 @@ func TestInterruptsWithoutAWord(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &repl{interactive: true}
 	r.setCancel(cancel, nil)
-	r.come(model.Delta{Text: "half a li"})
+	r.come(model.Event{Text: "half a li"})
 	stderr := captured(t, &os.Stderr, func() {
 		r.interrupt()
 		require.Error(t, ctx.Err())

@@ -85,13 +85,13 @@ func promptMessages(c *cli.Context, words []string) ([]model.Message, error) {
 		return nil, err
 	}
 	if text != "" || messages == nil {
-		messages = append(messages, model.Message{Role: model.RoleUser, Content: text})
+		messages = append(messages, model.UserMessage(text))
 	}
 	if system := c.String("system-prompt"); system != "" {
 		if messages[0].Role == model.RoleSystem {
 			return nil, usagef("%s begins with a system message, and %s gives another; leave one out", c.String("messages"), asTyped(c, "system-prompt"))
 		}
-		messages = slices.Insert(messages, 0, model.Message{Role: model.RoleSystem, Content: system})
+		messages = slices.Insert(messages, 0, model.SystemMessage(system))
 	}
 	return messages, nil
 }

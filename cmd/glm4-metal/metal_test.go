@@ -61,6 +61,6 @@ func TestStandInAnswersOtherwise(t *testing.T) {
 	require.Equal(t, 1, status)
 	require.Empty(t, stdout)
 	require.Contains(t, stderr, "Metal needs a Mac and this is linux/")
-	require.Contains(t, stderr, "use --backend cpu or auto")
+	require.Contains(t, stderr, "or use the CPU (--backend cpu)")
 	require.Equal(t, 1, strings.Count(stderr, "\n"), "one line")
 }

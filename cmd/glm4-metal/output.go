@@ -104,22 +104,22 @@ type untouched struct{ *os.File }
 
 func (untouched) Flush() error { return nil }
 
-// write writes one piece and reports whether out still takes any.
-func (w *answerWriter) write(d model.Delta) bool {
+// write writes what an event brings and reports whether out still takes any.
+func (w *answerWriter) write(e model.Event) bool {
 	switch {
-	case d.Reasoning != "":
+	case e.Reasoning != "":
 		w.beginReasoning()
 		if !w.hidden {
-			w.aside.WriteString(d.Reasoning)
+			w.aside.WriteString(e.Reasoning)
 		}
-	case d.Call != nil:
+	case e.Call != nil:
 		w.endReasoning()
 		w.freshLine()
 		w.flush()
-		w.printTo(w.calls, fmt.Sprintf("%s %s\n", d.Call.Name, d.Call.Arguments))
-	case d.Text != "":
+		w.printTo(w.calls, fmt.Sprintf("%s %s\n", e.Call.Name, e.Call.Arguments))
+	case e.Text != "":
 		w.endReasoning()
-		w.print(d.Text)
+		w.print(e.Text)
 	}
 	return w.err == nil
 }
@@ -217,6 +217,14 @@ func printJSON(v any) error {
 	}
 	_, err := io.WriteString(os.Stdout, out.String())
 	return err
+}
+
+// gigabytes writes a size for people, in GB or MB of 1000.
+func gigabytes(n int64) string {
+	if n < 1e9 {
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%.2f GB", float64(n)/1e9)
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -14,7 +14,7 @@ import (
 )
 
 type (
-	delta = model.Delta
+	delta = model.Event
 	call  = model.ToolCall
 )
 

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"golang.org/x/term"
-
-	"github.com/glm4-metal/glm4-metal/model"
 )
 
 // The first picture of a progress comes after progressDelay, so that what is quick shows none.
@@ -119,7 +117,7 @@ func (p *progress) stop() {
 
 func startLoading() *progress {
 	return startProgress("loading the model", func(_, total int64, _ time.Duration) string {
-		return " of " + model.Gigabytes(total)
+		return " of " + gigabytes(total)
 	})
 }
 

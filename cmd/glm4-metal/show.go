@@ -13,7 +13,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend/gpu"
-	"github.com/glm4-metal/glm4-metal/internal/demo"
 	"github.com/glm4-metal/glm4-metal/loader"
 	"github.com/glm4-metal/glm4-metal/model"
 )
@@ -111,7 +110,7 @@ func show(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	checkpoint, err := openCheckpoint(c.Context, name)
+	checkpoint, err := model.OpenCheckpoint(c.Context, name)
 	if err != nil {
 		return err
 	}
@@ -128,18 +127,10 @@ func show(c *cli.Context) error {
 	return d.print()
 }
 
-// openCheckpoint maps a checkpoint's files; its weights are not touched.
-func openCheckpoint(ctx context.Context, name string) (*loader.Checkpoint, error) {
-	if name == "" {
-		return loader.OpenFS(ctx, demo.FS(), demo.Name)
-	}
-	return loader.Open(ctx, name)
-}
-
 func describe(ctx context.Context, name string, checkpoint *loader.Checkpoint) description {
 	c := checkpoint.Config
 	d := description{
-		EOS: []endToken{}, Model: cmp.Or(name, demo.Name), ModelType: c.ModelType,
+		EOS: []endToken{}, Model: checkpoint.Dir, ModelType: c.ModelType,
 		Layers: c.Layers, Hidden: c.Hidden, FFN: c.FFN, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim, RotaryDims: c.RotaryDims,
 		RopeTheta: c.RopeTheta, Vocab: c.Vocab, Context: c.MaxPositions, TiedEmbeddings: c.TieEmbeddings,
 		Quantization: quantization{c.Quantization.Bits, c.Quantization.GroupSize, len(c.Quantization.Modules)},
@@ -170,7 +161,7 @@ func (d *description) describeText(ctx context.Context, name string, c loader.Co
 	for _, id := range c.EOS {
 		end := endToken{ID: id}
 		if err == nil {
-			end.Token, _ = text.Tokenizer().Token(id)
+			end.Token, _ = text.Token(id)
 		}
 		d.EOS = append(d.EOS, end)
 	}
@@ -178,7 +169,7 @@ func (d *description) describeText(ctx context.Context, name string, c loader.Co
 		d.ChatProblem = oneLine(err)
 		return
 	}
-	d.Tokens = text.Tokenizer().Size()
+	d.Tokens = text.VocabSize()
 	if d.ChatFormat, err = text.ChatFormat(); err != nil {
 		d.ChatProblem = oneLine(err)
 	}
@@ -243,14 +234,14 @@ func (d description) print() error {
 	}
 	row("tensors", "%d (%s), %d of them unused", d.Tensors, strings.Join(types, ", "), d.Unused)
 	for i, f := range d.Files {
-		row(map[bool]string{true: "files"}[i == 0], "%s %s", f.Name, model.Gigabytes(f.Bytes))
+		row(map[bool]string{true: "files"}[i == 0], "%s %s", f.Name, gigabytes(f.Bytes))
 	}
 	if d.InPlace {
 		row("on a GPU", "used in place: every tensor begins at a multiple of %d bytes", gpu.Alignment)
 	} else {
 		row("on a GPU", "copied once at loading: not every tensor begins at a multiple of %d bytes, which rewriting the file would mend", gpu.Alignment)
 	}
-	row("memory", "weights %s, KV cache %d bytes a token in 16 bit, %s together at full context", model.Gigabytes(d.Bytes), d.KVBytes, model.Gigabytes(d.FullBytes))
+	row("memory", "weights %s, KV cache %d bytes a token in 16 bit, %s together at full context", gigabytes(d.Bytes), d.KVBytes, gigabytes(d.FullBytes))
 	if d.List != nil {
 		fmt.Fprintln(out)
 		for _, t := range d.List {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/glm4-metal/glm4-metal/internal/tokenizer"
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
@@ -68,22 +67,21 @@ func tokenize(c *cli.Context) error {
 	} else if text, err = inputText(c, words, false); err != nil {
 		return err
 	}
-	opened, err := model.OpenText(c.Context, name, "")
+	t, err := model.OpenText(c.Context, name, "")
 	if err != nil {
 		return err
 	}
-	t := opened.Tokenizer()
 	switch {
 	case decode:
 		for _, id := range ids {
 			if _, ok := t.Token(id); !ok {
-				return fmt.Errorf("--decode: there is no token with the id %d; the ids run from 0 to %d", id, t.Size()-1)
+				return fmt.Errorf("--decode: there is no token with the id %d; the ids run from 0 to %d", id, t.VocabSize()-1)
 			}
 		}
 	case c.Bool("special"):
-		ids, err = t.AppendEncodeWithSpecialsContext(c.Context, nil, text)
+		ids, err = t.EncodeSpecial(c.Context, text)
 	default:
-		ids, err = t.AppendEncodeContext(c.Context, nil, text)
+		ids, err = t.Encode(c.Context, text)
 	}
 	if err != nil {
 		return err
@@ -113,12 +111,12 @@ func parseIDs(text string) ([]int32, error) {
 	return ids, nil
 }
 
-func tokensJSON(t *tokenizer.Tokenizer, ids []int32) []tokenJSON {
+func tokensJSON(t *model.Text, ids []int32) []tokenJSON {
 	tokens := make([]tokenJSON, 0, len(ids))
 	for _, id := range ids {
 		token := tokenJSON{ID: id, Special: t.IsSpecial(id)}
 		token.Token, _ = t.Token(id)
-		for _, b := range t.TokenBytes(id) {
+		for _, b := range t.DecodeBytes([]int32{id}) {
 			token.Bytes = append(token.Bytes, int(b))
 		}
 		tokens = append(tokens, token)

@@ -63,8 +63,15 @@ func (f Format) Bits() int {
 // Quantised tells whether the numbers need scales and biases.
 func (f Format) Quantised() bool { return f == Q4 || f == Q8 }
 
-// ErrUnsupported is wrapped by the errors of a device about a model that another device may take.
-var ErrUnsupported = errors.New("not supported")
+// ErrUnsupported is wrapped by the errors of a device about a model that another device may take. It is an
+// errors.ErrUnsupported that reads well within them.
+var ErrUnsupported error = unsupported{}
+
+type unsupported struct{}
+
+func (unsupported) Error() string { return "not supported" }
+
+func (unsupported) Is(target error) bool { return target == errors.ErrUnsupported }
 
 // ErrStopped is the error of a step that [Stream.Stop] ended.
 var ErrStopped = errors.New("the step was stopped")

@@ -6,11 +6,13 @@ import (
 	"strings"
 )
 
-// Delta is a piece of a reply; exactly one field is set.
+// Delta is a piece of a reply; exactly one of Text, Reasoning and Call is set.
 type Delta struct {
 	Text      string
 	Reasoning string
 	Call      *ToolCall
+	// Malformed says that Text is the beginning of what looked like a call and is none; whatever else of it is text follows.
+	Malformed bool
 }
 
 // thinkMode says how a format's replies hold reasoning.
@@ -33,7 +35,8 @@ type replyStyle struct {
 //   - The newline that the model writes behind <|assistant|> is no part of the answer.
 //   - Reasoning ends at </think>, without one newline on either side; newlines between it and the answer are dropped.
 //   - A tool call is a line that is exactly a declared tool's name, then one JSON object. It opens a turn or a later line of it, and only white space
-//     or further calls may follow it in that turn; otherwise all of it is text. The newline before it is dropped.
+//     or further calls may follow it in that turn; otherwise all of it is text, whose beginning is malformed. The newline
+//     before it is dropped.
 //   - What may become a call is held back: a line while it is the beginning of a declared name, then its JSON; calls come out at the turn's end.
 //
 // The zero Parser is not usable: see Format.NewParser. A Parser belongs to one goroutine.
@@ -303,7 +306,8 @@ func (p *Parser) nameLine(c byte) {
 	if c != '\n' {
 		p.line = append(p.line, c)
 		if !p.mayBeName() {
-			p.release(len(p.held))
+			p.release(len(p.held) - len(p.line))
+			p.emitText(p.line)
 			p.state = statePlain
 		}
 		return
@@ -395,7 +399,15 @@ func (p *Parser) noCall() {
 
 // release lets n held bytes out as text and forgets the rest, and with them the calls that were read from them.
 func (p *Parser) release(n int) {
+	malformed := n > 0 && (len(p.calls) > 0 || p.state == stateJSON || p.state == stateTail)
+	if malformed {
+		p.flush()
+	}
 	p.emitText(p.held[:n])
+	if malformed {
+		p.flush()
+		p.out[len(p.out)-1].Malformed = true
+	}
 	p.held = p.held[:0]
 	p.calls = nil
 }

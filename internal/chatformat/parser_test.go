@@ -16,10 +16,19 @@ const boundary = "\x00"
 
 // read feeds pieces to a parser and adds the deltas up.
 func read(p *Parser, pieces ...string) Message {
-	m := Message{Role: Assistant}
+	m, _ := readMalformed(p, pieces...)
+	return m
+}
+
+// readMalformed also gives the beginnings of what looked like a call.
+func readMalformed(p *Parser, pieces ...string) (m Message, malformed []string) {
+	m.Role = Assistant
 	add := func(deltas []Delta) {
 		for _, d := range deltas {
 			m.Add(d)
+			if d.Malformed {
+				malformed = append(malformed, d.Text)
+			}
 		}
 	}
 	for _, piece := range pieces {
@@ -31,7 +40,7 @@ func read(p *Parser, pieces ...string) Message {
 		}
 	}
 	add(p.Close())
-	return m
+	return m, malformed
 }
 
 func toolsNamed(names ...string) []Tool {
@@ -168,7 +177,7 @@ func TestTextIsHeldBackWithoutNeed(t *testing.T) {
 	require.Equal(t, []Delta{{Text: "gent"}}, p.Write("nt"))
 	require.Equal(t, []Delta{{Text: " x"}}, p.Write(" x"))
 	require.Empty(t, p.Write("\nget\n{\"a\""))
-	require.Equal(t, []Delta{{Text: "\nget\n{\"a\"x"}}, p.Write("x"))
+	require.Equal(t, []Delta{{Text: "\nget", Malformed: true}, {Text: "\n{\"a\"x"}}, p.Write("x"))
 	require.Empty(t, p.Write("\nget\n{}"))
 	require.Equal(t, []Delta{{Call: &ToolCall{"get", "{}"}}}, p.Close())
 	require.Empty(t, p.Close())
@@ -182,6 +191,32 @@ func TestTextIsHeldBackWithoutNeed(t *testing.T) {
 	require.Equal(t, []Delta{{Reasoning: "a"}}, p.Write("\na\n</th"))
 	require.Equal(t, []Delta{{Reasoning: "\n</thx"}}, p.Write("x"))
 	require.Equal(t, []Delta{{Text: "b"}}, p.Write("</think>\n\nb"))
+}
+
+func TestMalformedCallPassesForText(t *testing.T) {
+	for reply, want := range map[string][]string{
+		"get\n{'a': 1}":                     {"get"},
+		"get\n{\"a\": [1, ":                 {"get\n{\"a\": [1, "}, // cut short
+		"get\n":                             {"get\n"},
+		"get\n\"Paris\"":                    {"get"},
+		"\nSee:\nget\n{\n\"a\": x}\nOK":     {"\nget\n{"},
+		"get\n{} ok":                        {"get"},
+		"get\n{}\nand prose":                {"get\n{}\n"},
+		"get\n{}\n你好":                       {"get\n{}\n"}, // whole characters
+		"get\n{\"a\": 1}\n查询\n{":            {"get\n{\"a\": 1}\n查询\n{"},
+		"get\n{" + boundary + "get\n{}":     {"get\n{"},
+		"get\n{\nget\n{\"a\": 1}":           {"get\n{"},
+		"get\n{]\nget\n[":                   {"get", "\nget"},
+		"get\n{}":                           nil,
+		"get":                               nil,
+		"I use get\n{'a': 1}":               nil,
+		"other\n{'a': 1}":                   nil,
+		"get {'a': 1}":                      nil,
+		"\nSee:\nget_weather\n{\"a\": 1}\n": nil,
+	} {
+		_, got := readMalformed(format(t, glm4Name).NewParser(toolsNamed("get", "get_weather", "查询"), ""), reply)
+		require.Equal(t, want, got, "%q", reply)
+	}
 }
 
 func TestDeltaHoldsMoreThanOneThing(t *testing.T) {
@@ -229,7 +264,7 @@ func FuzzParserChunking(f *testing.F) {
 				style.think = thinkMaybe
 			}
 		}
-		whole := read(newParser(style, tools, force), reply)
+		whole, malformed := readMalformed(newParser(style, tools, force), reply)
 		var pieces []string
 		rest := reply
 		for x := cuts; rest != ""; x = x*6364136223846793005 + 1442695040888963407 {
@@ -237,7 +272,9 @@ func FuzzParserChunking(f *testing.F) {
 			pieces = append(pieces, rest[:n])
 			rest = rest[n:]
 		}
-		require.Equal(t, whole, read(newParser(style, tools, force), pieces...))
+		cut, malformedCut := readMalformed(newParser(style, tools, force), pieces...)
+		require.Equal(t, whole, cut)
+		require.Equal(t, malformed, malformedCut)
 		if force == "" {
 			for _, c := range whole.ToolCalls {
 				require.True(t, slices.ContainsFunc(tools, func(t Tool) bool { return t.Name == c.Name }))

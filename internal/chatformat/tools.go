@@ -44,19 +44,28 @@ func ParseTools(data []byte) ([]Tool, error) {
 	tools := make([]Tool, 0, len(raw))
 	taken := make(map[string]bool, len(raw))
 	for i, r := range raw {
-		t := Tool{JSON: bytes.Clone(r)}
-		name, err := t.declaredName()
+		t, err := ParseTool(r)
 		if err != nil {
 			return nil, fmt.Errorf("tools[%d]: %w", i, err)
 		}
-		t.Name = name
-		if taken[name] {
-			return nil, fmt.Errorf("tools[%d]: the name %q is taken by an earlier tool: names must differ", i, name)
+		if taken[t.Name] {
+			return nil, fmt.Errorf("tools[%d]: the name %q is taken by an earlier tool: names must differ", i, t.Name)
 		}
-		taken[name] = true
+		taken[t.Name] = true
 		tools = append(tools, t)
 	}
 	return tools, nil
+}
+
+// ParseTool reads one tool.
+func ParseTool(data []byte) (Tool, error) {
+	t := Tool{JSON: bytes.Clone(data)}
+	name, err := t.declaredName()
+	if err != nil {
+		return Tool{}, err
+	}
+	t.Name = name
+	return t, nil
 }
 
 // builtinTools are the tool types that glm-4-9b-chat's template describes itself.

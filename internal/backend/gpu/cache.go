@@ -30,7 +30,7 @@ func (d *Device) NewCache(layers int, a backend.Attention, f backend.Format) (ba
 	case layers <= 0 || a.KVHeads <= 0 || a.Heads%a.KVHeads != 0 || a.RotaryDims > a.HeadDim || a.RotaryDims%2 != 0:
 		return nil, fmt.Errorf("metal: impossible attention geometry %+v with %d layers", a, layers)
 	case a.HeadDim%8 != 0 || a.HeadDim > 128:
-		return nil, fmt.Errorf("metal: heads of %d dimensions: %w, the kernels need a multiple of 8 up to 128; use --backend cpu", a.HeadDim, backend.ErrUnsupported)
+		return nil, fmt.Errorf("metal: heads of %d dimensions: %w, the kernels need a multiple of 8 up to 128; use the CPU", a.HeadDim, backend.ErrUnsupported)
 	}
 	return &cache{d: d, attention: a, format: f, layers: make([]metal.Buffer, layers)}, nil
 }

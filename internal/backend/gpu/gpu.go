@@ -42,7 +42,7 @@ type Device struct {
 func Open(m *metal.Metal) (*Device, error) {
 	device, err := m.DefaultDevice()
 	if err != nil {
-		return nil, fmt.Errorf("metal: no GPU: %w; use --backend cpu", err)
+		return nil, fmt.Errorf("metal: no GPU: %w; use the CPU", err)
 	}
 	d := &Device{
 		metal: m, device: device, maxBuffer: device.MaxBufferLength(), buffers: map[metal.Buffer]struct{}{},
@@ -56,7 +56,7 @@ func Open(m *metal.Metal) (*Device, error) {
 
 func (d *Device) open() (err error) {
 	if !d.device.HasUnifiedMemory() || !d.device.SupportsFamily(metal.FamilyApple7) {
-		return fmt.Errorf("metal: %s is no Apple silicon GPU (M1 or later), which the kernels need; use --backend cpu", d.info.Device)
+		return fmt.Errorf("metal: %s is no Apple silicon GPU (M1 or later), which the kernels need; use the CPU", d.info.Device)
 	}
 	if d.queue, err = d.device.NewQueue(); err != nil {
 		return err
@@ -127,12 +127,12 @@ func problem(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, metal.ErrOutOfMemory):
-		return fmt.Errorf("%w: take a smaller context (--max-kv-size), close other programs, or use --backend cpu", err)
+		return fmt.Errorf("%w: take a smaller context, close other programs, or use the CPU", err)
 	case errors.Is(err, metal.ErrTimeout):
 		return fmt.Errorf("%w: the system stopped a computation that took too long; try again, or with a smaller prefill chunk", err)
 	case errors.Is(err, metal.ErrDeviceLost):
-		return fmt.Errorf("%w: load the model again, or use --backend cpu", err)
+		return fmt.Errorf("%w: load the model again, or use the CPU", err)
 	}
 	// A page fault, for one, comes from weights whose file has shrunk; the loader can tell.
-	return &fault.Error{Err: fmt.Errorf("%w: try again, or use --backend cpu", err)}
+	return &fault.Error{Err: fmt.Errorf("%w: try again, or use the CPU", err)}
 }

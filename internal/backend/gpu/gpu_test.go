@@ -31,7 +31,7 @@ func TestBadArgumentsReachMetal(t *testing.T) {
 		"metal: layer 1, positions 0 to 1 are outside the cache of 1 layers, 0 tokens": func() { s.Attend(large, large, kv, 1, backend.Span{N: 1}) },
 		"metal: this object belongs to another device":                                 func() { s.Out(large, foreign, m, 1) },
 		"metal: cannot sample from 8 logits into place 1 of 1 ids":                     func() { s.Sample(ids, 1, large, backend.Sampling{Valid: 8}) },
-		"metal: a norm of 12 numbers: not supported, the kernels need a multiple of 8; use --backend cpu": func() {
+		"metal: a norm of 12 numbers: not supported, the kernels need a multiple of 8; use the CPU": func() {
 			s.AddNorm(large, large, large, nil, backend.Norm{Weight: p.vector(p.floats(12, 1))[1]}, 1)
 		},
 	} {
@@ -44,15 +44,15 @@ func TestBadArgumentsReachMetal(t *testing.T) {
 		require.NoError(t, s.Wait(0), "%s: the stream must recover", want)
 	}
 	for want, a := range map[string]backend.Attention{
-		"metal: heads of 12 dimensions: not supported, the kernels need a multiple of 8 up to 128; use --backend cpu":  {Heads: 1, KVHeads: 1, HeadDim: 12},
-		"metal: heads of 256 dimensions: not supported, the kernels need a multiple of 8 up to 128; use --backend cpu": {Heads: 1, KVHeads: 1, HeadDim: 256},
+		"metal: heads of 12 dimensions: not supported, the kernels need a multiple of 8 up to 128; use the CPU":  {Heads: 1, KVHeads: 1, HeadDim: 12},
+		"metal: heads of 256 dimensions: not supported, the kernels need a multiple of 8 up to 128; use the CPU": {Heads: 1, KVHeads: 1, HeadDim: 256},
 	} {
 		_, err := d.NewCache(1, a, backend.F16)
 		require.EqualError(t, err, want)
 		require.ErrorIs(t, err, backend.ErrUnsupported)
 	}
 	_, err = d.NewMatrix(p.matrixData(8, 12, backend.F32, 0, 0))
-	require.EqualError(t, err, "metal: matrix test has 12 columns: not supported, the kernels need a multiple of 8; use --backend cpu")
+	require.EqualError(t, err, "metal: matrix test has 12 columns: not supported, the kernels need a multiple of 8; use the CPU")
 	require.ErrorIs(t, err, backend.ErrUnsupported)
 }
 
@@ -70,12 +70,12 @@ func TestShaderThatDoesNotCompileIsNotNamed(t *testing.T) {
 	})
 	require.ErrorContains(t, err, "shaders/rows.metal does not compile here: ")
 	require.ErrorContains(t, err, "undeclared")
-	require.ErrorContains(t, err, "; use --backend cpu and report it")
+	require.ErrorContains(t, err, "; use the CPU and report it")
 	_, err = k.get(variant{kernel: shaders.AddNorm})
-	require.EqualError(t, err, "kernel add_norm of shaders/rows.metal is missing; use --backend cpu and report it")
+	require.EqualError(t, err, "kernel add_norm of shaders/rows.metal is missing; use the CPU and report it")
 	_, err = k.get(variant{kernel: shaders.Out.For(1)[shaders.Q4]})
 	require.ErrorContains(t, err, `kernel gemv_out_q4 of shaders/gemv.metal: metal: the library has no function "gemv_out_q4"`)
-	require.ErrorContains(t, err, "; use --backend cpu and report it")
+	require.ErrorContains(t, err, "; use the CPU and report it")
 	k.release()
 }
 

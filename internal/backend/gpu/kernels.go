@@ -52,7 +52,7 @@ func (k *kernels) compile(m *metal.Metal, d metal.Device, source func(file strin
 			k.mu.Lock()
 			defer k.mu.Unlock()
 			if err != nil {
-				errs = append(errs, fmt.Errorf("shaders/%s.metal does not compile here: %w; use --backend cpu and report it", t.File, err))
+				errs = append(errs, fmt.Errorf("shaders/%s.metal does not compile here: %w; use the CPU and report it", t.File, err))
 				return
 			}
 			k.libraries[t.File] = library
@@ -71,7 +71,7 @@ func (k *kernels) get(v variant) (*pipeline, error) {
 	}
 	t := v.kernel
 	if k.libraries[t.File].IsZero() {
-		return nil, fmt.Errorf("kernel %s of shaders/%s.metal is missing; use --backend cpu and report it", t.Name, t.File)
+		return nil, fmt.Errorf("kernel %s of shaders/%s.metal is missing; use the CPU and report it", t.Name, t.File)
 	}
 	c := k.metal.NewFunctionConstants()
 	defer c.Release()
@@ -82,16 +82,16 @@ func (k *kernels) get(v variant) (*pipeline, error) {
 	}
 	f, err := k.libraries[t.File].NewFunction(t.Name, c)
 	if err != nil {
-		return nil, fmt.Errorf("kernel %s of shaders/%s.metal: %w; use --backend cpu and report it", t.Name, t.File, err)
+		return nil, fmt.Errorf("kernel %s of shaders/%s.metal: %w; use the CPU and report it", t.Name, t.File, err)
 	}
 	defer f.Release()
 	p, err := k.device.NewComputePipeline(f)
 	if err != nil {
-		return nil, fmt.Errorf("kernel %s of shaders/%s.metal: %w; use --backend cpu and report it", t.Name, t.File, err)
+		return nil, fmt.Errorf("kernel %s of shaders/%s.metal: %w; use the CPU and report it", t.Name, t.File, err)
 	}
 	if limit := p.MaxTotalThreadsPerThreadgroup(); limit < t.Threads {
 		p.Release()
-		return nil, fmt.Errorf("kernel %s needs %d threads a threadgroup, this GPU runs %d; use --backend cpu and report it", t.Name, t.Threads, limit)
+		return nil, fmt.Errorf("kernel %s needs %d threads a threadgroup, this GPU runs %d; use the CPU and report it", t.Name, t.Threads, limit)
 	}
 	made := &pipeline{p, t}
 	k.pipelines[v] = made

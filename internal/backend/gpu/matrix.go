@@ -83,7 +83,7 @@ func (d *Device) NewMatrix(m backend.MatrixData) (backend.Matrix, error) {
 		return nil, err
 	}
 	if m.Cols%8 != 0 {
-		return nil, fmt.Errorf("metal: matrix %s has %d columns: %w, the kernels need a multiple of 8; use --backend cpu", m.Name, m.Cols, backend.ErrUnsupported)
+		return nil, fmt.Errorf("metal: matrix %s has %d columns: %w, the kernels need a multiple of 8; use the CPU", m.Name, m.Cols, backend.ErrUnsupported)
 	}
 	w := &matrix{name: m.Name, rows: m.Rows, cols: m.Cols, stored: storedAs(&m), bytes: int(m.Bytes())}
 	for _, part := range []struct {

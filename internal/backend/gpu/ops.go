@@ -135,7 +135,7 @@ func (s *stream) AddNorm(h, xn, y backend.Buffer, post *backend.Norm, next backe
 		postWeight = s.vector(post.Weight, width)
 	}
 	if width%8 != 0 {
-		s.err = fmt.Errorf("metal: a norm of %d numbers: %w, the kernels need a multiple of 8; use --backend cpu", width, backend.ErrUnsupported)
+		s.err = fmt.Errorf("metal: a norm of %d numbers: %w, the kernels need a multiple of 8; use the CPU", width, backend.ErrUnsupported)
 		return
 	}
 	add(s, variant{kernel: shaders.AddNorm}, args, [3]int{n, 1, 1}, 0,

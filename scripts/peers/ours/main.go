@@ -138,7 +138,7 @@ func median(x []float64) float64 {
 }
 
 // timed takes the next token of a sequence and gives the seconds that it took.
-func timed(next func() (model.Token, error, bool)) (float64, error) {
+func timed(next func() (model.Event, error, bool)) (float64, error) {
 	start := time.Now()
 	_, err, _ := next()
 	return time.Since(start).Seconds(), err
