@@ -110,6 +110,7 @@ func (c *Chat) answer(ctx context.Context, yield func(Event, error) bool) {
 	c.result = refused
 	_, ids, err := c.m.text.Prompt(ctx, c.messages, c.tools, true)
 	if err != nil {
+		c.result.FinishReason = failure(ctx, err)
 		yield(Event{}, err)
 		return
 	}

@@ -408,3 +408,23 @@ func TestPaddedRowsAreOffered(t *testing.T) {
 	require.Len(t, logits, 2)
 	require.Len(t, logits[0], m.Text().VocabSize())
 }
+
+// A context may end while the prompt is still written.
+func TestCancelledBeforeTheFirstStepIsAnError(t *testing.T) {
+	m, err := Load(t.Context(), "")
+	require.NoError(t, err)
+	defer m.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	chat, session := m.NewChat(), m.NewSession()
+	defer chat.Close()
+	defer session.Close()
+	for _, err := range chat.Send(ctx, strings.Repeat("Hello ", 100)) {
+		require.ErrorIs(t, err, context.Canceled)
+	}
+	require.Equal(t, FinishCancelled, chat.Result().FinishReason)
+	for _, err := range session.Generate(ctx, "Hello", Options{}) {
+		require.ErrorIs(t, err, context.Canceled)
+	}
+	require.Equal(t, FinishCancelled, session.Result().FinishReason)
+}

@@ -1,6 +1,8 @@
 package model
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"github.com/glm4-metal/glm4-metal/internal/chatformat"
@@ -112,3 +114,11 @@ func (r *Result) then(next Result) {
 
 // refused is the result of a generation that did not begin.
 var refused = Result{FinishReason: FinishError}
+
+// failure is why a generation has ended with an error, which may have come before its first step.
+func failure(ctx context.Context, err error) FinishReason {
+	if errors.Is(err, ctx.Err()) {
+		return FinishCancelled
+	}
+	return FinishError
+}

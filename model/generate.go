@@ -65,8 +65,8 @@ func (s *Session) generate(
 		if err = cause(ctx, err); errors.Is(err, ErrBusy) {
 			return
 		}
-		if err != nil && !errors.Is(err, ctx.Err()) {
-			r.FinishReason = FinishError
+		if err != nil {
+			r.FinishReason = failure(ctx, err)
 		}
 		s.result.Store(&r)
 	}()
