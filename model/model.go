@@ -199,7 +199,7 @@ func (m *Model) fill(o loadOptions) (err error) {
 	if m.scratch, err = newScratch(m.device, m.config, m.chunk); err != nil {
 		return err
 	}
-	cache, err := m.device.NewCache(m.config.Layers, m.attention(), m.kvFormat) // takes no memory yet, but may be refused
+	cache, err := m.device.NewCache(m.config.Layers, attention(m.config), m.kvFormat) // takes no memory yet, but may be refused
 	if err != nil {
 		return err
 	}
@@ -222,8 +222,7 @@ func newScratch(d backend.Device, c loader.Config, chunk int) (x scratch, err er
 }
 
 // attention is the geometry that the cache and its ops need.
-func (m *Model) attention() backend.Attention {
-	c := m.config
+func attention(c loader.Config) backend.Attention {
 	return backend.Attention{Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim, RotaryDims: c.RotaryDims, RopeTheta: c.RopeTheta}
 }
 
@@ -304,7 +303,7 @@ func (m *Model) Info() Info {
 	d := m.device.Info()
 	i := Info{
 		Name: m.name, Config: m.config, Backend: d.Backend, Device: d.Device, Why: m.why, Context: m.context,
-		KVBits: m.kvFormat.Bits(), KVBytes: kvBytes(m.config, m.kvFormat), Memory: m.memory, LoadTime: m.loadTime,
+		KVBits: m.kvFormat.Bits(), KVBytes: int(attention(m.config).TokenBytes(m.config.Layers, m.kvFormat)), Memory: m.memory, LoadTime: m.loadTime,
 	}
 	warnings := m.checkpoint.Notes()
 	if w := m.memory.warning(d); w != "" {

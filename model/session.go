@@ -75,7 +75,7 @@ func (s *Session) open() (err error) {
 		}
 	}
 	if s.cache == nil {
-		if s.cache, err = d.NewCache(s.m.config.Layers, s.m.attention(), s.m.kvFormat); err != nil {
+		if s.cache, err = d.NewCache(s.m.config.Layers, attention(s.m.config), s.m.kvFormat); err != nil {
 			return err
 		}
 	}

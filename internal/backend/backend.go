@@ -123,6 +123,19 @@ type Attention struct {
 	RopeTheta      float64 // base of the rotary angles: pos·theta^(-2i/RotaryDims)
 }
 
+// CacheStep is how many tokens a [Cache] grows by.
+const CacheStep = 256
+
+// TokenBytes is what the keys and values of one token take in some layers.
+func (a Attention) TokenBytes(layers int, f Format) int64 {
+	return int64(layers) * 2 * int64(a.KVHeads) * int64(a.HeadDim) * int64(f.Bits()) / 8
+}
+
+// CacheBytes is what a [Cache] with room for some tokens takes, which it has in whole steps of [CacheStep].
+func (a Attention) CacheBytes(layers, tokens int, f Format) int64 {
+	return int64((tokens+CacheStep-1)/CacheStep*CacheStep) * a.TokenBytes(layers, f)
+}
+
 // Info says what a device is.
 type Info struct {
 	Backend string // "cpu" or "metal"
@@ -175,10 +188,10 @@ type Tokens interface {
 
 // A Cache holds the keys and values of one session, for all layers. Keys are stored after rotation.
 type Cache interface {
-	// Grow makes room for at least n tokens and keeps what is there. It is called between a Submit and the next op.
+	// Grow makes room for at least n tokens, in whole steps of CacheStep, and keeps what is there. It is called between a Submit and the next op.
 	Grow(n int) error
 	Cap() int     // tokens that fit
-	Bytes() int64 // memory in use
+	Bytes() int64 // of keys and values: Attention.CacheBytes
 	Close() error
 }
 

@@ -174,10 +174,12 @@ func (c *counting) projections(heads, kvHeads int) backend.QKV {
 	}
 }
 
+func (s Shape) attention(heads, kvHeads int) backend.Attention {
+	return backend.Attention{Heads: heads, KVHeads: kvHeads, HeadDim: s.HeadDim, RotaryDims: s.RotaryDims, RopeTheta: 10000}
+}
+
 func (c *counting) cache(layers, heads, kvHeads, tokens int) (backend.Cache, error) {
-	kv, err := c.device.NewCache(layers, backend.Attention{
-		Heads: heads, KVHeads: kvHeads, HeadDim: c.HeadDim, RotaryDims: c.RotaryDims, RopeTheta: 10000,
-	}, backend.F16)
+	kv, err := c.device.NewCache(layers, c.attention(heads, kvHeads), backend.F16)
 	if err != nil {
 		return nil, err
 	}
