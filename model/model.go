@@ -11,6 +11,7 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/internal/backend/cpu"
 	"github.com/glm4-metal/glm4-metal/internal/backend/gpu"
+	"github.com/glm4-metal/glm4-metal/internal/decoder"
 	"github.com/glm4-metal/glm4-metal/internal/demo"
 	"github.com/glm4-metal/glm4-metal/loader"
 )
@@ -25,7 +26,7 @@ type Model struct {
 	device     backend.Device
 	inPlace    bool   // the device reads the mapped files
 	why        string // this device
-	weights    weights
+	weights    *decoder.Weights
 	kvFormat   backend.Format
 	context    int // most tokens of a session
 	chunk      int // most tokens of one prefill step
@@ -36,7 +37,7 @@ type Model struct {
 	stops map[int32]bool
 
 	turn    chan struct{} // holds one while a step runs, since the scratch is shared
-	scratch scratch
+	scratch *decoder.Scratch
 	closed  bool
 }
 
@@ -196,7 +197,7 @@ func (m *Model) fill(o loadOptions) (err error) {
 	if m.weights, err = bind(m.device, m.checkpoint, o.placed); err != nil {
 		return err
 	}
-	if m.scratch, err = newScratch(m.device, m.config, m.chunk); err != nil {
+	if m.scratch, err = m.weights.NewScratch(m.device, m.chunk); err != nil {
 		return err
 	}
 	cache, err := m.device.NewCache(m.config.Layers, attention(m.config), m.kvFormat) // takes no memory yet, but may be refused
@@ -204,21 +205,6 @@ func (m *Model) fill(o loadOptions) (err error) {
 		return err
 	}
 	return cache.Close()
-}
-
-func newScratch(d backend.Device, c loader.Config, chunk int) (x scratch, err error) {
-	if x.ids, err = d.NewTokens(chunk); err != nil {
-		return x, err
-	}
-	for _, b := range []struct {
-		to    *backend.Buffer
-		width int
-	}{{&x.h, c.Hidden}, {&x.xn, c.Hidden}, {&x.q, c.Heads * c.HeadDim}, {&x.a, c.Heads * c.HeadDim}, {&x.y, c.Hidden}, {&x.act, c.FFN}} {
-		if *b.to, err = d.NewBuffer(chunk * b.width); err != nil {
-			return x, err
-		}
-	}
-	return x, nil
 }
 
 // attention is the geometry that the cache and its ops need.

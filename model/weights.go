@@ -4,12 +4,13 @@ import (
 	"fmt"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/decoder"
 	"github.com/glm4-metal/glm4-metal/loader"
 )
 
 // bind places a checkpoint's matrices on the device, which may read them where they are mapped. placed, if it is not nil,
 // is told how many bytes that makes so far, and may end it with an error.
-func bind(d backend.Device, c *loader.Checkpoint, placed func(done, total int64) error) (weights, error) {
+func bind(d backend.Device, c *loader.Checkpoint, placed func(done, total int64) error) (*decoder.Weights, error) {
 	var tensors [][]byte
 	for _, t := range c.Tensors() {
 		tensors = append(tensors, t.Data)
@@ -17,14 +18,14 @@ func bind(d backend.Device, c *loader.Checkpoint, placed func(done, total int64)
 	d.Map(c.Mapped(), tensors)
 	b := binder{device: d, checkpoint: c, total: c.Bytes(), placed: placed}
 	b.place(0)
-	w := weights{
-		embed:  b.matrix("model.embed_tokens"),
-		layers: make([]layer, c.Config.Layers),
-		norm:   b.norm("model.norm.weight"),
-		head:   b.matrix("lm_head"),
+	w := &decoder.Weights{
+		Embed:  b.matrix("model.embed_tokens"),
+		Layers: make([]decoder.Layer, c.Config.Layers),
+		Norm:   b.norm("model.norm.weight"),
+		Head:   b.matrix("lm_head"),
 	}
-	for i := range w.layers {
-		w.layers[i] = b.layer(fmt.Sprintf("model.layers.%d.", i))
+	for i := range w.Layers {
+		w.Layers[i] = b.layer(fmt.Sprintf("model.layers.%d.", i))
 	}
 	b.place(b.total) // with the vectors, and without what nobody reads
 	return w, b.err
@@ -48,27 +49,27 @@ func (b *binder) place(bytes int64) {
 	}
 }
 
-func (b *binder) layer(at string) layer {
-	l := layer{
-		input: b.norm(at + "input_layernorm.weight"),
-		qkv: backend.QKV{
+func (b *binder) layer(at string) decoder.Layer {
+	l := decoder.Layer{
+		Input: b.norm(at + "input_layernorm.weight"),
+		QKV: backend.QKV{
 			Q: b.matrix(at + "self_attn.q_proj"),
 			K: b.matrix(at + "self_attn.k_proj"),
 			V: b.matrix(at + "self_attn.v_proj"),
 		},
-		out:    b.matrix(at + "self_attn.o_proj"),
-		mlp:    b.norm(at + "post_attention_layernorm.weight"), // the name notwithstanding, it stands before the MLP
-		gateUp: b.matrix(at + "mlp.gate_up_proj"),
-		down:   b.matrix(at + "mlp.down_proj"),
+		Out:    b.matrix(at + "self_attn.o_proj"),
+		MLP:    b.norm(at + "post_attention_layernorm.weight"), // the name notwithstanding, it stands before the MLP
+		GateUp: b.matrix(at + "mlp.gate_up_proj"),
+		Down:   b.matrix(at + "mlp.down_proj"),
 	}
 	if b.checkpoint.Config.AttentionBias {
-		l.qkv.QBias = b.vector(at + "self_attn.q_proj.bias")
-		l.qkv.KBias = b.vector(at + "self_attn.k_proj.bias")
-		l.qkv.VBias = b.vector(at + "self_attn.v_proj.bias")
+		l.QKV.QBias = b.vector(at + "self_attn.q_proj.bias")
+		l.QKV.KBias = b.vector(at + "self_attn.k_proj.bias")
+		l.QKV.VBias = b.vector(at + "self_attn.v_proj.bias")
 	}
 	if b.checkpoint.Config.SandwichNorms {
 		postAttn, postMLP := b.norm(at+"post_self_attn_layernorm.weight"), b.norm(at+"post_mlp_layernorm.weight")
-		l.postAttn, l.postMLP = &postAttn, &postMLP
+		l.PostAttn, l.PostMLP = &postAttn, &postMLP
 	}
 	return l
 }
