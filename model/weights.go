@@ -96,38 +96,50 @@ func (b *binder) matrix(name string) backend.Matrix {
 	if b.err != nil {
 		return nil
 	}
-	data, err := b.checkpoint.Matrix(name)
-	if err != nil {
-		b.err = err
-		return nil
+	found, err := b.checkpoint.Matrix(name)
+	var data backend.MatrixData
+	if err == nil {
+		data, err = matrixData(found)
 	}
-	d := matrixData(data)
-	m, err := b.device.NewMatrix(d)
+	var m backend.Matrix
+	if err == nil {
+		m, err = b.device.NewMatrix(data)
+	}
 	b.err = err
-	b.place(d.Bytes())
+	b.place(data.Bytes())
 	return m
 }
 
 // matrixData says in the backend's terms what the loader found.
-func matrixData(m loader.Matrix) backend.MatrixData {
-	d := backend.MatrixData{Name: m.Name, Rows: m.Rows, Cols: m.Cols, Format: format(m.DType), Data: m.Data}
-	if m.Quantized() {
+func matrixData(m loader.Matrix) (d backend.MatrixData, err error) {
+	d = backend.MatrixData{Name: m.Name, Rows: m.Rows, Cols: m.Cols, Data: m.Data, GroupSize: m.GroupSize, Scales: m.Scales, Biases: m.Biases}
+	switch {
+	case !m.Quantized():
+		d.Format, err = plainFormat(m.DType)
+	case m.DType == loader.U32 && m.Bits == 4:
 		d.Format = backend.Q4
-		if m.Bits == 8 {
-			d.Format = backend.Q8
-		}
-		d.GroupSize, d.Scales, d.Biases, d.ScaleFormat = m.GroupSize, m.Scales, m.Biases, format(m.ScaleDType)
+	case m.DType == loader.U32 && m.Bits == 8:
+		d.Format = backend.Q8
+	default:
+		err = fmt.Errorf("%d bits packed in %v; expected 4 or 8 bits in U32", m.Bits, m.DType)
 	}
-	return d
+	if err == nil && m.Quantized() {
+		d.ScaleFormat, err = plainFormat(m.ScaleDType)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: matrix %s: %w", m.File, m.Name, err)
+	}
+	return d, err
 }
 
-// format is for the types that the loader lets pass as weights or scales.
-func format(t loader.DType) backend.Format {
+func plainFormat(t loader.DType) (backend.Format, error) {
 	switch t {
-	case loader.BF16:
-		return backend.BF16
+	case loader.F32:
+		return backend.F32, nil
 	case loader.F16:
-		return backend.F16
+		return backend.F16, nil
+	case loader.BF16:
+		return backend.BF16, nil
 	}
-	return backend.F32
+	return 0, fmt.Errorf("numbers of type %v; expected F32, F16 or BF16", t)
 }

@@ -29,33 +29,22 @@ const (
 	Q8
 )
 
+var formats = [...]struct {
+	name string
+	bits int
+}{F32: {"f32", 32}, F16: {"f16", 16}, BF16: {"bf16", 16}, Q4: {"q4", 4}, Q8: {"q8", 8}}
+
 func (f Format) String() string {
-	switch f {
-	case F32:
-		return "f32"
-	case F16:
-		return "f16"
-	case BF16:
-		return "bf16"
-	case Q4:
-		return "q4"
-	case Q8:
-		return "q8"
+	if int(f) < len(formats) {
+		return formats[f].name
 	}
 	return fmt.Sprintf("format %d", uint8(f))
 }
 
-// Bits is the width of one stored number, scales and biases not counted.
+// Bits is the width of one stored number, scales and biases not counted; 0 if there is no such format.
 func (f Format) Bits() int {
-	switch f {
-	case F32:
-		return 32
-	case F16, BF16:
-		return 16
-	case Q4:
-		return 4
-	case Q8:
-		return 8
+	if int(f) < len(formats) {
+		return formats[f].bits
 	}
 	return 0
 }
@@ -88,6 +77,9 @@ func (m *MatrixData) Check() error {
 	if m.Rows <= 0 || m.Cols <= 0 {
 		return fmt.Errorf("matrix %s: shape [%d, %d] must be positive", m.Name, m.Rows, m.Cols)
 	}
+	if m.Format.Bits() == 0 {
+		return fmt.Errorf("matrix %s: %v, expected f32, f16, bf16, q4 or q8", m.Name, m.Format)
+	}
 	if want := m.Rows * m.Cols * m.Format.Bits() / 8; len(m.Data) != want {
 		return fmt.Errorf("matrix %s: %d bytes of %v for shape [%d, %d], expected %d", m.Name, len(m.Data), m.Format, m.Rows, m.Cols, want)
 	}
@@ -102,7 +94,7 @@ func (m *MatrixData) Check() error {
 	if m.Cols%m.GroupSize != 0 {
 		return fmt.Errorf("matrix %s: %d columns are no multiple of the group size %d", m.Name, m.Cols, m.GroupSize)
 	}
-	if m.ScaleFormat.Quantised() {
+	if m.ScaleFormat.Bits() < 16 {
 		return fmt.Errorf("matrix %s: scales in %v, expected f32, f16 or bf16", m.Name, m.ScaleFormat)
 	}
 	want := m.Rows * (m.Cols / m.GroupSize) * m.ScaleFormat.Bits() / 8

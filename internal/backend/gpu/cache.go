@@ -6,6 +6,7 @@ import (
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/metal"
+	"github.com/glm4-metal/glm4-metal/shaders"
 )
 
 // cache holds the keys and values of a session: for each layer a buffer with keys [cap][KVHeads][HeadDim] and behind
@@ -14,6 +15,7 @@ type cache struct {
 	d         *Device
 	attention backend.Attention
 	format    backend.Format
+	stored    shaders.Format // as format
 	cap       int
 	layers    []metal.Buffer
 	rope      metal.Buffer // float32 pairs (cos, sin), [cap][RotaryDims/2]
@@ -29,7 +31,11 @@ func (d *Device) NewCache(layers int, a backend.Attention, f backend.Format) (ba
 	case a.HeadDim%8 != 0 || a.HeadDim > 128:
 		return nil, fmt.Errorf("metal: heads of %d dimensions: %w, the kernels need a multiple of 8 up to 128; use --backend cpu", a.HeadDim, backend.ErrUnsupported)
 	}
-	return &cache{d: d, attention: a, format: f, layers: make([]metal.Buffer, layers)}, nil
+	stored, err := formatOf(f)
+	if err != nil {
+		return nil, err
+	}
+	return &cache{d: d, attention: a, format: f, stored: stored, layers: make([]metal.Buffer, layers)}, nil
 }
 
 // row is the bytes of one token's keys, or values, in a layer.

@@ -43,26 +43,35 @@ func (d *Device) Map(regions, tensors [][]byte) {
 	}
 }
 
-// stored is how a matrix is stored, as far as kernels differ by it.
-type stored struct {
-	weights shaders.Weights
-	format  uint32 // of W16
-	group   uint32
-	scale   uint32 // format of the scales
+// formatOf gives the kernels' name for a format.
+func formatOf(f backend.Format) (shaders.Format, error) {
+	switch f {
+	case backend.F32:
+		return shaders.F32, nil
+	case backend.F16:
+		return shaders.F16, nil
+	case backend.BF16:
+		return shaders.BF16, nil
+	case backend.Q4:
+		return shaders.Q4, nil
+	case backend.Q8:
+		return shaders.Q8, nil
+	}
+	return 0, fmt.Errorf("metal: numbers in %v: %w", f, backend.ErrUnsupported)
 }
 
-func storedAs(m *backend.MatrixData) stored {
-	switch m.Format {
-	case backend.Q4, backend.Q8:
-		s := stored{weights: shaders.Q4, group: uint32(m.GroupSize), scale: uint32(m.ScaleFormat)}
-		if m.Format == backend.Q8 {
-			s.weights = shaders.Q8
-		}
-		return s
-	case backend.F16, backend.BF16:
-		return stored{weights: shaders.W16, format: uint32(m.Format)}
+// stored is how a matrix is stored, as far as pipelines differ by it.
+type stored struct {
+	format, scale shaders.Format
+	group         uint32
+}
+
+func storedAs(m *backend.MatrixData) (s stored, err error) {
+	if s.format, err = formatOf(m.Format); err == nil && m.Format.Quantised() {
+		s.group = uint32(m.GroupSize)
+		s.scale, err = formatOf(m.ScaleFormat)
 	}
-	return stored{weights: shaders.W32}
+	return s, err
 }
 
 // matrix is a weight matrix; scales and biases are bound to anything when it has none.
@@ -85,7 +94,11 @@ func (d *Device) NewMatrix(m backend.MatrixData) (backend.Matrix, error) {
 	if m.Cols%8 != 0 {
 		return nil, fmt.Errorf("metal: matrix %s has %d columns: %w, the kernels need a multiple of 8; use --backend cpu", m.Name, m.Cols, backend.ErrUnsupported)
 	}
-	w := &matrix{name: m.Name, rows: m.Rows, cols: m.Cols, stored: storedAs(&m), bytes: int(m.Bytes())}
+	s, err := storedAs(&m)
+	if err != nil {
+		return nil, fmt.Errorf("matrix %s: %w", m.Name, err)
+	}
+	w := &matrix{name: m.Name, rows: m.Rows, cols: m.Cols, stored: s, bytes: int(m.Bytes())}
 	for _, part := range []struct {
 		to   *binding
 		data []byte
@@ -94,7 +107,6 @@ func (d *Device) NewMatrix(m backend.MatrixData) (backend.Matrix, error) {
 			*part.to = binding{d.none, 0}
 			continue
 		}
-		var err error
 		if *part.to, err = d.place(part.data); err != nil {
 			return nil, fmt.Errorf("matrix %s: %w", m.Name, err)
 		}
