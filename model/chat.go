@@ -122,7 +122,7 @@ func (c *Chat) Reply(ctx context.Context) iter.Seq2[Delta, error] {
 // reached its limit it is closed, and the answer goes on in another part.
 func (c *Chat) generate(ctx context.Context, prompt []int32, parser *chatformat.Parser, say func([]Delta) bool) error {
 	ids, o, thought := prompt, c.options, newReasoning(parser, c.options.MaxReasoning)
-	next, _ := c.m.tokenizer.Special("<|assistant|>")
+	next, _ := c.m.tokenizer.Special(c.m.family.Assistant)
 	end := c.m.tokenizer.Encode(chatformat.ReasoningEnd)
 	if thought.over() {
 		ids = append(ids, end...)

@@ -11,6 +11,7 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/internal/backend/cpu"
 	"github.com/glm4-metal/glm4-metal/internal/backend/gpu"
+	"github.com/glm4-metal/glm4-metal/internal/chatformat"
 	"github.com/glm4-metal/glm4-metal/internal/decoder"
 	"github.com/glm4-metal/glm4-metal/internal/demo"
 	"github.com/glm4-metal/glm4-metal/loader"
@@ -214,7 +215,7 @@ func attention(c loader.Config) backend.Attention {
 
 // attachText reads the tokenizer and the chat format, and what they say of the vocabulary.
 func (m *Model) attachText(ctx context.Context, chatTemplate string) error {
-	text, err := readText(ctx, m.checkpoint.FS(), m.checkpoint.Dir, chatTemplate)
+	text, err := readText(ctx, m.checkpoint.FS(), m.checkpoint.Dir, chatTemplate, chatformat.FamilyOf(m.config.ModelType))
 	if err != nil {
 		return err
 	}
@@ -223,8 +224,7 @@ func (m *Model) attachText(ctx context.Context, chatTemplate string) error {
 		return fmt.Errorf("%s: the tokenizer has %d tokens, the model a vocabulary of %d; they do not belong together", m.checkpoint.Dir, size, m.vocab)
 	}
 	m.Text, m.vocab = text, size
-	// A config may list one end token only; GLM-4 also ends its turn by naming the next speaker.
-	for _, name := range []string{"<|endoftext|>", "<|user|>", "<|observation|>"} {
+	for _, name := range text.family.Ends { // a config may list one of them only
 		if id, ok := text.tokenizer.Special(name); ok {
 			m.stops[id] = true
 		}

@@ -20,6 +20,7 @@ import (
 // concurrent use.
 type Text struct {
 	name      string
+	family    *chatformat.Family
 	tokenizer *tokenizer.Tokenizer
 	format    chatformat.Format // nil when there is none
 	noFormat  error             // why
@@ -36,15 +37,15 @@ func OpenText(ctx context.Context, name, chatTemplate string) (*Text, error) {
 		}
 		fsys = os.DirFS(name)
 	}
-	return readText(ctx, fsys, cmp.Or(name, demo.Name), chatTemplate)
+	return readText(ctx, fsys, cmp.Or(name, demo.Name), chatTemplate, chatformat.FamilyOf(""))
 }
 
-func readText(ctx context.Context, fsys fs.FS, name, chatTemplate string) (*Text, error) {
-	t, err := tokenizer.Load(ctx, fsys, name)
+func readText(ctx context.Context, fsys fs.FS, name, chatTemplate string, family *chatformat.Family) (*Text, error) {
+	t, err := tokenizer.Load(ctx, fsys, name, tokenizer.Control{Tokens: family.Control, Prefix: family.Prefix})
 	if err != nil {
 		return nil, err
 	}
-	text := &Text{name: name, tokenizer: t}
+	text := &Text{name: name, family: family, tokenizer: t}
 	text.format, text.noFormat = chatFormat(ctx, fsys, name, chatTemplate, t.Specials())
 	switch {
 	case ctx.Err() != nil:
