@@ -25,8 +25,10 @@ type Model struct {
 	config     loader.Config
 	checkpoint *loader.Checkpoint
 	device     backend.Device
-	inPlace    bool   // the device reads the mapped files
-	why        string // this device
+	shared     bool          // the device outlives the model
+	store      backend.Store // of the weights
+	inPlace    bool          // the device reads the mapped files
+	why        string        // this device
 	weights    *decoder.Weights
 	kvFormat   backend.Format
 	context    int // most tokens of a session
@@ -54,6 +56,7 @@ type loadOptions struct {
 	onLoad       func(done, total int64)
 	placed       func(done, total int64) error  // of Load
 	open         func() (backend.Device, error) // instead of backend
+	shared       backend.Device                 // instead of either: other models have it too, its owner closes it
 }
 
 // Backend chooses the device: "cpu", "metal", or "auto" (the default), which is Metal on a Mac whose GPU can run the
@@ -173,18 +176,20 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 		}
 	}
 	var err error
-	if m.device, err = open(); err != nil {
-		return nil, err
+	if m.device, m.shared = o.shared, o.shared != nil; !m.shared {
+		if m.device, err = open(); err != nil {
+			return nil, err
+		}
 	}
 	m.memory = estimate(c, m.context, m.chunk, m.kvFormat)
 	err = m.fill(o)
-	if errors.Is(err, backend.ErrUnsupported) && o.open == nil && (o.backend == "" || o.backend == "auto") {
-		m.device.Close()
+	if errors.Is(err, backend.ErrUnsupported) && o.open == nil && !m.shared && (o.backend == "" || o.backend == "auto") {
+		m.release()
 		m.device, m.why = cpu.Open(), fmt.Sprintf("Metal cannot run this checkpoint: %v", err)
 		err = m.fill(o)
 	}
 	if err != nil {
-		return nil, errors.Join(c.Explain(err), m.device.Close())
+		return nil, errors.Join(c.Explain(err), m.release())
 	}
 	m.inPlace = m.device.Info().Paged || c.Aligned(gpu.Alignment)
 	return m, nil
@@ -195,7 +200,8 @@ func (m *Model) fill(o loadOptions) (err error) {
 	if err = m.memory.check(m.device.Info()); err != nil {
 		return err
 	}
-	if m.weights, err = bind(m.device, m.checkpoint, o.placed); err != nil {
+	m.store = mapped(m.device, m.checkpoint)
+	if m.weights, err = bind(m.store, m.checkpoint, o.placed); err != nil {
 		return err
 	}
 	if m.scratch, err = m.weights.NewScratch(m.device, m.chunk); err != nil {
@@ -206,6 +212,22 @@ func (m *Model) fill(o loadOptions) (err error) {
 		return err
 	}
 	return cache.Close()
+}
+
+// release frees what the model has on the device, and the device unless it is shared.
+func (m *Model) release() error {
+	var errs []error
+	if m.scratch != nil {
+		errs = append(errs, m.scratch.Close())
+	}
+	if m.store != nil {
+		errs = append(errs, m.store.Close())
+	}
+	if !m.shared {
+		errs = append(errs, m.device.Close())
+	}
+	m.scratch, m.store = nil, nil
+	return errors.Join(errs...)
 }
 
 // attention is the geometry that the cache and its ops need.
@@ -265,7 +287,7 @@ func (m *Model) Close() error {
 	}
 	defer m.leave()
 	m.closed = true
-	return errors.Join(m.device.Close(), m.checkpoint.Close())
+	return errors.Join(m.release(), m.checkpoint.Close())
 }
 
 // Info describes a loaded model.

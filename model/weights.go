@@ -8,15 +8,19 @@ import (
 	"github.com/glm4-metal/glm4-metal/loader"
 )
 
-// bind places a checkpoint's matrices on the device, which may read them where they are mapped. placed, if it is not nil,
-// is told how many bytes that makes so far, and may end it with an error.
-func bind(d backend.Device, c *loader.Checkpoint, placed func(done, total int64) error) (*decoder.Weights, error) {
+// mapped makes the store of a checkpoint's matrices, which a device may read where they are mapped.
+func mapped(d backend.Device, c *loader.Checkpoint) backend.Store {
 	var tensors [][]byte
 	for _, t := range c.Tensors() {
 		tensors = append(tensors, t.Data)
 	}
-	d.Map(c.Mapped(), tensors)
-	b := binder{device: d, checkpoint: c, total: c.Bytes(), placed: placed}
+	return d.Map(c.Mapped(), tensors)
+}
+
+// bind places a checkpoint's matrices. placed, if it is not nil, is told how many bytes that makes so far, and may end it
+// with an error.
+func bind(s backend.Store, c *loader.Checkpoint, placed func(done, total int64) error) (*decoder.Weights, error) {
+	b := binder{store: s, checkpoint: c, total: c.Bytes(), placed: placed}
 	b.place(0)
 	w := &decoder.Weights{
 		Embed:  b.matrix("model.embed_tokens"),
@@ -33,7 +37,7 @@ func bind(d backend.Device, c *loader.Checkpoint, placed func(done, total int64)
 
 // binder keeps the first error, so that the names can be read as a list.
 type binder struct {
-	device     backend.Device
+	store      backend.Store
 	checkpoint *loader.Checkpoint
 	done       int64 // bytes of the matrices so far
 	total      int64
@@ -87,7 +91,7 @@ func (b *binder) vector(name string) backend.Vector {
 		b.err = err
 		return nil
 	}
-	v, err := b.device.NewVector(values)
+	v, err := b.store.NewVector(values)
 	b.err = err
 	return v
 }
@@ -103,7 +107,7 @@ func (b *binder) matrix(name string) backend.Matrix {
 	}
 	var m backend.Matrix
 	if err == nil {
-		m, err = b.device.NewMatrix(data)
+		m, err = b.store.NewMatrix(data)
 	}
 	b.err = err
 	b.place(data.Bytes())

@@ -59,7 +59,7 @@ var ErrUnsupported = errors.New("not supported")
 var ErrStopped = errors.New("the step was stopped")
 
 // MatrixData is a weight matrix of shape [Rows, Cols], row-major, in the bytes of the checkpoint. A device may read
-// the slices in place for as long as it is open, so their memory must outlive it.
+// the slices in place for as long as the store is open that the matrix is placed in, so their memory must outlive it.
 type MatrixData struct {
 	Name       string // for error messages
 	Rows, Cols int
@@ -141,23 +141,31 @@ type Info struct {
 	Async       bool   // Submit returns before the step has run, so the next one can be prepared meanwhile
 }
 
-// A Device owns memory and runs streams. Its methods may be called from several goroutines; a Stream, and what it
-// reads and writes, belongs to one at a time.
-type Device interface {
-	Info() Info
-	// Map announces the memory that matrices will be made from, such as mapped files, and their tensors, each in one of
-	// the regions. A region begins on a page of 16 KiB and has the rest of its last one to itself. Map is called once,
-	// before NewMatrix, if at all. Where a region can no longer be read, because its file has shrunk or its disk fails,
-	// NewMatrix or the step ends with an Error of package fault.
-	Map(regions, tensors [][]byte)
+// A Store takes weights into a device's memory.
+type Store interface {
 	NewMatrix(MatrixData) (Matrix, error)
 	NewVector([]float32) (Vector, error) // copied
-	NewBuffer(n int) (Buffer, error)     // n float32s, zero
-	NewTokens(n int) (Tokens, error)     // n ids, zero
+	// Close waits for what runs and frees the weights, which no op may use any more, submitted or not.
+	Close() error
+}
+
+// A Device owns memory and runs streams. Its methods may be called from several goroutines; a Stream, and what it
+// reads and writes, belongs to one at a time.
+//
+// Models may share a device: each closes what it has made there, and who opened the device closes it after all of them.
+type Device interface {
+	// Store is for weights that live as long as the device. Its Close frees everything that the device still holds.
+	Store
+	Info() Info
+	// Map makes the store of one checkpoint: it announces the memory that its matrices will be made from, such as mapped
+	// files, and their tensors, each in one of the regions. A region begins on a page of 16 KiB and has the rest of its last
+	// one to itself. Where it can no longer be read, because its file has shrunk or its disk fails, NewMatrix or the step
+	// ends with an Error of package fault.
+	Map(regions, tensors [][]byte) Store
+	NewBuffer(n int) (Buffer, error) // n float32s, zero
+	NewTokens(n int) (Tokens, error) // n ids, zero
 	NewCache(layers int, a Attention, f Format) (Cache, error)
 	NewStream() (Stream, error)
-	// Close frees everything that the device still holds.
-	Close() error
 }
 
 // A Matrix is a weight matrix in a device's memory.

@@ -4,6 +4,8 @@
 package decoder
 
 import (
+	"errors"
+
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 )
 
@@ -72,16 +74,31 @@ func (w *Weights) NewScratch(d backend.Device, tokens int) (x *Scratch, err erro
 	_, width := w.Layers[0].Out.Shape()
 	_, ffn := w.Layers[0].Down.Shape()
 	x = &Scratch{}
-	if x.Tokens, err = d.NewTokens(tokens); err != nil {
-		return nil, err
-	}
+	x.Tokens, err = d.NewTokens(tokens)
 	for _, b := range []struct {
 		to    *backend.Buffer
 		width int
 	}{{&x.H, hidden}, {&x.XN, hidden}, {&x.Q, width}, {&x.A, width}, {&x.Y, hidden}, {&x.Act, ffn}} {
-		if *b.to, err = d.NewBuffer(tokens * b.width); err != nil {
-			return nil, err
+		if err == nil {
+			*b.to, err = d.NewBuffer(tokens * b.width)
 		}
 	}
+	if err != nil {
+		return nil, errors.Join(err, x.Close())
+	}
 	return x, nil
+}
+
+// Close frees the memory.
+func (x *Scratch) Close() error {
+	var errs []error
+	if x.Tokens != nil {
+		errs = append(errs, x.Tokens.Close())
+	}
+	for _, b := range []backend.Buffer{x.H, x.XN, x.Q, x.A, x.Y, x.Act} {
+		if b != nil {
+			errs = append(errs, b.Close())
+		}
+	}
+	return errors.Join(errs...)
 }

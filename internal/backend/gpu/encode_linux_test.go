@@ -105,14 +105,14 @@ func decodeStep(t testing.TB, d *Device) func(pos int) {
 	const layers, hidden, heads, kvHeads, dim, ffn, vocab = 40, 4096, 32, 2, 128, 13696, 151552
 	file, err := unix.Mmap(-1, 0, 6<<30, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 	require.NoError(t, err)
-	d.Map([][]byte{file}, nil)
+	store := d.Map([][]byte{file}, nil)
 	used := 0
 	tensor := func(n int) []byte {
 		used = roundUp(used, 256) + n
 		return file[used-n : used : used]
 	}
 	matrix := func(rows, cols int) backend.Matrix {
-		m, err := d.NewMatrix(backend.MatrixData{
+		m, err := store.NewMatrix(backend.MatrixData{
 			Rows: rows, Cols: cols, Format: backend.Q4, Data: tensor(rows * cols / 2),
 			GroupSize: 64, ScaleFormat: backend.BF16, Scales: tensor(rows * cols / 32), Biases: tensor(rows * cols / 32),
 		})

@@ -217,12 +217,17 @@ func TestAlignedWeightsAreCopied(t *testing.T) {
 		data = append(data, m)
 		tensors = append(tensors, m.Data, m.Scales, m.Biases)
 	}
-	d.Map([][]byte{region}, tensors)
+	store := d.Map([][]byte{region}, tensors)
 	before := len(d.buffers)
 	x := p.buffer(p.floats(64, 1))
 	var matrices []*matrix
 	for _, m := range data {
-		w := p.place(m)
+		var w [2]backend.Matrix
+		for i, s := range []backend.Store{p.devices[0], store} {
+			var err error
+			w[i], err = s.NewMatrix(m)
+			require.NoError(t, err)
+		}
 		y := p.empty(24)
 		p.run(func(s backend.Stream, i int) { s.Out(y[i], x[i], w[i], 1) })
 		p.close(y, "product")
@@ -233,6 +238,8 @@ func TestAlignedWeightsAreCopied(t *testing.T) {
 	require.NotEqual(t, matrices[0].data.buffer, matrices[1].data.buffer)
 	require.Equal(t, before+2+1+3, len(d.buffers), "one wraps the region, one is the arena; and x and three times y")
 	require.Equal(t, 2*(768+256+256), matrices[1].data.buffer.Length(), "no byte more than the copies need")
+	require.NoError(t, store.Close())
+	require.Equal(t, before+1+3, len(d.buffers), "x and three times y are left")
 }
 
 func TestFormatTakesAnothersKernel(t *testing.T) {
