@@ -44,9 +44,11 @@ func (c *Checkpoint) checkUnused() error {
 	layer, rest, inLayer := c.layerOf(t.Name)
 	switch {
 	case inLayer && layer >= c.Config.Layers:
-		return fmt.Errorf("%slayer %d is there, but %s in config.json is %d; %s", at, layer, c.Config.family().fields.layers, c.Config.Layers, wayOut)
-	case inLayer && !c.Config.SandwichNorms && slices.ContainsFunc(sandwichNorms, func(norm string) bool { return strings.HasPrefix(rest, norm+".") }):
-		return fmt.Errorf(`%spart of a %s model, but model_type is %q in config.json; %s`, at, sandwichType(), c.Config.ModelType, wayOut)
+		return fmt.Errorf("%slayer %d is there, but %s in config.json is %d; %s",
+			at, layer, c.Config.family().fields.layers, c.Config.Layers, wayOut)
+	case inLayer && !c.Config.SandwichNorms && slices.Contains(sandwichNorms, strings.TrimSuffix(rest, ".weight")):
+		return fmt.Errorf("%spart of a %s model, but model_type is %q in config.json; %s",
+			at, sandwichType(), c.Config.ModelType, wayOut)
 	case inLayer:
 		return fmt.Errorf("%sno part of a %s model, which would compute something else without it; %s, or a program that supports this architecture", at, c.Config.ModelType, wayOut)
 	}

@@ -7,8 +7,8 @@ import (
 
 // family is what the checkpoints of one model_type have in common. All of them are the same kind of decoder: RMS norms,
 // query heads that share KV heads, rotation of pairs that lie side by side, and SwiGLU whose gate and up are one matrix.
-// A new one of that kind is another entry of families, and its model type joins the family whose control tokens it has, or
-// founds one, in the table of package chatformat. One of another kind needs ops first.
+// A new one of that kind is another entry of families, and its model type joins the family whose control tokens it has,
+// or founds one, in the table of package chatformat. One of another kind needs ops first.
 type family struct {
 	modelType       string // in config.json
 	sandwichNorms   bool   // also norms behind the attention and the MLP
@@ -50,8 +50,9 @@ var families = []*family{
 	{ // glm-4-9b-chat, as configuration_chatglm.py beside the published weights
 		modelType: "chatglm",
 		fields: fieldNames{
-			layers: "num_layers", layersToo: "num_hidden_layers", ffn: "ffn_hidden_size", kvHeads: "multi_query_group_num", headDim: "kv_channels",
-			positions: "seq_length", vocab: "padded_vocab_size", eps: "layernorm_epsilon", bias: "add_qkv_bias",
+			layers: "num_layers", layersToo: "num_hidden_layers", ffn: "ffn_hidden_size", kvHeads: "multi_query_group_num",
+			headDim: "kv_channels", positions: "seq_length", vocab: "padded_vocab_size", eps: "layernorm_epsilon",
+			bias: "add_qkv_bias",
 		},
 		rotary: chatglmRotary, check: chatglmCheck, eos: publishedEOS,
 		// Source: convert_glm4_weights_to_hf.py in transformers.
@@ -130,8 +131,8 @@ func (n *family) read(c *Config, f *fields) {
 	}
 }
 
-// transformersRotary reads the rotary settings, which transformers 5 nests in rope_parameters and older versions keep beside
-// the other fields.
+// transformersRotary reads the rotary settings, which transformers 5 nests in rope_parameters and older versions keep
+// beside the other fields.
 func transformersRotary(c *Config, f *fields) {
 	nested := f.object("rope_parameters")
 	for _, place := range []*fields{f, nested, f.object("rope_scaling")} {
@@ -155,7 +156,8 @@ func transformersRotary(c *Config, f *fields) {
 	}
 	c.RotaryDims = int(float64(c.HeadDim) * factor)
 	if c.RotaryDims < 2 || c.RotaryDims%2 != 0 {
-		f.err = fmt.Errorf("%s: partial_rotary_factor %v of head_dim %d makes %d rotary dimensions; it must be an even number of at least 2", f.file, factor, c.HeadDim, c.RotaryDims)
+		f.err = fmt.Errorf("%s: partial_rotary_factor %v of head_dim %d makes %d rotary dimensions; it must be an even number of at least 2",
+			f.file, factor, c.HeadDim, c.RotaryDims)
 	}
 }
 

@@ -64,9 +64,9 @@ func (c *Config) otherFields() []otherField {
 		{"n_routed_experts", zero}, {"num_local_experts", zero}, {"num_experts", zero}, {"moe_num_experts", zero},
 		{"n_shared_experts", zero}, {"num_shared_experts", zero},
 		// The families' own.
-		{"hidden_act", []any{"silu", "swish"}}, {"rope_ratio", []any{1.0, c.RopeTheta / 10000}}, {"add_bias_linear", zero},
-		{"rmsnorm", []any{true}}, {"apply_residual_connection_post_layernorm", zero}, {"pre_seq_len", []any{0.0}},
-		{"quantization_bit", []any{0.0}},
+		{"hidden_act", []any{"silu", "swish"}}, {"rope_ratio", []any{1.0, c.RopeTheta / 10000}},
+		{"add_bias_linear", zero}, {"rmsnorm", []any{true}}, {"apply_residual_connection_post_layernorm", zero},
+		{"pre_seq_len", []any{0.0}}, {"quantization_bit", []any{0.0}},
 	}
 }
 

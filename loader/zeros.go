@@ -53,8 +53,9 @@ func (c *Checkpoint) unfillable(t Tensor) (span, bool) {
 // stored name.
 func (c *Config) frontNorm(name string) bool {
 	f := c.family()
-	return name == f.stored(finalNorm)+".weight" ||
-		slices.ContainsFunc(frontNorms, func(norm string) bool { return strings.HasSuffix(name, "."+f.stored(norm)+".weight") })
+	return name == f.stored(finalNorm)+".weight" || slices.ContainsFunc(frontNorms, func(norm string) bool {
+		return strings.HasSuffix(name, "."+f.stored(norm)+".weight")
+	})
 }
 
 // checkFilled refuses a file with a hole, or with zeros at its end, where a model has none. The tensors are those of the

@@ -237,7 +237,8 @@ func attention(c loader.Config) backend.Attention {
 
 // attachText reads the tokenizer and the chat format, and what they say of the vocabulary.
 func (m *Model) attachText(ctx context.Context, chatTemplate string) error {
-	text, err := readText(ctx, m.checkpoint.FS(), m.checkpoint.Dir, chatTemplate, chatformat.FamilyOf(m.config.ModelType))
+	family := chatformat.FamilyOf(m.config.ModelType)
+	text, err := readText(ctx, m.checkpoint.FS(), m.checkpoint.Dir, chatTemplate, family)
 	if err != nil {
 		return err
 	}
@@ -246,7 +247,7 @@ func (m *Model) attachText(ctx context.Context, chatTemplate string) error {
 		return fmt.Errorf("%s: the tokenizer has %d tokens, the model a vocabulary of %d; they do not belong together", m.checkpoint.Dir, size, m.vocab)
 	}
 	m.Text, m.vocab = text, size
-	for _, name := range text.family.Ends { // a config may list one of them only
+	for _, name := range family.Ends { // a config may list one of them only
 		if id, ok := text.tokenizer.Special(name); ok {
 			m.stops[id] = true
 		}
@@ -311,7 +312,8 @@ func (m *Model) Info() Info {
 	d := m.device.Info()
 	i := Info{
 		Name: m.name, Config: m.config, Backend: d.Backend, Device: d.Device, Why: m.why, Context: m.context,
-		KVBits: m.kvFormat.Bits(), KVBytes: int(attention(m.config).TokenBytes(m.config.Layers, m.kvFormat)), Memory: m.memory, LoadTime: m.loadTime,
+		KVBits: m.kvFormat.Bits(), KVBytes: int(attention(m.config).TokenBytes(m.config.Layers, m.kvFormat)),
+		Memory: m.memory, LoadTime: m.loadTime,
 	}
 	warnings := m.checkpoint.Notes()
 	if w := m.memory.warning(d); w != "" {

@@ -17,8 +17,8 @@ func mapped(d backend.Device, c *loader.Checkpoint) backend.Store {
 	return d.Map(c.Mapped(), tensors)
 }
 
-// bind places a checkpoint's matrices. placed, if it is not nil, is told how many bytes that makes so far, and may end it
-// with an error.
+// bind places a checkpoint's matrices. placed, if it is not nil, is told how many bytes that makes so far, and may end
+// it with an error.
 func bind(s backend.Store, c *loader.Checkpoint, placed func(done, total int64) error) (*decoder.Weights, error) {
 	b := binder{store: s, checkpoint: c, total: c.Bytes(), placed: placed}
 	b.place(0)
@@ -116,7 +116,9 @@ func (b *binder) matrix(name string) backend.Matrix {
 
 // matrixData says in the backend's terms what the loader found.
 func matrixData(m loader.Matrix) (d backend.MatrixData, err error) {
-	d = backend.MatrixData{Name: m.Name, Rows: m.Rows, Cols: m.Cols, Data: m.Data, GroupSize: m.GroupSize, Scales: m.Scales, Biases: m.Biases}
+	d = backend.MatrixData{
+		Name: m.Name, Rows: m.Rows, Cols: m.Cols, Data: m.Data, GroupSize: m.GroupSize, Scales: m.Scales, Biases: m.Biases,
+	}
 	switch {
 	case !m.Quantized():
 		d.Format, err = plainFormat(m.DType)

@@ -100,7 +100,8 @@ var (
 
 // Table is every kernel.
 var Table = slices.Concat(QKV.kernels(), Out.kernels(), GateUp.kernels(), Head.kernels(),
-	Attend.kernels(), PrefillAttend.kernels(), Embed.kernels(), []*Kernel{AttendCombine, AddNorm, SampleScan, SamplePick})
+	Attend.kernels(), PrefillAttend.kernels(), Embed.kernels(),
+	[]*Kernel{AttendCombine, AddNorm, SampleScan, SamplePick})
 
 // product is made of GEMVs for 1, up to 4, 8 and 12 tokens, where the weights decide the time, and a GEMM.
 func product(op string, args any, buffers string, gemvRows, gemmRows int) Product {
@@ -145,7 +146,10 @@ func family(k Kernel) (f Family) {
 
 // attend makes the kernels for keys and values in f32 and f16.
 func attend(name string, threads, rows int) (f Family) {
-	k := Kernel{Name: name + "_f32", File: "attention", Args: AttendArgs{}, Buffers: list("q keys values out partials stats"), Threads: threads, Tile: [3]int{rows, 1, 1}}
+	k := Kernel{
+		Name: name + "_f32", File: "attention", Args: AttendArgs{}, Buffers: list("q keys values out partials stats"),
+		Threads: threads, Tile: [3]int{rows, 1, 1},
+	}
 	f[F32] = &k
 	half := k
 	half.Name = name + "_f16"

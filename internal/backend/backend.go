@@ -157,10 +157,10 @@ type Device interface {
 	// Store is for weights that live as long as the device. Its Close frees everything that the device still holds.
 	Store
 	Info() Info
-	// Map makes the store of one checkpoint: it announces the memory that its matrices will be made from, such as mapped
-	// files, and their tensors, each in one of the regions. A region begins on a page of 16 KiB and has the rest of its last
-	// one to itself. Where it can no longer be read, because its file has shrunk or its disk fails, NewMatrix or the step
-	// ends with an Error of package fault.
+	// Map makes the store of one checkpoint: it announces the memory that its matrices will be made from, such as
+	// mapped files, and their tensors, each in one of the regions. A region begins on a page of 16 KiB and has the
+	// rest of its last one to itself. Where it can no longer be read, because its file has shrunk or its disk fails,
+	// NewMatrix or the step ends with an Error of package fault.
 	Map(regions, tensors [][]byte) Store
 	NewBuffer(n int) (Buffer, error) // n float32s, zero
 	NewTokens(n int) (Tokens, error) // n ids, zero
@@ -188,7 +188,8 @@ type Tokens interface {
 
 // A Cache holds the keys and values of one session, for all layers. Keys are stored after rotation.
 type Cache interface {
-	// Grow makes room for at least n tokens, in whole steps of CacheStep, and keeps what is there. It is called between a Submit and the next op.
+	// Grow makes room for at least n tokens, in whole steps of CacheStep, and keeps what is there. It is called between
+	// a Submit and the next op.
 	Grow(n int) error
 	Cap() int     // tokens that fit
 	Bytes() int64 // of keys and values: Attention.CacheBytes

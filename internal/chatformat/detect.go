@@ -6,10 +6,11 @@ import (
 	"regexp"
 )
 
-// Detect returns the Format for a checkpoint's own chat template. The parts that only the templates of one native format have decide, as published
-// texts differ in white space and in the sentence that introduces the model. If the template, rendered as FromTemplate does, gives what the
-// native renderer gives, that renderer is returned, with the template's own sentence; if it differs in a space somewhere, the template rules,
-// under the renderer's name; if it cannot be rendered, the renderer is returned. Any other template is FromTemplate's matter.
+// Detect returns the Format for a checkpoint's own chat template. The parts that only the templates of one native format
+// have decide, as published texts differ in white space and in the sentence that introduces the model. If the template,
+// rendered as FromTemplate does, gives what the native renderer gives, that renderer is returned, with the template's own
+// sentence; if it differs in a space somewhere, the template rules, under the renderer's name; if it cannot be rendered,
+// the renderer is returned. Any other template is FromTemplate's matter.
 func Detect(ctx context.Context, template string, t Tokens) (Format, error) {
 	f := nativeOf(template)
 	if f == nil {

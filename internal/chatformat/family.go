@@ -21,8 +21,8 @@ var families = []*Family{
 	{ // Source: tokenization_chatglm.py of glm-4-9b-chat.
 		ModelTypes: []string{"glm4", "glm", "chatglm"},
 		Control: []string{
-			"<|endoftext|>", "[MASK]", maskToken, "[sMASK]", startToken, "<eop>", systemToken, userToken, assistantToken, observationToken,
-			"<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>",
+			"<|endoftext|>", "[MASK]", maskToken, "[sMASK]", startToken, "<eop>", systemToken, userToken, assistantToken,
+			observationToken, "<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>",
 		},
 		Prefix:    []string{maskToken, startToken},
 		Ends:      []string{"<|endoftext|>", userToken, observationToken},
@@ -40,8 +40,8 @@ const (
 	observationToken = "<|observation|>"
 )
 
-// FamilyOf returns the family of a model_type; "", of a folder without a config.json, stands for GLM-4's. It returns nil for
-// a type that it does not know.
+// FamilyOf returns the family of a model_type; "", of a folder without a config.json, stands for GLM-4's. It returns nil
+// for a type that it does not know.
 func FamilyOf(modelType string) *Family {
 	for _, f := range families {
 		if modelType == "" || slices.Contains(f.ModelTypes, modelType) {

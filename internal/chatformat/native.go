@@ -13,8 +13,8 @@ type native struct {
 	style   replyStyle
 	// ownTools says that a message carries tools, and not the conversation.
 	ownTools bool
-	// writes recognises the templates of the same prompts by the parts that only they have; white space is taken out of a
-	// template first, and quotes are single.
+	// writes recognises the templates of the same prompts by the parts that only they have; white space is taken out of
+	// a template first, and quotes are single.
 	writes func(template string) bool
 	render func(ctx context.Context, f *native, messages []Message, o Options) (Prompt, error)
 }
@@ -27,7 +27,8 @@ var natives = []*native{
 		style:    replyStyle{newline: true},
 		ownTools: true,
 		writes: func(template string) bool {
-			return has(template, maskToken+startToken, "item['tools']", "<|{{item['role']}}|>{{item['metadata']}}", "'simple_browser'", "'cogview'")
+			return has(template, maskToken+startToken, "item['tools']", "<|{{item['role']}}|>{{item['metadata']}}",
+				"'simple_browser'", "'cogview'")
 		},
 		render: renderChat,
 	},
@@ -49,7 +50,8 @@ var natives = []*native{
 }
 
 func writes0414(template string) bool {
-	return has(template, maskToken+startToken, systemToken, userToken, assistantToken, observationToken, "#可用工具", "metadata") &&
+	return has(template, maskToken+startToken, systemToken, userToken, assistantToken, observationToken,
+		"#可用工具", "metadata") &&
 		!hasAny(template, "tool_calls", "reasoning_content", "<tool_call>", "%macro", "%-macro", "enable_thinking")
 }
 

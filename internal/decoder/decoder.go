@@ -42,7 +42,8 @@ type Scratch struct {
 
 // Forward records one step: the span's tokens through all layers; their keys and values go into kv, and the logits of
 // the last `rows` tokens into logits (none when rows is 0).
-func (w *Weights) Forward(s backend.Stream, x *Scratch, kv backend.Cache, ids backend.Tokens, at backend.Span, logits backend.Buffer, rows int) {
+func (w *Weights) Forward(s backend.Stream, x *Scratch, kv backend.Cache, ids backend.Tokens, at backend.Span,
+	logits backend.Buffer, rows int) {
 	n := at.N
 	s.Embed(x.H, x.XN, ids, n, w.Embed, w.Layers[0].Input)
 	for i := range w.Layers {

@@ -99,7 +99,8 @@ func open(ctx context.Context, shape Shape, tokens int) (c *counting, err error)
 		Out: c.matrix(c.Hidden, width), GateUp: c.matrix(2*c.FFN, c.Hidden), Down: c.matrix(c.Hidden, c.FFN),
 	}
 	head := c.matrix(c.Vocab, c.Hidden) // for the embedding, what is counted is the same
-	c.weights = decoder.Weights{Embed: head, Layers: slices.Repeat([]decoder.Layer{layer}, c.Layers), Norm: c.norm(), Head: head}
+	layers := slices.Repeat([]decoder.Layer{layer}, c.Layers)
+	c.weights = decoder.Weights{Embed: head, Layers: layers, Norm: c.norm(), Head: head}
 	c.logits = c.buffer(c.Vocab)
 	c.codes, c.scales = nil, nil
 	if c.err != nil {
@@ -179,7 +180,9 @@ func (c *counting) projections(heads, kvHeads int) backend.QKV {
 }
 
 func (s Shape) attention(heads, kvHeads int) backend.Attention {
-	return backend.Attention{Heads: heads, KVHeads: kvHeads, HeadDim: s.HeadDim, RotaryDims: s.RotaryDims, RopeTheta: 10000}
+	return backend.Attention{
+		Heads: heads, KVHeads: kvHeads, HeadDim: s.HeadDim, RotaryDims: s.RotaryDims, RopeTheta: 10000,
+	}
 }
 
 func (c *counting) cache(layers, heads, kvHeads, tokens int) (backend.Cache, error) {
