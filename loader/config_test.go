@@ -111,7 +111,7 @@ var badConfigs = []struct {
 	{tinyGLM4, object{"vocab_size": 1 << 30}, `vocab_size is 1073741824; it must be at most 16777216`},
 	{tinyGLM4, object{"rms_norm_eps": nil}, `rms_norm_eps is missing; it must be a number above 0 and at most 1`},
 	{tinyGLM4, object{"rms_norm_eps": 0}, `rms_norm_eps is 0; it must be a number above 0 and at most 1`},
-	{tinyGLM4, object{"hidden_act": "gelu"}, `hidden_act is "gelu"; it must be silu`},
+	{tinyGLM4, object{"hidden_act": "gelu"}, `hidden_act is "gelu"; it must be absent or silu, as other values are of an architecture that is not supported`},
 	{tinyGLM4, object{"rope_theta": -1}, `rope_theta is -1; it must be a number above 0 and at most 1e+12`},
 	{tinyGLM4, object{"partial_rotary_factor": 1.5}, `partial_rotary_factor is 1.5; it must be a number above 0 and at most 1`},
 	{tinyGLM4, object{"partial_rotary_factor": 0.2}, `partial_rotary_factor 0.2 of head_dim 16 makes 3 rotary dimensions; it must be an even number of at least 2`},
@@ -140,14 +140,14 @@ var badConfigs = []struct {
 	{tinyChatGLM, object{"multi_query_group_num": 0}, `multi_query_group_num is 0; it must be a positive number`},
 	{tinyChatGLM, object{"multi_query_attention": false}, `multi_query_attention is false; it must be true`},
 	{tinyChatGLM, object{"multi_query_attention": nil}, `multi_query_attention is missing; it must be true`},
-	{tinyChatGLM, object{"add_bias_linear": true}, `add_bias_linear is true; it must be false`},
-	{tinyChatGLM, object{"rmsnorm": false}, `rmsnorm is false; it must be true`},
+	{tinyChatGLM, object{"add_bias_linear": true}, `add_bias_linear is true; it must be absent or false, as other values are of an architecture that is not supported`},
+	{tinyChatGLM, object{"rmsnorm": false}, `rmsnorm is false; it must be absent or true, as other values are of an architecture that is not supported`},
 	{tinyChatGLM, object{"post_layer_norm": false}, `post_layer_norm is false; it must be true`},
-	{tinyChatGLM, object{"apply_residual_connection_post_layernorm": true}, `apply_residual_connection_post_layernorm is true; it must be false`},
+	{tinyChatGLM, object{"apply_residual_connection_post_layernorm": true}, `apply_residual_connection_post_layernorm is true; it must be absent or false, as other values are of an architecture that is not supported`},
 	{tinyChatGLM, object{"rope_ratio": 0}, `rope_ratio is 0; it must be a number above 0 and at most 1e+08`},
 	{tinyChatGLM, object{"rope_scaling": object{"type": "yarn"}}, `rope_scaling is {"type":"yarn"}; it must be null: other ways to compute positions are not supported`},
-	{tinyChatGLM, object{"pre_seq_len": 128}, `pre_seq_len is 128; it must be null: prefix tuning is not supported`},
-	{tinyChatGLM, object{"quantization_bit": 4}, `quantization_bit is 4; it must be 0`},
+	{tinyChatGLM, object{"pre_seq_len": 128}, `pre_seq_len is 128; it must be absent or 0, as other values are of an architecture that is not supported`},
+	{tinyChatGLM, object{"quantization_bit": 4}, `quantization_bit is 4; it must be absent or 0, as other values are of an architecture that is not supported`},
 }
 
 func TestBadConfigIsNamed(t *testing.T) {

@@ -87,7 +87,8 @@ func (d DType) at(data []byte, i int) float32 {
 		return math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
 	case BF16:
 		return math.Float32frombits(uint32(binary.LittleEndian.Uint16(data[2*i:])) << 16)
-	default:
+	case F16:
 		return float16.Frombits(binary.LittleEndian.Uint16(data[2*i:])).Float32()
 	}
+	panic("loader: no number of " + d.String() + " can be a weight")
 }

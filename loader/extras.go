@@ -44,9 +44,11 @@ func (c *Checkpoint) checkUnused() error {
 	layer, rest, inLayer := c.layerOf(t.Name)
 	switch {
 	case inLayer && layer >= c.Config.Layers:
-		return fmt.Errorf("%slayer %d is there, but num_hidden_layers in config.json is %d; %s", at, layer, c.Config.Layers, wayOut)
-	case c.Config.ModelType == "glm" && (strings.HasPrefix(rest, "post_self_attn_layernorm.") || strings.HasPrefix(rest, "post_mlp_layernorm.")):
-		return fmt.Errorf(`%spart of a glm4 model, but model_type is "glm" in config.json; %s`, at, wayOut)
+		return fmt.Errorf("%slayer %d is there, but %s in config.json is %d; %s",
+			at, layer, c.Config.family().fields.layers, c.Config.Layers, wayOut)
+	case inLayer && !c.Config.SandwichNorms && slices.Contains(sandwichNorms, strings.TrimSuffix(rest, ".weight")):
+		return fmt.Errorf("%spart of a %s model, but model_type is %q in config.json; %s",
+			at, sandwichType(), c.Config.ModelType, wayOut)
 	case inLayer:
 		return fmt.Errorf("%sno part of a %s model, which would compute something else without it; %s, or a program that supports this architecture", at, c.Config.ModelType, wayOut)
 	}
@@ -82,11 +84,7 @@ func (c *Checkpoint) mtpLayers() map[int]bool {
 
 // layerOf splits the stored name of a tensor in a decoder layer.
 func (c *Checkpoint) layerOf(name string) (layer int, rest string, ok bool) {
-	prefix := "model.layers."
-	if c.Config.ModelType == "chatglm" {
-		prefix = "transformer.encoder.layers."
-	}
-	number, found := strings.CutPrefix(name, prefix)
+	number, found := strings.CutPrefix(name, c.Config.family().layers)
 	if !found {
 		return 0, "", false
 	}

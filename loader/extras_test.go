@@ -3,7 +3,6 @@ package loader
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"testing"
 
@@ -34,7 +33,7 @@ func TestTensorsAreLeftOutInSilence(t *testing.T) {
 		{"one layer less", tinyGLM4.with(object{"num_hidden_layers": 1}), good,
 			`"model.layers.1.input_layernorm.weight", "model.layers.1.mlp.down_proj.weight", "model.layers.1.mlp.gate_up_proj.weight" and 10 more: layer 1 is there, but num_hidden_layers in config.json is 1; ` + take},
 		{"one layer less of ChatGLM", tinyChatGLM, chatglm,
-			`"transformer.encoder.layers.2.input_layernorm.weight": layer 2 is there, but num_hidden_layers in config.json is 2; ` + take},
+			`"transformer.encoder.layers.2.input_layernorm.weight": layer 2 is there, but num_layers in config.json is 2; ` + take},
 		{"one layer less, before multi-token prediction", tinyGLM4.with(object{"num_hidden_layers": 1, "num_nextn_predict_layers": 1}), with("model.layers.2.eh_proj.weight"),
 			`"model.layers.1.input_layernorm.weight", "model.layers.1.mlp.down_proj.weight", "model.layers.1.mlp.gate_up_proj.weight" and 10 more: layer 1 is there, but num_hidden_layers in config.json is 1; ` + take},
 		{"norms of queries", tinyGLM4, with("model.layers.1.self_attn.q_norm.weight"), `"model.layers.1.self_attn.q_norm.weight"` + noPart},
@@ -194,9 +193,6 @@ func TestFieldIsListedTwice(t *testing.T) {
 				_, err := parseConfig("DIR", base.with(object{f.name: off}).bytes(), nil)
 				require.NoError(t, err, f.name)
 			}
-		}
-		for name := range maps.Keys(base) {
-			require.False(t, seen[name], name)
 		}
 	}
 }

@@ -65,7 +65,7 @@ func (c *Checkpoint) Vector(name string) ([]float32, error) {
 		return nil, fmt.Errorf("%s: the model has no vector %s", c.Dir, quote(name))
 	}
 	v := make([]float32, t.Shape[0])
-	empty := frontNorm(name)
+	empty := c.Config.frontNorm(t.Name)
 	err := c.Guard(func() error {
 		for i := range v {
 			v[i] = t.DType.at(t.Data, i)

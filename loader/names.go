@@ -3,6 +3,7 @@ package loader
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 )
 
@@ -11,6 +12,15 @@ const (
 	embedTokens = "model.embed_tokens"
 	finalNorm   = "model.norm"
 	lmHead      = "lm_head"
+
+	canonicalLayers = "model.layers." // in front of the layer's number
+)
+
+// Modules of a layer, by their canonical names in it.
+var (
+	frontNorms    = []string{"input_layernorm", "post_attention_layernorm"}
+	sandwichNorms = []string{"post_self_attn_layernorm", "post_mlp_layernorm"}
+	projections   = [3]string{"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}
 )
 
 // module is one part of the model that the config implies.
@@ -41,24 +51,23 @@ func (c *Config) modules() iter.Seq[module] {
 }
 
 func (c *Config) layerModules(layer int) []module {
-	at := func(name string) string { return fmt.Sprintf("model.layers.%d.%s", layer, name) }
+	at := func(name string) string { return fmt.Sprintf("%s%d.%s", canonicalLayers, layer, name) }
 	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
-	ms := []module{
-		{name: at("input_layernorm"), rows: c.Hidden},
-		{name: at("self_attn.q_proj"), rows: q, cols: c.Hidden, bias: true},
-		{name: at("self_attn.k_proj"), rows: kv, cols: c.Hidden, bias: true},
-		{name: at("self_attn.v_proj"), rows: kv, cols: c.Hidden, bias: true},
-		{name: at("self_attn.o_proj"), rows: c.Hidden, cols: q},
-		{name: at("post_attention_layernorm"), rows: c.Hidden},
-		{name: at("mlp.gate_up_proj"), rows: 2 * c.FFN, cols: c.Hidden},
-		{name: at("mlp.down_proj"), rows: c.Hidden, cols: c.FFN},
-	}
+	var ms []module
+	norms := frontNorms
 	if c.SandwichNorms {
-		ms = append(ms,
-			module{name: at("post_self_attn_layernorm"), rows: c.Hidden},
-			module{name: at("post_mlp_layernorm"), rows: c.Hidden})
+		norms = slices.Concat(frontNorms, sandwichNorms)
 	}
-	return ms
+	for _, name := range norms {
+		ms = append(ms, module{name: at(name), rows: c.Hidden})
+	}
+	return append(ms,
+		module{name: at(projections[0]), rows: q, cols: c.Hidden, bias: true},
+		module{name: at(projections[1]), rows: kv, cols: c.Hidden, bias: true},
+		module{name: at(projections[2]), rows: kv, cols: c.Hidden, bias: true},
+		module{name: at("self_attn.o_proj"), rows: c.Hidden, cols: q},
+		module{name: at("mlp.gate_up_proj"), rows: 2 * c.FFN, cols: c.Hidden},
+		module{name: at("mlp.down_proj"), rows: c.Hidden, cols: c.FFN})
 }
 
 // place is where a canonical module stands in the files: rows [first, first+n) of a stored module with total rows.
@@ -67,41 +76,24 @@ type place struct {
 	first, total int
 }
 
-// chatglmNames maps the end of a canonical name to that of the original ChatGLM checkpoint.
-var chatglmNames = map[string]string{
-	embedTokens:                "transformer.embedding.word_embeddings",
-	finalNorm:                  "transformer.encoder.final_layernorm",
-	lmHead:                     "transformer.output_layer",
-	"input_layernorm":          "input_layernorm",
-	"post_attention_layernorm": "post_attention_layernorm",
-	"self_attn.o_proj":         "self_attention.dense",
-	"mlp.gate_up_proj":         "mlp.dense_h_to_4h",
-	"mlp.down_proj":            "mlp.dense_4h_to_h",
-	"self_attn.q_proj":         "self_attention.query_key_value",
-	"self_attn.k_proj":         "self_attention.query_key_value",
-	"self_attn.v_proj":         "self_attention.query_key_value",
-}
-
-// place finds a module in this family's files. ChatGLM stores q, k and v as one matrix, one under the other.
-// Source: convert_glm4_weights_to_hf.py in transformers.
+// place finds a module in this family's files.
 func (c *Config) place(m module) place {
-	if c.ModelType != "chatglm" {
-		return place{stored: m.name, total: m.rows}
-	}
-	rest, inLayer := strings.CutPrefix(m.name, "model.layers.")
+	f, p := c.family(), place{total: m.rows}
+	rest, inLayer := strings.CutPrefix(m.name, canonicalLayers)
 	if !inLayer {
-		return place{stored: chatglmNames[m.name], total: m.rows}
+		p.stored = f.stored(m.name)
+		return p
 	}
 	layer, name, _ := strings.Cut(rest, ".")
-	p := place{stored: "transformer.encoder.layers." + layer + "." + chatglmNames[name], total: m.rows}
-	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
-	switch name {
-	case "self_attn.q_proj":
-		p.first, p.total = 0, q+2*kv
-	case "self_attn.k_proj":
-		p.first, p.total = q, q+2*kv
-	case "self_attn.v_proj":
-		p.first, p.total = q+kv, q+2*kv
+	stored := f.stored(name)
+	if f.qkv != "" {
+		q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
+		for i, first := range []int{0, q, q + kv} {
+			if name == projections[i] {
+				stored, p.first, p.total = f.qkv, first, q+2*kv
+			}
+		}
 	}
+	p.stored = f.layers + layer + "." + stored
 	return p
 }

@@ -22,7 +22,7 @@ func (c *Config) otherFields() []otherField {
 	one := []any{1.0}
 	dim, layers := float64(c.HeadDim), float64(c.Layers)
 	scale := 1 / math.Sqrt(dim) // of attention scores
-	list := []otherField{
+	return []otherField{
 		// Softmax and logits.
 		{"attention_multiplier", []any{scale}}, {"attention_scale", []any{scale}}, {"softmax_scale", []any{scale}},
 		{"query_pre_attn_scalar", []any{dim}},
@@ -63,15 +63,11 @@ func (c *Config) otherFields() []otherField {
 		// Experts.
 		{"n_routed_experts", zero}, {"num_local_experts", zero}, {"num_experts", zero}, {"moe_num_experts", zero},
 		{"n_shared_experts", zero}, {"num_shared_experts", zero},
+		// The families' own.
+		{"hidden_act", []any{"silu", "swish"}}, {"rope_ratio", []any{1.0, c.RopeTheta / 10000}},
+		{"add_bias_linear", zero}, {"rmsnorm", []any{true}}, {"apply_residual_connection_post_layernorm", zero},
+		{"pre_seq_len", []any{0.0}}, {"quantization_bit", []any{0.0}},
 	}
-	if c.ModelType != "chatglm" {
-		// ChatGLM's own fields, which its family reads.
-		list = append(list, otherField{"rope_ratio", []any{1.0, c.RopeTheta / 10000}}, otherField{"add_bias_linear", zero}, otherField{"rmsnorm", []any{true}},
-			otherField{"apply_residual_connection_post_layernorm", zero}, otherField{"pre_seq_len", zero}, otherField{"quantization_bit", zero})
-	} else {
-		list = append(list, otherField{"hidden_act", []any{"silu", "swish"}})
-	}
-	return list
 }
 
 // checkOtherFields refuses a config that asks for the arithmetic of another architecture.

@@ -31,7 +31,7 @@ func (c *Checkpoint) unfillable(t Tensor) (span, bool) {
 	if n == 0 || strings.HasSuffix(t.Name, ".bias") {
 		return span{}, false
 	}
-	if frontNorm(t.Name) {
+	if c.Config.frontNorm(t.Name) {
 		return span{0, n}, true
 	}
 	if len(t.Shape) != 2 {
@@ -50,10 +50,12 @@ func (c *Checkpoint) unfillable(t Tensor) (span, bool) {
 }
 
 // frontNorm reports whether a tensor is the weight of a norm that the rest of the model sees everything through, by its
-// stored or canonical name.
-func frontNorm(name string) bool {
-	return strings.HasSuffix(name, ".input_layernorm.weight") || strings.HasSuffix(name, ".post_attention_layernorm.weight") ||
-		name == finalNorm+".weight" || name == chatglmNames[finalNorm]+".weight"
+// stored name.
+func (c *Config) frontNorm(name string) bool {
+	f := c.family()
+	return name == f.stored(finalNorm)+".weight" || slices.ContainsFunc(frontNorms, func(norm string) bool {
+		return strings.HasSuffix(name, "."+f.stored(norm)+".weight")
+	})
 }
 
 // checkFilled refuses a file with a hole, or with zeros at its end, where a model has none. The tensors are those of the

@@ -143,7 +143,7 @@ func (c *Chat) generate(
 	ctx context.Context, prompt []int32, parser *chatformat.Parser, say func(*Token, []chatformat.Delta) bool,
 ) error {
 	ids, o, thought := prompt, c.options, newReasoning(parser, c.options.MaxReasoning)
-	next, _ := c.m.text.Special("<|assistant|>")
+	next, _ := c.m.text.Special(c.m.text.family.Assistant)
 	end := c.m.text.tokenizer.Encode(chatformat.ReasoningEnd)
 	if thought.over() {
 		ids = append(ids, end...)

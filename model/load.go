@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/chatformat"
 	"github.com/glm4-metal/glm4-metal/internal/demo"
 	"github.com/glm4-metal/glm4-metal/loader"
 )
@@ -26,6 +27,7 @@ type loadOptions struct {
 	onLoad       func(done, total int64)
 	placed       func(done, total int64) error  // of Load
 	open         func() (backend.Device, error) // instead of backend
+	shared       backend.Device                 // instead of either: other models have it too, its owner closes it
 }
 
 // Backend chooses the device: "cpu", "metal", or "auto" (the default), which is Metal on a Mac whose GPU can run the
@@ -143,5 +145,5 @@ func OpenText(ctx context.Context, name, chatTemplate string) (*Text, error) {
 		}
 		fsys = os.DirFS(name)
 	}
-	return readText(ctx, fsys, cmp.Or(name, demo.Name), chatTemplate)
+	return readText(ctx, fsys, cmp.Or(name, demo.Name), chatTemplate, chatformat.FamilyOf(""))
 }

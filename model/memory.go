@@ -19,18 +19,13 @@ type Memory struct {
 func (m Memory) Total() int64 { return m.Weights + m.KV + m.Scratch }
 
 func estimate(c *loader.Checkpoint, context, chunk int, kv backend.Format) Memory {
-	g := c.Config
+	g, a := c.Config, attention(c.Config)
 	row := 3*g.Hidden + 2*g.Heads*g.HeadDim + g.FFN
 	return Memory{
 		Weights: c.Bytes(),
-		KV:      int64(context) * int64(kvBytes(g, kv)),
+		KV:      a.CacheBytes(g.Layers, context, kv),
 		Scratch: 4 * (int64(chunk)*int64(row) + int64(g.Vocab)),
 	}
-}
-
-// kvBytes is the cache of one token.
-func kvBytes(c loader.Config, f backend.Format) int {
-	return c.Layers * 2 * c.KVHeads * c.HeadDim * f.Bits() / 8
 }
 
 // check refuses what cannot fit on the device, or into what its process may allocate. Weights that the system can page

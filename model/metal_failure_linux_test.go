@@ -27,6 +27,45 @@ func TestWorkingSetIsOverrun(t *testing.T) {
 	require.ErrorContains(t, err, "metalsim has 0.1 MB: take a checkpoint with fewer bits or a machine with more memory")
 }
 
+func TestModelLeavesMemoryOnASharedDevice(t *testing.T) {
+	on := onMetal(t).sharing(t)
+	held := func() int {
+		leaks, err := metalsim.Leaks()
+		require.NoError(t, err)
+		n := 0
+		for _, l := range leaks {
+			if l.Class == "MTLBuffer" {
+				n += l.Count
+			}
+		}
+		return n
+	}
+	before := held()
+	for _, dir := range []string{"testdata/glm4-a", "testdata/mlx-4bit-g64"} {
+		c, err := loader.Open(t.Context(), dir)
+		require.NoError(t, err)
+		m, err := newModel(c, on)
+		require.NoError(t, err)
+		require.Greater(t, held(), before)
+		require.NoError(t, m.Close())
+		require.Equal(t, before, held(), dir)
+		c, err = loader.Open(t.Context(), dir)
+		require.NoError(t, err)
+		refuse := on.with(func(o *loadOptions) {
+			o.placed = func(done, total int64) error {
+				if done == total {
+					return context.Canceled
+				}
+				return nil
+			}
+		})
+		_, err = newModel(c, refuse)
+		require.ErrorIs(t, err, context.Canceled)
+		require.Equal(t, before, held(), "%s, ended", dir)
+		require.NoError(t, c.Close())
+	}
+}
+
 // Each allocation of a load and of a first answer is refused once.
 func TestRefusedAllocationEndsTheProcess(t *testing.T) {
 	on := onMetal(t)

@@ -1,6 +1,9 @@
 package model
 
-import "github.com/glm4-metal/glm4-metal/internal/backend"
+import (
+	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/decoder"
+)
 
 // meter counts the products of a prompt's steps, which take nearly all of their time, and reports how many tokens that
 // makes: behind each of them, and within one where the device tells.
@@ -15,11 +18,11 @@ type meter struct {
 	now         int // weights of the op that runs
 }
 
-func newMeter(w *weights, done, total int, report func(done, total int)) *meter {
+func newMeter(w *decoder.Weights, done, total int, report func(done, total int)) *meter {
 	m := &meter{report: report, total: total, done: done, told: done}
-	for i := range w.layers {
-		l := &w.layers[i]
-		for _, p := range []backend.Matrix{l.qkv.Q, l.qkv.K, l.qkv.V, l.out, l.gateUp, l.down} {
+	for i := range w.Layers {
+		l := &w.Layers[i]
+		for _, p := range []backend.Matrix{l.QKV.Q, l.QKV.K, l.QKV.V, l.Out, l.GateUp, l.Down} {
 			m.work += size(p)
 		}
 	}

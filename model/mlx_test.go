@@ -39,7 +39,9 @@ func TestDequantisedWeightsLeaveMLX(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, want.Shape, [2]int{data.Rows, data.Cols}, want.Module)
 
-				onDevice := hashFloats(deviceRows(t, m.device, matrixData(data)))
+				placed, err := matrixData(data)
+				require.NoError(t, err)
+				onDevice := hashFloats(deviceRows(t, m.device, placed))
 				require.Equal(t, want.SHA256, onDevice, "%s on the device", want.Module)
 
 				var all []float32

@@ -12,6 +12,8 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/internal/backend/cpu"
 	"github.com/glm4-metal/glm4-metal/internal/backend/gpu"
+	"github.com/glm4-metal/glm4-metal/internal/chatformat"
+	"github.com/glm4-metal/glm4-metal/internal/decoder"
 	"github.com/glm4-metal/glm4-metal/loader"
 )
 
@@ -23,9 +25,11 @@ type Model struct {
 	config     loader.Config
 	checkpoint *loader.Checkpoint
 	device     backend.Device
-	inPlace    bool   // the device reads the mapped files
-	why        string // this device
-	weights    weights
+	shared     bool          // the device outlives the model
+	store      backend.Store // of the weights
+	inPlace    bool          // the device reads the mapped files
+	why        string        // this device
+	weights    *decoder.Weights
 	kvFormat   backend.Format
 	context    int // most tokens of a session
 	chunk      int // most tokens of one prefill step
@@ -36,7 +40,7 @@ type Model struct {
 	stops map[int32]bool
 
 	turn    chan struct{} // holds one while a step runs, since the scratch is shared
-	scratch scratch
+	scratch *decoder.Scratch
 	closed  atomic.Bool
 }
 
@@ -83,18 +87,20 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 		}
 	}
 	var err error
-	if m.device, err = open(); err != nil {
-		return nil, err
+	if m.device, m.shared = o.shared, o.shared != nil; !m.shared {
+		if m.device, err = open(); err != nil {
+			return nil, err
+		}
 	}
 	m.memory = estimate(c, m.context, m.chunk, m.kvFormat)
 	err = m.fill(o)
-	if errors.Is(err, backend.ErrUnsupported) && o.open == nil && (o.backend == "" || o.backend == "auto") {
-		m.device.Close()
+	if errors.Is(err, backend.ErrUnsupported) && o.open == nil && !m.shared && (o.backend == "" || o.backend == "auto") {
+		m.release()
 		m.device, m.why = cpu.Open(), fmt.Sprintf("Metal cannot run this checkpoint: %v", err)
 		err = m.fill(o)
 	}
 	if err != nil {
-		return nil, errors.Join(c.Explain(err), m.device.Close())
+		return nil, errors.Join(c.Explain(err), m.release())
 	}
 	m.inPlace = m.device.Info().Paged || c.Aligned(gpu.Alignment)
 	return m, nil
@@ -105,43 +111,45 @@ func (m *Model) fill(o loadOptions) (err error) {
 	if err = m.memory.check(m.device.Info()); err != nil {
 		return err
 	}
-	if m.weights, err = bind(m.device, m.checkpoint, o.placed); err != nil {
+	m.store = mapped(m.device, m.checkpoint)
+	if m.weights, err = bind(m.store, m.checkpoint, o.placed); err != nil {
 		return err
 	}
-	if m.scratch, err = newScratch(m.device, m.config, m.chunk); err != nil {
+	if m.scratch, err = m.weights.NewScratch(m.device, m.chunk); err != nil {
 		return err
 	}
-	cache, err := m.device.NewCache(m.config.Layers, m.attention(), m.kvFormat) // takes no memory yet, but may be refused
+	cache, err := m.device.NewCache(m.config.Layers, attention(m.config), m.kvFormat) // takes no memory yet, but may be refused
 	if err != nil {
 		return err
 	}
 	return cache.Close()
 }
 
-func newScratch(d backend.Device, c loader.Config, chunk int) (x scratch, err error) {
-	if x.ids, err = d.NewTokens(chunk); err != nil {
-		return x, err
+// release frees what the model has on the device, and the device unless it is shared.
+func (m *Model) release() error {
+	var errs []error
+	if m.scratch != nil {
+		errs = append(errs, m.scratch.Close())
 	}
-	for _, b := range []struct {
-		to    *backend.Buffer
-		width int
-	}{{&x.h, c.Hidden}, {&x.xn, c.Hidden}, {&x.q, c.Heads * c.HeadDim}, {&x.a, c.Heads * c.HeadDim}, {&x.y, c.Hidden}, {&x.act, c.FFN}} {
-		if *b.to, err = d.NewBuffer(chunk * b.width); err != nil {
-			return x, err
-		}
+	if m.store != nil {
+		errs = append(errs, m.store.Close())
 	}
-	return x, nil
+	if !m.shared {
+		errs = append(errs, m.device.Close())
+	}
+	m.scratch, m.store = nil, nil
+	return errors.Join(errs...)
 }
 
 // attention is the geometry that the cache and its ops need.
-func (m *Model) attention() backend.Attention {
-	c := m.config
+func attention(c loader.Config) backend.Attention {
 	return backend.Attention{Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim, RotaryDims: c.RotaryDims, RopeTheta: c.RopeTheta}
 }
 
 // attachText reads the tokenizer and the chat format, and what they say of the vocabulary.
 func (m *Model) attachText(ctx context.Context, chatTemplate string) error {
-	text, err := readText(ctx, m.checkpoint.FS(), m.checkpoint.Dir, chatTemplate)
+	family := chatformat.FamilyOf(m.config.ModelType)
+	text, err := readText(ctx, m.checkpoint.FS(), m.checkpoint.Dir, chatTemplate, family)
 	if err != nil {
 		return err
 	}
@@ -150,8 +158,7 @@ func (m *Model) attachText(ctx context.Context, chatTemplate string) error {
 		return fmt.Errorf("%s: the tokenizer has %d tokens, the model a vocabulary of %d; they do not belong together", m.checkpoint.Dir, size, m.vocab)
 	}
 	m.text, m.vocab = text, size
-	// A config may list one end token only; GLM-4 also ends its turn by naming the next speaker.
-	for _, name := range []string{"<|endoftext|>", "<|user|>", "<|observation|>"} {
+	for _, name := range family.Ends { // a config may list one of them only
 		if id, ok := text.tokenizer.Special(name); ok {
 			m.stops[id] = true
 		}
@@ -200,7 +207,7 @@ func (m *Model) Close() error {
 	}
 	defer m.leave()
 	m.closed.Store(true)
-	return errors.Join(m.device.Close(), m.checkpoint.Close())
+	return errors.Join(m.release(), m.checkpoint.Close())
 }
 
 // Info describes a loaded model.
@@ -224,7 +231,8 @@ func (m *Model) Info() Info {
 	d := m.device.Info()
 	i := Info{
 		Name: m.name, Config: m.config, Backend: d.Backend, Device: d.Device, Why: m.why, Context: m.context,
-		KVBits: m.kvFormat.Bits(), KVBytes: kvBytes(m.config, m.kvFormat), Memory: m.memory, LoadTime: m.loadTime,
+		KVBits: m.kvFormat.Bits(), KVBytes: int(attention(m.config).TokenBytes(m.config.Layers, m.kvFormat)),
+		Memory: m.memory, LoadTime: m.loadTime,
 	}
 	warnings := m.checkpoint.Notes()
 	if w := m.memory.warning(d); w != "" {

@@ -57,7 +57,7 @@ func (s *Session) open() (err error) {
 		}
 	}
 	if s.cache == nil {
-		if s.cache, err = d.NewCache(s.m.config.Layers, s.m.attention(), s.m.kvFormat); err != nil {
+		if s.cache, err = d.NewCache(s.m.config.Layers, attention(s.m.config), s.m.kvFormat); err != nil {
 			return err
 		}
 	}
@@ -136,8 +136,8 @@ func (s *Session) step(ctx context.Context, ids []int32, logits backend.Buffer, 
 		s.stream.Wait(0)
 		s.unsettled = false
 	}
-	copy(m.scratch.ids.IDs(), ids)
-	err := s.submit(m.scratch.ids, backend.Span{Pos: len(s.tokens), N: len(ids)}, logits, rows, pick)
+	copy(m.scratch.Tokens.IDs(), ids)
+	err := s.submit(m.scratch.Tokens, backend.Span{Pos: len(s.tokens), N: len(ids)}, logits, rows, pick)
 	if waited := s.stream.Wait(0); err == nil {
 		err = waited
 	}
@@ -183,7 +183,7 @@ func (s *Session) submit(ids backend.Tokens, at backend.Span, logits backend.Buf
 	if s.meter != nil {
 		stream = s.meter.step(stream, at.N)
 	}
-	s.m.forward(stream, s.cache, ids, at, logits, rows)
+	s.m.weights.Forward(stream, s.m.scratch, s.cache, ids, at, logits, rows)
 	if pick != nil {
 		s.stream.Sample(s.picked[pick.Step%2], 0, logits, *pick)
 	}
@@ -238,7 +238,7 @@ func (s *Session) prefill(ctx context.Context, ids []int32, pick *backend.Sampli
 	}
 	s.truncate(cached)
 	if report != nil {
-		s.meter = newMeter(&s.m.weights, cached, len(ids), report)
+		s.meter = newMeter(s.m.weights, cached, len(ids), report)
 		s.stream.OnPart(s.meter.part)
 		defer func() {
 			s.meter = nil

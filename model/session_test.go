@@ -307,9 +307,9 @@ func TestBadRequestIsNotRefused(t *testing.T) {
 func TestKVCacheGrowsByAnotherSize(t *testing.T) {
 	onDevices(t, func(t *testing.T, on loadOptions) {
 		glm9b := loader.Config{Layers: 40, KVHeads: 2, HeadDim: 128}
-		require.Equal(t, 40960, kvBytes(glm9b, backend.F16), "GLM-4-9B, bytes a token")
+		require.EqualValues(t, 40960, attention(glm9b).TokenBytes(40, backend.F16), "GLM-4-9B, bytes a token")
 
-		m := tiny(t, on.with(func(o *loadOptions) { o.kvBits = 16 }))
+		m := tiny(t, on.with(func(o *loadOptions) { o.kvBits, o.maxContext = 16, 700 }))
 		require.Equal(t, 2*2*2*16*2, m.Info().KVBytes)
 		s := m.NewSession()
 		defer s.Close()
@@ -318,6 +318,7 @@ func TestKVCacheGrowsByAnotherSize(t *testing.T) {
 			require.NoError(t, err)
 			require.EqualValues(t, (n+255)/256*256*m.Info().KVBytes, s.CacheBytes(), "%d tokens", n)
 		}
+		require.Equal(t, s.CacheBytes(), m.Info().Memory.KV, "what a full context was said to take")
 	})
 }
 

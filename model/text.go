@@ -17,17 +17,18 @@ import (
 // concurrent use. The zero Text has neither: what can give an error does, and the rest gives nothing.
 type Text struct {
 	name      string
+	family    *chatformat.Family
 	tokenizer *tokenizer.Tokenizer
 	format    chatformat.Format // nil when there is none
 	noFormat  error             // why
 }
 
-func readText(ctx context.Context, fsys fs.FS, name, chatTemplate string) (*Text, error) {
-	t, err := tokenizer.Load(ctx, fsys, name)
+func readText(ctx context.Context, fsys fs.FS, name, chatTemplate string, family *chatformat.Family) (*Text, error) {
+	t, err := tokenizer.Load(ctx, fsys, name, tokenizer.Control{Tokens: family.Control, Prefix: family.Prefix})
 	if err != nil {
 		return nil, err
 	}
-	text := &Text{name: name, tokenizer: t}
+	text := &Text{name: name, family: family, tokenizer: t}
 	text.format, text.noFormat = chatFormat(ctx, fsys, name, chatTemplate, t.Specials())
 	switch {
 	case ctx.Err() != nil:

@@ -8,7 +8,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/glm4-metal/glm4-metal/internal/chatformat"
 	"github.com/glm4-metal/glm4-metal/internal/demo"
+	"github.com/glm4-metal/glm4-metal/loader"
 )
 
 // textFolder is the demo's text with some files changed; those that are "" are missing.
@@ -82,4 +84,10 @@ func TestOpeningTextIgnoresTheContext(t *testing.T) {
 	require.NoError(t, err)
 	_, _, err = text.Prompt(ctx, []Message{{Role: RoleUser, Content: "hi"}}, nil, true)
 	require.Equal(t, context.Canceled, err)
+}
+
+func TestModelTypeHasNoTokens(t *testing.T) {
+	for _, name := range loader.ModelTypes() {
+		require.NotNil(t, chatformat.FamilyOf(name), "package chatformat lacks the model type %s", name)
+	}
 }

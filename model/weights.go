@@ -4,27 +4,32 @@ import (
 	"fmt"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/decoder"
 	"github.com/glm4-metal/glm4-metal/loader"
 )
 
-// bind places a checkpoint's matrices on the device, which may read them where they are mapped. placed, if it is not nil,
-// is told how many bytes that makes so far, and may end it with an error.
-func bind(d backend.Device, c *loader.Checkpoint, placed func(done, total int64) error) (weights, error) {
+// mapped makes the store of a checkpoint's matrices, which a device may read where they are mapped.
+func mapped(d backend.Device, c *loader.Checkpoint) backend.Store {
 	var tensors [][]byte
 	for _, t := range c.Tensors() {
 		tensors = append(tensors, t.Data)
 	}
-	d.Map(c.Mapped(), tensors)
-	b := binder{device: d, checkpoint: c, total: c.Bytes(), placed: placed}
+	return d.Map(c.Mapped(), tensors)
+}
+
+// bind places a checkpoint's matrices. placed, if it is not nil, is told how many bytes that makes so far, and may end
+// it with an error.
+func bind(s backend.Store, c *loader.Checkpoint, placed func(done, total int64) error) (*decoder.Weights, error) {
+	b := binder{store: s, checkpoint: c, total: c.Bytes(), placed: placed}
 	b.place(0)
-	w := weights{
-		embed:  b.matrix("model.embed_tokens"),
-		layers: make([]layer, c.Config.Layers),
-		norm:   b.norm("model.norm.weight"),
-		head:   b.matrix("lm_head"),
+	w := &decoder.Weights{
+		Embed:  b.matrix("model.embed_tokens"),
+		Layers: make([]decoder.Layer, c.Config.Layers),
+		Norm:   b.norm("model.norm.weight"),
+		Head:   b.matrix("lm_head"),
 	}
-	for i := range w.layers {
-		w.layers[i] = b.layer(fmt.Sprintf("model.layers.%d.", i))
+	for i := range w.Layers {
+		w.Layers[i] = b.layer(fmt.Sprintf("model.layers.%d.", i))
 	}
 	b.place(b.total) // with the vectors, and without what nobody reads
 	return w, b.err
@@ -32,7 +37,7 @@ func bind(d backend.Device, c *loader.Checkpoint, placed func(done, total int64)
 
 // binder keeps the first error, so that the names can be read as a list.
 type binder struct {
-	device     backend.Device
+	store      backend.Store
 	checkpoint *loader.Checkpoint
 	done       int64 // bytes of the matrices so far
 	total      int64
@@ -48,27 +53,27 @@ func (b *binder) place(bytes int64) {
 	}
 }
 
-func (b *binder) layer(at string) layer {
-	l := layer{
-		input: b.norm(at + "input_layernorm.weight"),
-		qkv: backend.QKV{
+func (b *binder) layer(at string) decoder.Layer {
+	l := decoder.Layer{
+		Input: b.norm(at + "input_layernorm.weight"),
+		QKV: backend.QKV{
 			Q: b.matrix(at + "self_attn.q_proj"),
 			K: b.matrix(at + "self_attn.k_proj"),
 			V: b.matrix(at + "self_attn.v_proj"),
 		},
-		out:    b.matrix(at + "self_attn.o_proj"),
-		mlp:    b.norm(at + "post_attention_layernorm.weight"), // the name notwithstanding, it stands before the MLP
-		gateUp: b.matrix(at + "mlp.gate_up_proj"),
-		down:   b.matrix(at + "mlp.down_proj"),
+		Out:    b.matrix(at + "self_attn.o_proj"),
+		MLP:    b.norm(at + "post_attention_layernorm.weight"), // the name notwithstanding, it stands before the MLP
+		GateUp: b.matrix(at + "mlp.gate_up_proj"),
+		Down:   b.matrix(at + "mlp.down_proj"),
 	}
 	if b.checkpoint.Config.AttentionBias {
-		l.qkv.QBias = b.vector(at + "self_attn.q_proj.bias")
-		l.qkv.KBias = b.vector(at + "self_attn.k_proj.bias")
-		l.qkv.VBias = b.vector(at + "self_attn.v_proj.bias")
+		l.QKV.QBias = b.vector(at + "self_attn.q_proj.bias")
+		l.QKV.KBias = b.vector(at + "self_attn.k_proj.bias")
+		l.QKV.VBias = b.vector(at + "self_attn.v_proj.bias")
 	}
 	if b.checkpoint.Config.SandwichNorms {
 		postAttn, postMLP := b.norm(at+"post_self_attn_layernorm.weight"), b.norm(at+"post_mlp_layernorm.weight")
-		l.postAttn, l.postMLP = &postAttn, &postMLP
+		l.PostAttn, l.PostMLP = &postAttn, &postMLP
 	}
 	return l
 }
@@ -86,7 +91,7 @@ func (b *binder) vector(name string) backend.Vector {
 		b.err = err
 		return nil
 	}
-	v, err := b.device.NewVector(values)
+	v, err := b.store.NewVector(values)
 	b.err = err
 	return v
 }
@@ -95,38 +100,52 @@ func (b *binder) matrix(name string) backend.Matrix {
 	if b.err != nil {
 		return nil
 	}
-	data, err := b.checkpoint.Matrix(name)
-	if err != nil {
-		b.err = err
-		return nil
+	found, err := b.checkpoint.Matrix(name)
+	var data backend.MatrixData
+	if err == nil {
+		data, err = matrixData(found)
 	}
-	d := matrixData(data)
-	m, err := b.device.NewMatrix(d)
+	var m backend.Matrix
+	if err == nil {
+		m, err = b.store.NewMatrix(data)
+	}
 	b.err = err
-	b.place(d.Bytes())
+	b.place(data.Bytes())
 	return m
 }
 
 // matrixData says in the backend's terms what the loader found.
-func matrixData(m loader.Matrix) backend.MatrixData {
-	d := backend.MatrixData{Name: m.Name, Rows: m.Rows, Cols: m.Cols, Format: format(m.DType), Data: m.Data}
-	if m.Quantized() {
-		d.Format = backend.Q4
-		if m.Bits == 8 {
-			d.Format = backend.Q8
-		}
-		d.GroupSize, d.Scales, d.Biases, d.ScaleFormat = m.GroupSize, m.Scales, m.Biases, format(m.ScaleDType)
+func matrixData(m loader.Matrix) (d backend.MatrixData, err error) {
+	d = backend.MatrixData{
+		Name: m.Name, Rows: m.Rows, Cols: m.Cols, Data: m.Data, GroupSize: m.GroupSize, Scales: m.Scales, Biases: m.Biases,
 	}
-	return d
+	switch {
+	case !m.Quantized():
+		d.Format, err = plainFormat(m.DType)
+	case m.DType == loader.U32 && m.Bits == 4:
+		d.Format = backend.Q4
+	case m.DType == loader.U32 && m.Bits == 8:
+		d.Format = backend.Q8
+	default:
+		err = fmt.Errorf("%d bits packed in %v; expected 4 or 8 bits in U32", m.Bits, m.DType)
+	}
+	if err == nil && m.Quantized() {
+		d.ScaleFormat, err = plainFormat(m.ScaleDType)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: matrix %s: %w", m.File, m.Name, err)
+	}
+	return d, err
 }
 
-// format is for the types that the loader lets pass as weights or scales.
-func format(t loader.DType) backend.Format {
+func plainFormat(t loader.DType) (backend.Format, error) {
 	switch t {
-	case loader.BF16:
-		return backend.BF16
+	case loader.F32:
+		return backend.F32, nil
 	case loader.F16:
-		return backend.F16
+		return backend.F16, nil
+	case loader.BF16:
+		return backend.BF16, nil
 	}
-	return backend.F32
+	return 0, fmt.Errorf("numbers of type %v; expected F32, F16 or BF16", t)
 }

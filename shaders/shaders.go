@@ -27,13 +27,25 @@ func Source(file string) (string, error) {
 	return text, nil
 }
 
-// Constants are the values of the function constants, in the order of their indices. Formats are numbered as in
-// package backend: 0 f32, 1 f16, 2 bf16.
+// Format is how a kernel finds numbers stored, numbered as in weights.h.
+type Format uint32
+
+// The formats: plain numbers, and codes of 4 and 8 bits in groups with a scale and a bias, which are weights only.
+const (
+	F32 Format = iota
+	F16
+	BF16
+	Q4
+	Q8
+	formats
+)
+
+// Constants are the values of the function constants, in the order of their indices.
 type Constants struct {
 	GroupSize    uint32
-	ScaleFormat  uint32
-	WeightFormat uint32
-	KVFormat     uint32
+	ScaleFormat  Format
+	WeightFormat Format
+	KVFormat     Format
 	HeadDim      uint32
 	Simdgroups   uint32 // a threadgroup of the GEMV kernels: Threads/32
 }

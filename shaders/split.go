@@ -8,17 +8,12 @@ const (
 	fewRows = 128 // up to here attend, which loads each key once for 16 rows, beats the many rows of prefill_attend
 )
 
-// AttendFor returns the attention's kernel for some rows of queries a KV head, which reads float32 keys or float16 ones.
-func AttendFor(rows int, float32Keys bool) *Kernel {
-	switch {
-	case rows > fewRows && float32Keys:
-		return PrefillAttendF32
-	case rows > fewRows:
-		return PrefillAttendF16
-	case float32Keys:
-		return AttendF32
+// AttendFor returns the attention's kernels for some rows of queries a KV head, by the format of the keys.
+func AttendFor(rows int) Family {
+	if rows > fewRows {
+		return PrefillAttend
 	}
-	return AttendF16
+	return Attend
 }
 
 // Split cuts the keys of an attention into chunks so that there are about enough threadgroups to keep a GPU busy, where

@@ -41,23 +41,11 @@ func (k *Kernel) ThreadsFor(width int) int {
 	return min(k.Threads, roundUp(width/k.PerThread, 32))
 }
 
-// Weights is a kind of weights that products and the embedding come in.
-type Weights uint8
+// Family is a kernel for each format of its weights, or of its keys; nil for a format that it does not take.
+type Family [formats]*Kernel
 
-// The kinds of weights: 4 and 8 bits in groups with a scale and a bias, 16 bits (f16 and bf16), and float32.
-const (
-	Q4 Weights = iota
-	Q8
-	W16
-	W32
-	weightKinds
-)
-
-// String is the end of a kernel's name.
-func (w Weights) String() string { return [...]string{"q4", "q8", "w16", "w32"}[w] }
-
-// Family is a kernel for each kind of weights.
-type Family [weightKinds]*Kernel
+// weightNames are the ends of kernels' names; f16 and bf16 differ by a function constant only.
+var weightNames = [formats]string{F32: "w32", F16: "w16", BF16: "w16", Q4: "q4", Q8: "q8"}
 
 // Product are the kernels of a product of a matrix with some tokens, by the most tokens that each takes.
 type Product []struct {
@@ -95,10 +83,8 @@ var (
 	Head = family(Kernel{Name: "gemv_head", File: "gemv", Args: HeadArgs{}, Buffers: list(headBuffers), Threads: 256, Tile: [3]int{64, 1, 1}})
 
 	// Rows of queries, which are the heads of a KV head for one token after the other; KV heads; splits.
-	AttendF16        = attend("attend_f16", 256, 16)
-	AttendF32        = attend("attend_f32", 256, 16)
-	PrefillAttendF16 = attend("prefill_attend_f16", 128, 32)
-	PrefillAttendF32 = attend("prefill_attend_f32", 128, 32)
+	Attend        = attend("attend", 256, 16)
+	PrefillAttend = attend("prefill_attend", 128, 32)
 	// Rows of the result.
 	AttendCombine = &Kernel{Name: "attend_combine", File: "attention", Args: CombineArgs{}, Buffers: list("partials stats out"), Threads: 128, Tile: [3]int{1, 1, 1}}
 
@@ -113,9 +99,9 @@ var (
 )
 
 // Table is every kernel.
-var Table = slices.Concat(QKV.kernels(), Out.kernels(), GateUp.kernels(), Head[:],
-	[]*Kernel{AttendF16, AttendF32, PrefillAttendF16, PrefillAttendF32, AttendCombine},
-	Embed[:], []*Kernel{AddNorm, SampleScan, SamplePick})
+var Table = slices.Concat(QKV.kernels(), Out.kernels(), GateUp.kernels(), Head.kernels(),
+	Attend.kernels(), PrefillAttend.kernels(), Embed.kernels(),
+	[]*Kernel{AttendCombine, AddNorm, SampleScan, SamplePick})
 
 // product is made of GEMVs for 1, up to 4, 8 and 12 tokens, where the weights decide the time, and a GEMM.
 func product(op string, args any, buffers string, gemvRows, gemmRows int) Product {
@@ -133,23 +119,42 @@ func product(op string, args any, buffers string, gemvRows, gemmRows int) Produc
 
 func (p Product) kernels() (all []*Kernel) {
 	for _, step := range p {
-		all = append(all, step.Family[:]...)
+		all = append(all, step.Family.kernels()...)
 	}
 	return all
 }
 
-// family makes a kernel for each kind of weights.
-func family(k Kernel) (f Family) {
-	for w := range weightKinds {
-		one := k
-		one.Name += "_" + w.String()
-		f[w] = &one
+func (f Family) kernels() (all []*Kernel) {
+	for _, k := range f {
+		if k != nil && !slices.Contains(all, k) {
+			all = append(all, k)
+		}
 	}
+	return all
+}
+
+// family makes the kernels for all formats of weights.
+func family(k Kernel) (f Family) {
+	for format, name := range weightNames {
+		one := k
+		one.Name += "_" + name
+		f[format] = &one
+	}
+	f[BF16] = f[F16]
 	return f
 }
 
-func attend(name string, threads, rows int) *Kernel {
-	return &Kernel{Name: name, File: "attention", Args: AttendArgs{}, Buffers: list("q keys values out partials stats"), Threads: threads, Tile: [3]int{rows, 1, 1}}
+// attend makes the kernels for keys and values in f32 and f16.
+func attend(name string, threads, rows int) (f Family) {
+	k := Kernel{
+		Name: name + "_f32", File: "attention", Args: AttendArgs{}, Buffers: list("q keys values out partials stats"),
+		Threads: threads, Tile: [3]int{rows, 1, 1},
+	}
+	f[F32] = &k
+	half := k
+	half.Name = name + "_f16"
+	f[F16] = &half
+	return f
 }
 
 func list(names string) []string { return strings.Fields(names) }

@@ -188,3 +188,23 @@ func TestProductTakesAKernelForFewerTokens(t *testing.T) {
 		require.Equal(t, want, Out.For(tokens)[Q4].Name, "%d tokens", tokens)
 	}
 }
+
+func TestFormatsAreNumberedOtherwise(t *testing.T) {
+	got := map[string]string{}
+	for _, m := range regexp.MustCompile(`constant constexpr uint (b?f\d+) = (\d+);`).FindAllStringSubmatch(sources(t)["weights.h"], -1) {
+		got[m[1]] = m[2]
+	}
+	want := map[string]string{}
+	for name, f := range map[string]Format{"f32": F32, "f16": F16, "bf16": BF16} {
+		want[name] = strconv.Itoa(int(f))
+	}
+	require.Equal(t, want, got, "Format and weights.h")
+}
+
+func TestTableListsAKernelTwice(t *testing.T) {
+	names := map[string]bool{}
+	for _, k := range Table {
+		require.False(t, names[k.Name], k.Name)
+		names[k.Name] = true
+	}
+}

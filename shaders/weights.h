@@ -10,7 +10,7 @@ constant uint head_dim [[function_constant(4)]];
 constant uint simdgroups_given [[function_constant(5)]]; // simdgroups a threadgroup of the GEMV kernels
 constant uint simdgroups = is_function_constant_defined(simdgroups_given) ? simdgroups_given : 2;
 
-// The formats, numbered as in package backend.
+// The plain formats, numbered as in shaders.go.
 constant constexpr uint f32 = 0;
 constant constexpr uint f16 = 1;
 constant constexpr uint bf16 = 2;

@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/internal/backend/gpu"
 	"github.com/glm4-metal/glm4-metal/loader"
 	"github.com/glm4-metal/glm4-metal/model"
@@ -129,6 +130,7 @@ func show(c *cli.Context) error {
 
 func describe(ctx context.Context, name string, checkpoint *loader.Checkpoint) description {
 	c := checkpoint.Config
+	a := backend.Attention{KVHeads: c.KVHeads, HeadDim: c.HeadDim}
 	d := description{
 		EOS: []endToken{}, Model: checkpoint.Dir, ModelType: c.ModelType,
 		Layers: c.Layers, Hidden: c.Hidden, FFN: c.FFN, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim, RotaryDims: c.RotaryDims,
@@ -139,9 +141,9 @@ func describe(ctx context.Context, name string, checkpoint *loader.Checkpoint) d
 		Unused:       len(checkpoint.Unused()),
 		Bytes:        checkpoint.Bytes(),
 		InPlace:      checkpoint.Aligned(gpu.Alignment),
-		KVBytes:      c.Layers * 2 * c.KVHeads * c.HeadDim * 2,
+		KVBytes:      int(a.TokenBytes(c.Layers, backend.F16)),
 	}
-	d.FullBytes = d.Bytes + int64(d.KVBytes)*int64(d.Context)
+	d.FullBytes = d.Bytes + a.CacheBytes(c.Layers, d.Context, backend.F16)
 	files := map[string]int64{}
 	for _, t := range checkpoint.Tensors() {
 		d.Tensors++

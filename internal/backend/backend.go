@@ -29,33 +29,22 @@ const (
 	Q8
 )
 
+var formats = [...]struct {
+	name string
+	bits int
+}{F32: {"f32", 32}, F16: {"f16", 16}, BF16: {"bf16", 16}, Q4: {"q4", 4}, Q8: {"q8", 8}}
+
 func (f Format) String() string {
-	switch f {
-	case F32:
-		return "f32"
-	case F16:
-		return "f16"
-	case BF16:
-		return "bf16"
-	case Q4:
-		return "q4"
-	case Q8:
-		return "q8"
+	if int(f) < len(formats) {
+		return formats[f].name
 	}
 	return fmt.Sprintf("format %d", uint8(f))
 }
 
-// Bits is the width of one stored number, scales and biases not counted.
+// Bits is the width of one stored number, scales and biases not counted; 0 if there is no such format.
 func (f Format) Bits() int {
-	switch f {
-	case F32:
-		return 32
-	case F16, BF16:
-		return 16
-	case Q4:
-		return 4
-	case Q8:
-		return 8
+	if int(f) < len(formats) {
+		return formats[f].bits
 	}
 	return 0
 }
@@ -77,7 +66,7 @@ func (unsupported) Is(target error) bool { return target == errors.ErrUnsupporte
 var ErrStopped = errors.New("the step was stopped")
 
 // MatrixData is a weight matrix of shape [Rows, Cols], row-major, in the bytes of the checkpoint. A device may read
-// the slices in place for as long as it is open, so their memory must outlive it.
+// the slices in place for as long as the store is open that the matrix is placed in, so their memory must outlive it.
 type MatrixData struct {
 	Name       string // for error messages
 	Rows, Cols int
@@ -95,6 +84,9 @@ func (m *MatrixData) Check() error {
 	if m.Rows <= 0 || m.Cols <= 0 {
 		return fmt.Errorf("matrix %s: shape [%d, %d] must be positive", m.Name, m.Rows, m.Cols)
 	}
+	if m.Format.Bits() == 0 {
+		return fmt.Errorf("matrix %s: %v, expected f32, f16, bf16, q4 or q8", m.Name, m.Format)
+	}
 	if want := m.Rows * m.Cols * m.Format.Bits() / 8; len(m.Data) != want {
 		return fmt.Errorf("matrix %s: %d bytes of %v for shape [%d, %d], expected %d", m.Name, len(m.Data), m.Format, m.Rows, m.Cols, want)
 	}
@@ -109,7 +101,7 @@ func (m *MatrixData) Check() error {
 	if m.Cols%m.GroupSize != 0 {
 		return fmt.Errorf("matrix %s: %d columns are no multiple of the group size %d", m.Name, m.Cols, m.GroupSize)
 	}
-	if m.ScaleFormat.Quantised() {
+	if m.ScaleFormat.Bits() < 16 {
 		return fmt.Errorf("matrix %s: scales in %v, expected f32, f16 or bf16", m.Name, m.ScaleFormat)
 	}
 	want := m.Rows * (m.Cols / m.GroupSize) * m.ScaleFormat.Bits() / 8
@@ -130,6 +122,19 @@ type Attention struct {
 	RopeTheta      float64 // base of the rotary angles: pos·theta^(-2i/RotaryDims)
 }
 
+// CacheStep is how many tokens a [Cache] grows by.
+const CacheStep = 256
+
+// TokenBytes is what the keys and values of one token take in some layers.
+func (a Attention) TokenBytes(layers int, f Format) int64 {
+	return int64(layers) * 2 * int64(a.KVHeads) * int64(a.HeadDim) * int64(f.Bits()) / 8
+}
+
+// CacheBytes is what a [Cache] with room for some tokens takes, which it has in whole steps of [CacheStep].
+func (a Attention) CacheBytes(layers, tokens int, f Format) int64 {
+	return int64((tokens+CacheStep-1)/CacheStep*CacheStep) * a.TokenBytes(layers, f)
+}
+
 // Info says what a device is.
 type Info struct {
 	Backend string // "cpu" or "metal"
@@ -143,23 +148,31 @@ type Info struct {
 	Async       bool   // Submit returns before the step has run, so the next one can be prepared meanwhile
 }
 
-// A Device owns memory and runs streams. Its methods may be called from several goroutines; a Stream, and what it
-// reads and writes, belongs to one at a time.
-type Device interface {
-	Info() Info
-	// Map announces the memory that matrices will be made from, such as mapped files, and their tensors, each in one of
-	// the regions. A region begins on a page of 16 KiB and has the rest of its last one to itself. Map is called once,
-	// before NewMatrix, if at all. Where a region can no longer be read, because its file has shrunk or its disk fails,
-	// NewMatrix or the step ends with an Error of package fault.
-	Map(regions, tensors [][]byte)
+// A Store takes weights into a device's memory.
+type Store interface {
 	NewMatrix(MatrixData) (Matrix, error)
 	NewVector([]float32) (Vector, error) // copied
-	NewBuffer(n int) (Buffer, error)     // n float32s, zero
-	NewTokens(n int) (Tokens, error)     // n ids, zero
+	// Close waits for what runs and frees the weights, which no op may use any more, submitted or not.
+	Close() error
+}
+
+// A Device owns memory and runs streams. Its methods may be called from several goroutines; a Stream, and what it
+// reads and writes, belongs to one at a time.
+//
+// Models may share a device: each closes what it has made there, and who opened the device closes it after all of them.
+type Device interface {
+	// Store is for weights that live as long as the device. Its Close frees everything that the device still holds.
+	Store
+	Info() Info
+	// Map makes the store of one checkpoint: it announces the memory that its matrices will be made from, such as
+	// mapped files, and their tensors, each in one of the regions. A region begins on a page of 16 KiB and has the
+	// rest of its last one to itself. Where it can no longer be read, because its file has shrunk or its disk fails,
+	// NewMatrix or the step ends with an Error of package fault.
+	Map(regions, tensors [][]byte) Store
+	NewBuffer(n int) (Buffer, error) // n float32s, zero
+	NewTokens(n int) (Tokens, error) // n ids, zero
 	NewCache(layers int, a Attention, f Format) (Cache, error)
 	NewStream() (Stream, error)
-	// Close frees everything that the device still holds.
-	Close() error
 }
 
 // A Matrix is a weight matrix in a device's memory.
@@ -182,10 +195,11 @@ type Tokens interface {
 
 // A Cache holds the keys and values of one session, for all layers. Keys are stored after rotation.
 type Cache interface {
-	// Grow makes room for at least n tokens and keeps what is there. It is called between a Submit and the next op.
+	// Grow makes room for at least n tokens, in whole steps of CacheStep, and keeps what is there. It is called between
+	// a Submit and the next op.
 	Grow(n int) error
 	Cap() int     // tokens that fit
-	Bytes() int64 // memory in use
+	Bytes() int64 // of keys and values: Attention.CacheBytes
 	Close() error
 }
 

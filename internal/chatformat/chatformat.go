@@ -1,11 +1,13 @@
 // Package chatformat turns a conversation into the prompt text of a GLM-4 model and the model's reply back into text, reasoning and tool
 // calls. It works on text alone: it knows no tokenizer, no model and no history.
 //
-// A Format is one way of writing prompts. The three families have renderers of their own:
+// A Format is one way of writing prompts. GLM-4's three have renderers of their own, listed in native.go:
 //
 //	glm-4-9b-chat   glm4chat.go   tools ride on a message
 //	glm-4-0414      glm4.go       tools, then every system message, then the rest
-//	glm-z1-0414     glmz1.go      the same, with reasoning: the prompt ends inside <think>
+//	glm-z1-0414     glm4.go       the same, with reasoning: the prompt ends inside <think>
+//
+// What a model's control tokens mean is in the table of family.go.
 //
 // ByName picks one by name, Detect by a checkpoint's own chat template, and FromTemplate renders any other that package jinja lets through:
 //
@@ -65,7 +67,7 @@ type Options struct {
 
 // Format writes prompts and reads replies. Implementations are safe for concurrent use.
 type Format interface {
-	// Name is a family's name, or the name given to FromTemplate.
+	// Name is one of Names, or the name given to FromTemplate.
 	Name() string
 	// Render writes the prompt. It fails on an empty conversation, an unknown role, tool calls outside an assistant message, or an undeclared
 	// ForceTool; a template may refuse a conversation for reasons of its own. The error is the context's if that ended.
@@ -74,18 +76,20 @@ type Format interface {
 	NewParser(tools []Tool, forceTool string) *Parser
 }
 
-// Names lists the families that ByName knows.
-func Names() []string { return []string{glm4ChatName, glm4Name, glmZ1Name} }
+// Names lists the formats that ByName knows.
+func Names() (names []string) {
+	for _, f := range natives {
+		names = append(names, f.name)
+	}
+	return names
+}
 
-// ByName returns a family's renderer.
+// ByName returns the renderer of that name.
 func ByName(name string) (Format, error) {
-	switch name {
-	case glm4ChatName:
-		return glm4Chat{persona: glm4ChatPersona}, nil
-	case glm4Name:
-		return glm4{}, nil
-	case glmZ1Name:
-		return glmZ1{persona: glmZ1Persona}, nil
+	for _, f := range natives {
+		if f.name == name {
+			return f, nil
+		}
 	}
 	return nil, fmt.Errorf("unknown chat format %q: use one of %s, or a template file", name, strings.Join(Names(), ", "))
 }

@@ -117,7 +117,7 @@ func TestToolsOptionOfGLM4Chat(t *testing.T) {
 	prompt, err := format(t, glm4ChatName).Render(t.Context(), []Message{{Role: System, Content: "S"}, {Role: User, Content: "hi"}}, Options{Tools: tools})
 	require.NoError(t, err)
 	text := prompt.String()
-	require.True(t, strings.HasPrefix(text, "[gMASK]<sop><|system|>\n"+glm4ChatPersona+"\n\n# 可用工具\n## bare\n\n{\n    \"name\": \"bare\",\n    \"x\": 1.0\n}\n在"), text)
+	require.True(t, strings.HasPrefix(text, "[gMASK]<sop><|system|>\n"+natives[0].persona+"\n\n# 可用工具\n## bare\n\n{\n    \"name\": \"bare\",\n    \"x\": 1.0\n}\n在"), text)
 	require.Contains(t, text, "## untyped\n\n{\n    \"name\": \"untyped\"\n}\n")
 	require.Contains(t, text, "## wrapped\n")
 	require.Contains(t, text, "## python\n")

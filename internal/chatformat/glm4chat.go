@@ -7,22 +7,8 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/jinja"
 )
 
-// glm4ChatName is glm-4-9b-chat, glm-4-9b-chat-hf and their 1M variants.
-const glm4ChatName = "glm-4-9b-chat"
-
-// glm4ChatPersona is the sentence of the later revision of the template; earlier ones say 名为 GLM-4.
-const glm4ChatPersona = "你是一个名为 ChatGLM 的人工智能助手。你是基于智谱AI训练的语言模型 GLM-4 模型开发的，你的任务是针对用户的问题和要求提供适当的答复和支持。"
-
-// glm4Chat writes what testdata/glm-4-9b-chat.jinja writes.
-type glm4Chat struct{ persona string }
-
-func (glm4Chat) Name() string { return glm4ChatName }
-
-func (glm4Chat) NewParser(tools []Tool, forceTool string) *Parser {
-	return newParser(replyStyle{newline: true}, tools, forceTool)
-}
-
-func (f glm4Chat) Render(ctx context.Context, messages []Message, o Options) (Prompt, error) {
+// renderChat writes what testdata/glm-4-9b-chat.jinja writes.
+func renderChat(ctx context.Context, f *native, messages []Message, o Options) (Prompt, error) {
 	items, err := turns(messages, o)
 	if err != nil {
 		return nil, err
@@ -35,11 +21,11 @@ func (f glm4Chat) Render(ctx context.Context, messages []Message, o Options) (Pr
 		items = append([]Message{{Role: System, Tools: declared}}, items...)
 	}
 	var p promptBuilder
-	p.special("[gMASK]")
-	p.special("<sop>")
+	p.special(maskToken)
+	p.special(startToken)
 	for _, m := range items {
 		if m.Tools != nil {
-			p.special("<|system|>")
+			p.special(systemToken)
 			p.text("\n" + f.persona + "\n\n# 可用工具")
 			for _, t := range m.Tools {
 				if err := ctx.Err(); err != nil {

@@ -57,10 +57,10 @@ func (b *promptBuilder) prompt() Prompt {
 func (b *promptBuilder) generationPrompt(o Options, nameEnd, think string) {
 	switch {
 	case o.ForceTool != "":
-		b.special("<|assistant|>")
+		b.special(assistantToken)
 		b.text(o.ForceTool + nameEnd)
 	case o.AddGenerationPrompt:
-		b.special("<|assistant|>")
+		b.special(assistantToken)
 		b.text(think)
 	}
 }

@@ -20,12 +20,6 @@ type Tokens struct {
 	Additional []string
 }
 
-// glmSpecial are the control tokens of GLM-4's tokenizer.
-var glmSpecial = []string{
-	"<|endoftext|>", "[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>",
-	"<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>",
-}
-
 // MaxTemplate is the longest template that FromTemplate and Detect take, in bytes.
 const MaxTemplate = jinja.MaxSource
 
@@ -45,7 +39,7 @@ type templateFormat struct {
 // transformers: includes, and every filter, test, method or function that is not known to agree. The error is the context's if that ended.
 //
 // A template that reads message['tool_calls'] gets OpenAI's form of calls, and role "tool"; any other gets GLM-4's, metadata and role "observation".
-// Replies are read as the family's whose template it resembles; for any other, by how its generation prompt ends.
+// Replies are read as those of the native format whose template it resembles; for any other, by how its generation prompt ends.
 //
 // A control token of the prompt consists of characters that the template itself writes, or that are one of the tokens or roles; text of a message, tool or
 // name never becomes one, nor a part of one.
@@ -71,20 +65,17 @@ func newTemplateFormat(ctx context.Context, name, template string, t Tokens) (*t
 		special = append(special, text)
 	}
 	if len(t.Special) == 0 {
-		special = append(special, glmSpecial...)
+		special = append(special, FamilyOf("").Control...)
 	}
 	f.specials = newSpecials(special)
 	f.style = f.replyStyle(ctx)
 	return f, nil
 }
 
-// replyStyle finds out how replies begin: by the family, or else by how the generation prompt ends.
+// replyStyle finds out how replies begin: as of a native format, or else by how the generation prompt ends.
 func (f *templateFormat) replyStyle(ctx context.Context) replyStyle {
-	switch family(f.literal) {
-	case glmZ1Name:
-		return replyStyle{newline: true, think: thinkOpen}
-	case glm4Name, glm4ChatName:
-		return replyStyle{newline: true}
+	if n := nativeOf(f.literal); n != nil {
+		return n.style
 	}
 	style := replyStyle{think: thinkNever}
 	if strings.Contains(f.literal, thinkCloseTag) {
@@ -95,7 +86,7 @@ func (f *templateFormat) replyStyle(ctx context.Context) replyStyle {
 		return style
 	}
 	last := prompt[len(prompt)-1]
-	style.newline = last.Special && last.Text == "<|assistant|>"
+	style.newline = last.Special && last.Text == assistantToken
 	if strings.HasSuffix(strings.TrimSpace(last.Text), thinkOpenTag) {
 		style.think = thinkOpen
 	}
@@ -115,7 +106,7 @@ func (f *templateFormat) Render(ctx context.Context, messages []Message, o Optio
 	if err := checkConversation(messages, o); err != nil {
 		return nil, err
 	}
-	if f.openAI || !strings.Contains(f.literal, "<|assistant|>") {
+	if f.openAI || !strings.Contains(f.literal, assistantToken) {
 		return nil, fmt.Errorf("chat template %q: forcing tool %q needs a template of the GLM-4 families", f.name, o.ForceTool)
 	}
 	forced := o.ForceTool
@@ -129,10 +120,10 @@ func (f *templateFormat) Render(ctx context.Context, messages []Message, o Optio
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	if err == nil && strings.HasPrefix(opened.String(), prompt.String()+"<|assistant|>"+forced) {
+	if err == nil && strings.HasPrefix(opened.String(), prompt.String()+assistantToken+forced) {
 		return opened, nil
 	}
-	return append(prompt, Segment{Text: "<|assistant|>", Special: true}, Segment{Text: forced + "\n"}), nil
+	return append(prompt, Segment{Text: assistantToken, Special: true}, Segment{Text: forced + "\n"}), nil
 }
 
 // renderer is Render or Probe of a jinja.Template.

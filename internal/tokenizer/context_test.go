@@ -67,7 +67,7 @@ func TestLoadDoesNotLookAtItsContext(t *testing.T) {
 		"added tokens":    {jsonName, smallJSON("added_tokens", "["+strings.Repeat(addedToken(300, "x")+",", 100_000)+"0]")},
 	} {
 		load := func(ctx context.Context) error {
-			_, err := Load(ctx, fstest.MapFS{test.file: {Data: test.data}}, "DIR")
+			_, err := Load(ctx, fstest.MapFS{test.file: {Data: test.data}}, "DIR", glmControl)
 			return err
 		}
 		ctx := &looks{Context: t.Context()}

@@ -103,7 +103,7 @@ var (
 )
 
 func load(name string, data []byte) (*Tokenizer, error) {
-	return Load(context.Background(), fstest.MapFS{name: {Data: data}}, "DIR")
+	return Load(context.Background(), fstest.MapFS{name: {Data: data}}, "DIR", glmControl)
 }
 
 func mustLoad(name string, data []byte) *Tokenizer {

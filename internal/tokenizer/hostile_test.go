@@ -120,7 +120,7 @@ func TestFileIsTakenForAnother(t *testing.T) {
 			require.NoError(t, make(), name)
 		}
 		done := make(chan error, 1)
-		go func() { _, err := Load(t.Context(), os.DirFS(dir), dir); done <- err }()
+		go func() { _, err := Load(t.Context(), os.DirFS(dir), dir, glmControl); done <- err }()
 		select {
 		case err := <-done:
 			if test.err == "" {

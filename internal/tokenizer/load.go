@@ -20,13 +20,16 @@ const (
 const maxFile = 256 << 20
 
 // Load reads tokenizer.json, or tokenizer.model where there is none, from a checkpoint folder, whose place on disk, or
-// name, is dir. Whatever these files ask for that this package does not do exactly as the original is an error.
-// A context that is cancelled ends it within milliseconds, with the context's error.
-func Load(ctx context.Context, fsys fs.FS, dir string) (*Tokenizer, error) {
+// name, is dir; control is for the latter file. Whatever these files ask for that this package does not do exactly as the
+// original is an error. A context that is cancelled ends it within milliseconds, with the context's error.
+func Load(ctx context.Context, fsys fs.FS, dir string, control Control) (*Tokenizer, error) {
+	parseModel := func(ctx context.Context, data []byte) (*Tokenizer, error) {
+		return parseTiktokenModel(ctx, data, control)
+	}
 	for _, file := range []struct {
 		name  string
 		parse func(context.Context, []byte) (*Tokenizer, error)
-	}{{jsonName, parseTokenizerJSON}, {tiktokenName, parseTiktokenModel}} {
+	}{{jsonName, parseTokenizerJSON}, {tiktokenName, parseModel}} {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}

@@ -12,13 +12,13 @@ import (
 )
 
 func TestFolderWithoutTokenizer(t *testing.T) {
-	_, err := Load(t.Context(), fstest.MapFS{"config.json": {}}, "DIR")
+	_, err := Load(t.Context(), fstest.MapFS{"config.json": {}}, "DIR", glmControl)
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	require.ErrorContains(t, err, "neither tokenizer.json nor tokenizer.model")
 }
 
 func TestFileWithoutReadPermission(t *testing.T) {
-	_, err := Load(t.Context(), unreadable{}, "DIR")
+	_, err := Load(t.Context(), unreadable{}, "DIR", glmControl)
 	require.ErrorIs(t, err, fs.ErrPermission)
 	require.ErrorContains(t, err, "DIR/tokenizer.json: permission denied; make it readable")
 }
@@ -30,7 +30,7 @@ func (unreadable) Open(name string) (fs.File, error) {
 }
 
 func TestTokenizerJSONGoesBeforeModel(t *testing.T) {
-	tok, err := Load(t.Context(), fstest.MapFS{"tokenizer.json": {Data: smallJSON()}, "tokenizer.model": {Data: []byte("!")}}, "DIR")
+	tok, err := Load(t.Context(), fstest.MapFS{"tokenizer.json": {Data: smallJSON()}, "tokenizer.model": {Data: []byte("!")}}, "DIR", glmControl)
 	require.NoError(t, err)
 	require.Equal(t, 280, tok.Size())
 }

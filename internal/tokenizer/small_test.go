@@ -8,6 +8,15 @@ import (
 	"strings"
 )
 
+// glmControl are GLM-4's. Source: tokenization_chatglm.py of glm-4-9b-chat.
+var glmControl = Control{
+	Tokens: []string{
+		"<|endoftext|>", "[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>", "<|system|>", "<|user|>", "<|assistant|>",
+		"<|observation|>", "<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>",
+	},
+	Prefix: []string{"[gMASK]", "<sop>"},
+}
+
 // smallMerges are the merges of smallJSON. Ids: 0 to 255 the bytes, then the results.
 var smallMerges = []string{"h e", "l l", "he ll", "hell o", "Ġ w", "o r", "Ġw or", "ä ½", "ä½ ł"}
 
@@ -22,7 +31,7 @@ func smallJSON(changes ...string) []byte {
 		vocab[strings.ReplaceAll(merge, " ", "")] = 256 + i
 	}
 	added := []any{}
-	for i, name := range glmSpecials {
+	for i, name := range glmControl.Tokens {
 		added = append(added, map[string]any{"id": 265 + i, "content": name, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true})
 	}
 	added = append(added, map[string]any{"id": 265 + len(added), "content": "<think>", "special": false})

@@ -8,10 +8,10 @@ import (
 	"strconv"
 )
 
-// glmSpecials follow the ranks of tokenizer.model in this order. Source: tokenization_chatglm.py of glm-4-9b-chat.
-var glmSpecials = []string{
-	"<|endoftext|>", "[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>", "<|system|>", "<|user|>", "<|assistant|>",
-	"<|observation|>", "<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>",
+// Control are the control tokens that a tokenizer.model leaves to those who know its family.
+type Control struct {
+	Tokens []string // in the order of their ids, which follow the ranks
+	Prefix []string // of these, what belongs before a plain text
 }
 
 // These bound the work of impliedMerges. The longest real tokens have some 100 bytes, and two pairs make each on average.
@@ -23,7 +23,7 @@ const (
 // parseTiktokenModel reads GLM-4's original tokenizer.model: a line for each token, its bytes in base64, a space, and
 // its rank, which is its id. Merges are not listed: any two tokens that make a third merge, the one of lowest rank first.
 // Source: load_tiktoken_bpe of https://github.com/openai/tiktoken
-func parseTiktokenModel(ctx context.Context, data []byte) (*Tokenizer, error) {
+func parseTiktokenModel(ctx context.Context, data []byte, control Control) (*Tokenizer, error) {
 	builder := &vocabularyBuilder{text: make([]byte, 0, len(data)/2), special: map[int32]bool{}}
 	for number := 1; len(data) > 0; number++ {
 		var line []byte
@@ -45,8 +45,8 @@ func parseTiktokenModel(ctx context.Context, data []byte) (*Tokenizer, error) {
 	if ranks == 0 {
 		return nil, fmt.Errorf("the file is empty; download it again")
 	}
-	listed := make([]listedToken, len(glmSpecials))
-	for i, name := range glmSpecials {
+	listed := make([]listedToken, len(control.Tokens))
+	for i, name := range control.Tokens {
 		listed[i] = listedToken{id: int32(ranks + i), content: name, special: true}
 	}
 	if err := placeAddedTokens(builder, listed); err != nil {
@@ -57,7 +57,9 @@ func parseTiktokenModel(ctx context.Context, data []byte) (*Tokenizer, error) {
 	if t.added, err = newAddedTokens(listed, false); err != nil {
 		return nil, err
 	}
-	t.prefix = []int32{t.added.ids["[gMASK]"], t.added.ids["<sop>"]}
+	for _, name := range control.Prefix {
+		t.prefix = append(t.prefix, t.added.ids[name])
+	}
 	if t.vocabulary, err = builder.build(ctx); err != nil {
 		return nil, err
 	}

@@ -3,7 +3,7 @@
 // It is a byte-level BPE (byte pair encoding) tokenizer and reads the two files in which GLM-4 is published:
 // tokenizer.json of Hugging Face and the original tokenizer.model in tiktoken's text format.
 //
-//	tok, err := tokenizer.Load(ctx, os.DirFS(dir), dir)
+//	tok, err := tokenizer.Load(ctx, os.DirFS(dir), dir, control)
 //	ids := tok.Encode("Why is the sky blue?")
 //	text := tok.Decode(ids)
 //

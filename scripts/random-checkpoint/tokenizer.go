@@ -1,12 +1,13 @@
 package main
 
-import "math/rand/v2"
+import (
+	"math/rand/v2"
+
+	"github.com/glm4-metal/glm4-metal/internal/chatformat"
+)
 
 // specialTokens stand after the ordinary ones, in GLM-4 from id 151329 on.
-var specialTokens = []string{
-	"<|endoftext|>", "[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>",
-	"<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>",
-}
+var specialTokens = chatformat.FamilyOf("glm4").Control
 
 const (
 	ordinaryTokens = 151329 // of GLM-4

@@ -9,7 +9,7 @@ import (
 )
 
 // blockTokens is the step in which a cache grows. Blocks are never moved, so growing copies nothing.
-const blockTokens = 256
+const blockTokens = backend.CacheStep
 
 // cache holds the keys and values of all layers.
 type cache struct {
@@ -77,10 +77,7 @@ func blocks[T uint16 | float32](n, size int) [][]T {
 
 func (c *cache) Cap() int { return c.keys[0].blocks() * blockTokens }
 
-func (c *cache) Bytes() int64 {
-	perToken := 2 * len(c.keys) * c.attention.KVHeads * c.attention.HeadDim * c.format.Bits() / 8
-	return int64(c.Cap()) * int64(perToken)
-}
+func (c *cache) Bytes() int64 { return c.attention.CacheBytes(len(c.keys), c.Cap(), c.format) }
 
 func (c *cache) Close() error {
 	for i := range c.keys {

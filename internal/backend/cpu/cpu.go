@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
@@ -24,7 +25,8 @@ type Device struct {
 	err     error    // why the path that the environment asks for cannot be taken
 	info    backend.Info
 
-	readahead readahead
+	mu   sync.Mutex
+	open map[*mapping]struct{} // stores that are open
 }
 
 // Open starts a device with one worker a core that Go may use (GOMAXPROCS), on the best path of the processor or the
@@ -46,17 +48,38 @@ func openPath(k *kernels) *Device {
 	info := backend.Info{Backend: "cpu", Device: fmt.Sprintf("%s, %d cores, %s", cpuName(), workers, name), Paged: true}
 	info.Memory, info.MemoryLimit = memory()
 	info.Room, info.RoomLimit = processRoom()
-	return &Device{pool: newPool(workers), kernels: k, info: info}
+	return &Device{pool: newPool(workers), kernels: k, info: info, open: map[*mapping]struct{}{}}
 }
 
 // Info implements [backend.Device].
 func (d *Device) Info() backend.Info { return d.info }
 
-// Map implements [backend.Device]. The CPU reads everything where it is; it sees to it that it is in memory, and takes faults
-// there for errors.
-func (d *Device) Map(regions, tensors [][]byte) {
-	d.pool.mapped = regions
-	d.readahead.start(regions, d.info.Memory)
+// mapping is the mapped memory of one checkpoint. Its matrices are read where they are.
+type mapping struct {
+	*Device
+	regions   [][]byte
+	readahead readahead
+}
+
+// Map implements [backend.Device]. It sees to it that the regions are in memory, and takes faults there for errors.
+func (d *Device) Map(regions, tensors [][]byte) backend.Store {
+	m := &mapping{Device: d, regions: regions}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.open[m] = struct{}{}
+	d.pool.announce(regions)
+	m.readahead.start(regions, d.info.Memory)
+	return m
+}
+
+// Close implements [backend.Store]; it ends the readahead.
+func (m *mapping) Close() error {
+	m.readahead.end()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.open, m)
+	m.pool.forget(m.regions)
+	return nil
 }
 
 // NewMatrix implements [backend.Device]; the data is read in place.
@@ -86,9 +109,13 @@ func (d *Device) NewStream() (backend.Stream, error) {
 	return &stream{pool: d.pool, kernels: d.kernels}, nil
 }
 
-// Close implements [backend.Device]; it ends the workers and the readahead.
+// Close implements [backend.Device]; it ends the workers and the readaheads.
 func (d *Device) Close() error {
-	d.readahead.end()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for m := range d.open {
+		m.readahead.end()
+	}
 	d.pool.close()
 	return nil
 }

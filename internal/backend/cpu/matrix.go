@@ -51,19 +51,20 @@ func (m *matrix) row(dst []float32, r int) {
 		widen(bias[:], m.Biases[at:], m.ScaleFormat)
 		at += scaleBytes
 		out := dst[g*size : (g+1)*size]
-		if m.Format == backend.Q8 {
+		switch m.Format {
+		case backend.Q8:
 			for i, q := range data[g*size : (g+1)*size] {
 				out[i] = affine(scale[0], q, bias[0])
 			}
-			continue
-		}
-		var values [16]float32 // all that a group can hold
-		for q := range values {
-			values[q] = affine(scale[0], byte(q), bias[0])
-		}
-		for i, b := range data[g*size/2 : (g+1)*size/2] {
-			out[2*i] = values[b&15]
-			out[2*i+1] = values[b>>4]
+		case backend.Q4:
+			var values [16]float32 // all that a group can hold
+			for q := range values {
+				values[q] = affine(scale[0], byte(q), bias[0])
+			}
+			for i, b := range data[g*size/2 : (g+1)*size/2] {
+				out[2*i] = values[b&15]
+				out[2*i+1] = values[b>>4]
+			}
 		}
 	}
 }

@@ -24,7 +24,7 @@ func (s *stream) Embed(h, xn backend.Buffer, ids backend.Tokens, n int, embed ba
 	if s.err != nil {
 		return
 	}
-	defer fault.Catch(s.pool.mapped, debug.SetPanicOnFault(true), &s.err)
+	defer fault.Catch(s.pool.regions(), debug.SetPanicOnFault(true), &s.err)
 	for t, v := range id[:n] {
 		if v < 0 || int(v) >= m.Rows {
 			s.err = fmt.Errorf("cpu: token %d is outside the vocabulary of %d", v, m.Rows)

@@ -572,6 +572,8 @@ func TestMatrixOfTheWrongSizeIsTaken(t *testing.T) {
 		"matrix w: group size 16, expected 32, 64 or 128":              func(m *backend.MatrixData) { m.GroupSize = 16 },
 		"matrix w: 64 columns are no multiple of the group size 128":   func(m *backend.MatrixData) { m.GroupSize = 128 },
 		"matrix w: scales in q8, expected f32, f16 or bf16":            func(m *backend.MatrixData) { m.ScaleFormat = backend.Q8 },
+		"matrix w: scales in format 5, expected f32, f16 or bf16":      func(m *backend.MatrixData) { m.ScaleFormat = 5 },
+		"matrix w: format 5, expected f32, f16, bf16, q4 or q8":        func(m *backend.MatrixData) { m.Format = 5 },
 		"matrix w: 4 bytes of scales and 2 of biases, expected 4 each": func(m *backend.MatrixData) { m.Biases = m.Biases[2:] },
 	} {
 		m := good

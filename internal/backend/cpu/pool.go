@@ -2,8 +2,10 @@ package cpu
 
 import (
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/glm4-metal/glm4-metal/internal/fault"
 )
@@ -173,6 +175,29 @@ func (p *pool) begin() {
 	for _, w := range p.workers[1:] {
 		w.notify()
 	}
+}
+
+// announce adds memory whose faults are a job's error.
+func (p *pool) announce(regions [][]byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mapped = slices.Concat(p.mapped, regions) // a copy, as others may read the old list
+}
+
+// forget takes memory back that was announced.
+func (p *pool) forget(regions [][]byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mapped = slices.DeleteFunc(slices.Clone(p.mapped), func(m []byte) bool {
+		return slices.ContainsFunc(regions, func(r []byte) bool { return unsafe.SliceData(r) == unsafe.SliceData(m) })
+	})
+}
+
+// regions is the memory whose faults are errors, for an op that runs without a job.
+func (p *pool) regions() [][]byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mapped
 }
 
 // work does tasks until all are taken.

@@ -19,9 +19,9 @@ func (s *stream) Attend(a, q backend.Buffer, kv backend.Cache, layer int, at bac
 	for t := range s.parts(at.N, attendSeconds(g, at.Pos+at.N)) {
 		keys := at.Pos + t.first + t.n
 		rows := t.n * group
-		k := shaders.AttendFor(rows, c.format == backend.F32)
+		k := shaders.AttendFor(rows)[c.stored]
 		chunk, splits := shaders.Split(keys, k.Groups([3]int{rows, 1, 1})[0]*g.KVHeads)
-		v := variant{kernel: k, constants: shaders.Constants{KVFormat: uint32(c.format), HeadDim: uint32(g.HeadDim)}}
+		v := variant{kernel: k, constants: shaders.Constants{KVFormat: c.stored, HeadDim: uint32(g.HeadDim)}}
 		out, partials, stats := s.floats(a, t.first, t.n, width), binding{s.d.none, 0}, binding{s.d.none, 0}
 		if splits > 1 {
 			partials, stats = s.partial.take(s, 4*splits*t.n*width), s.stats.take(s, 8*splits*t.n*g.Heads)

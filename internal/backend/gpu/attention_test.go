@@ -82,9 +82,9 @@ func (a attention) run(p *pair) {
 		}
 	}
 
-	k := shaders.AttendFor(1, a.format == backend.F32)
+	k := shaders.AttendFor(1)[c.stored]
 	if a.prefill {
-		k = shaders.AttendFor(1<<20, a.format == backend.F32)
+		k = shaders.AttendFor(1 << 20)[c.stored]
 	}
 	args := shaders.AttendArgs{
 		Pos: uint32(a.pos), N: uint32(a.n), Heads: uint32(a.heads), KVHeads: uint32(a.kvHeads), Splits: 1,
@@ -103,7 +103,7 @@ func (a attention) run(p *pair) {
 		}
 	}
 	result := binding{out.metal, 0}
-	v := variant{kernel: k, constants: shaders.Constants{KVFormat: uint32(a.format), HeadDim: uint32(a.dim)}}
+	v := variant{kernel: k, constants: shaders.Constants{KVFormat: c.stored, HeadDim: uint32(a.dim)}}
 	add(s, v, args, [3]int{a.n * a.heads / a.kvHeads, a.kvHeads, int(args.Splits)}, 0, binding{q.metal, 0}, c.keys(0), c.values(0), result, partials, stats)
 	if args.Splits > 1 {
 		v.kernel = shaders.AttendCombine

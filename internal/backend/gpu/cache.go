@@ -6,10 +6,8 @@ import (
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/metal"
+	"github.com/glm4-metal/glm4-metal/shaders"
 )
-
-// growTokens is the step in which a cache grows.
-const growTokens = 256
 
 // cache holds the keys and values of a session: for each layer a buffer with keys [cap][KVHeads][HeadDim] and behind
 // them the values.
@@ -17,6 +15,7 @@ type cache struct {
 	d         *Device
 	attention backend.Attention
 	format    backend.Format
+	stored    shaders.Format // as format
 	cap       int
 	layers    []metal.Buffer
 	rope      metal.Buffer // float32 pairs (cos, sin), [cap][RotaryDims/2]
@@ -32,19 +31,23 @@ func (d *Device) NewCache(layers int, a backend.Attention, f backend.Format) (ba
 	case a.HeadDim%8 != 0 || a.HeadDim > 128:
 		return nil, fmt.Errorf("metal: heads of %d dimensions: %w, the kernels need a multiple of 8 up to 128; use the CPU", a.HeadDim, backend.ErrUnsupported)
 	}
-	return &cache{d: d, attention: a, format: f, layers: make([]metal.Buffer, layers)}, nil
+	stored, err := formatOf(f)
+	if err != nil {
+		return nil, err
+	}
+	return &cache{d: d, attention: a, format: f, stored: stored, layers: make([]metal.Buffer, layers)}, nil
 }
 
 // row is the bytes of one token's keys, or values, in a layer.
-func (c *cache) row() int { return c.attention.KVHeads * c.attention.HeadDim * c.format.Bits() / 8 }
+func (c *cache) row() int { return int(c.attention.TokenBytes(1, c.format) / 2) }
 
 // Grow copies what is there into longer buffers, on the GPU, behind everything submitted so far. It waits for that, so
-// that the old buffers are free again; it does so once in 256 tokens.
+// that the old buffers are free again; it does so once in [backend.CacheStep] tokens.
 func (c *cache) Grow(n int) (err error) {
 	if n <= c.cap {
 		return nil
 	}
-	tokens := roundUp(n, growTokens)
+	tokens := roundUp(n, backend.CacheStep)
 	grown := make([]metal.Buffer, 0, len(c.layers)+1)
 	defer func() {
 		for _, b := range grown { // the old ones, or, after an error, the new ones
@@ -101,7 +104,7 @@ func (c *cache) copyTo(grown []metal.Buffer, tokens int) error {
 
 func (c *cache) Cap() int { return c.cap }
 
-func (c *cache) Bytes() int64 { return int64(2 * len(c.layers) * c.cap * c.row()) }
+func (c *cache) Bytes() int64 { return c.attention.CacheBytes(len(c.layers), c.cap, c.format) }
 
 func (c *cache) Close() error {
 	for i, b := range c.layers {

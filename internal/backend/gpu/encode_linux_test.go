@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/decoder"
 	"github.com/glm4-metal/glm4-metal/metal"
 )
 
@@ -104,14 +105,14 @@ func decodeStep(t testing.TB, d *Device) func(pos int) {
 	const layers, hidden, heads, kvHeads, dim, ffn, vocab = 40, 4096, 32, 2, 128, 13696, 151552
 	file, err := unix.Mmap(-1, 0, 6<<30, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 	require.NoError(t, err)
-	d.Map([][]byte{file}, nil)
+	store := d.Map([][]byte{file}, nil)
 	used := 0
 	tensor := func(n int) []byte {
 		used = roundUp(used, 256) + n
 		return file[used-n : used : used]
 	}
 	matrix := func(rows, cols int) backend.Matrix {
-		m, err := d.NewMatrix(backend.MatrixData{
+		m, err := store.NewMatrix(backend.MatrixData{
 			Rows: rows, Cols: cols, Format: backend.Q4, Data: tensor(rows * cols / 2),
 			GroupSize: 64, ScaleFormat: backend.BF16, Scales: tensor(rows * cols / 32), Biases: tensor(rows * cols / 32),
 		})
@@ -123,32 +124,22 @@ func decodeStep(t testing.TB, d *Device) func(pos int) {
 		require.NoError(t, err)
 		return v
 	}
-	norm := func() backend.Norm { return backend.Norm{Weight: vector(hidden), Eps: 1e-5} }
-	buffer := func(n int) backend.Buffer {
-		b, err := d.NewBuffer(n)
-		require.NoError(t, err)
-		return b
-	}
-	type layer struct {
-		input, postAttention, mlp, postMLP backend.Norm
-		qkv                                backend.QKV
-		out, gateUp, down                  backend.Matrix
-	}
-	embed, last := matrix(vocab, hidden), norm()
-	var stack []layer
+	norm := func() *backend.Norm { return &backend.Norm{Weight: vector(hidden), Eps: 1e-5} }
+	w := decoder.Weights{Embed: matrix(vocab, hidden), Norm: *norm()}
 	for range layers {
-		stack = append(stack, layer{
-			norm(), norm(), norm(), norm(),
-			backend.QKV{
+		w.Layers = append(w.Layers, decoder.Layer{
+			Input: *norm(), PostAttn: norm(), MLP: *norm(), PostMLP: norm(),
+			QKV: backend.QKV{
 				Q: matrix(heads*dim, hidden), K: matrix(kvHeads*dim, hidden), V: matrix(kvHeads*dim, hidden),
 				QBias: vector(heads * dim), KBias: vector(kvHeads * dim), VBias: vector(kvHeads * dim),
 			},
-			matrix(hidden, heads*dim), matrix(2*ffn, hidden), matrix(hidden, ffn),
+			Out: matrix(hidden, heads*dim), GateUp: matrix(2*ffn, hidden), Down: matrix(hidden, ffn),
 		})
 	}
-	head := matrix(vocab, hidden)
-	h, xn, q, a, y, act, logits := buffer(hidden), buffer(hidden), buffer(heads*dim), buffer(heads*dim), buffer(hidden), buffer(ffn), buffer(vocab)
-	ids, err := d.NewTokens(1)
+	w.Head = matrix(vocab, hidden)
+	x, err := w.NewScratch(d, 1)
+	require.NoError(t, err)
+	logits, err := d.NewBuffer(vocab)
 	require.NoError(t, err)
 	kv, err := d.NewCache(layers, backend.Attention{Heads: heads, KVHeads: kvHeads, HeadDim: dim, RotaryDims: 64, RopeTheta: 10000}, backend.F16)
 	require.NoError(t, err)
@@ -156,24 +147,8 @@ func decodeStep(t testing.TB, d *Device) func(pos int) {
 	s, err := d.NewStream()
 	require.NoError(t, err)
 	return func(pos int) {
-		at := backend.Span{Pos: pos % 512, N: 1}
-		s.Embed(h, xn, ids, 1, embed, stack[0].input)
-		for i := range stack {
-			l := &stack[i]
-			next := last
-			if i+1 < layers {
-				next = stack[i+1].input
-			}
-			s.QKV(q, kv, i, xn, &l.qkv, at)
-			s.Attend(a, q, kv, i, at)
-			s.Out(y, a, l.out, 1)
-			s.AddNorm(h, xn, y, &l.postAttention, l.mlp, 1)
-			s.GateUp(act, xn, l.gateUp, 1)
-			s.Down(y, act, l.down, 1)
-			s.AddNorm(h, xn, y, &l.postMLP, next, 1)
-		}
-		s.Head(logits, xn, head, 0, 1)
-		s.Sample(ids, 0, logits, backend.Sampling{Temperature: 0.8, Seed: 1, Step: uint64(pos), Valid: 151343})
+		w.Forward(s, x, kv, x.Tokens, backend.Span{Pos: pos % 512, N: 1}, logits, 1)
+		s.Sample(x.Tokens, 0, logits, backend.Sampling{Temperature: 0.8, Seed: 1, Step: uint64(pos), Valid: 151343})
 		if err := s.Submit(); err != nil {
 			t.Fatal(err)
 		}

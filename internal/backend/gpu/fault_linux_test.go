@@ -37,12 +37,12 @@ func TestFaultOfWeightsEndsTheProcess(t *testing.T) {
 	defer d.Close()
 	path, region := mapFile(t, make([]byte, 8+4*rows*cols+16))
 	aligned, misaligned := region[16:][:4*rows*cols], region[8:][:4*rows*cols]
-	d.Map([][]byte{region}, [][]byte{aligned, misaligned})
+	store := d.Map([][]byte{region}, [][]byte{aligned, misaligned})
 	m := backend.MatrixData{Name: "w", Rows: rows, Cols: cols, Format: backend.F32, Data: aligned}
-	inPlace, err := d.NewMatrix(m)
+	inPlace, err := store.NewMatrix(m)
 	require.NoError(t, err)
 	m.Data = misaligned
-	copied, err := d.NewMatrix(m)
+	copied, err := store.NewMatrix(m)
 	require.NoError(t, err)
 	s, err := d.NewStream()
 	require.NoError(t, err)
@@ -63,7 +63,7 @@ func TestFaultOfWeightsEndsTheProcess(t *testing.T) {
 	require.ErrorAs(t, step(inPlace), &f)
 	require.ErrorIs(t, f, metal.ErrPageFault)
 	require.NoError(t, step(copied), "the next step works")
-	_, err = d.NewMatrix(m)
+	_, err = store.NewMatrix(m)
 	require.ErrorAs(t, err, &f)
 	require.True(t, fault.Within(misaligned, f.Addr))
 }

@@ -34,8 +34,8 @@ type Device struct {
 	mu      sync.Mutex
 	closed  bool
 	buffers map[metal.Buffer]struct{} // every one that lives
-	weights weights
-	none    metal.Buffer // bound where an op has nothing to bind
+	own     weights                   // those that live as long as the device
+	none    metal.Buffer              // bound where an op has nothing to bind
 }
 
 // Open takes the system's preferred GPU and compiles the kernels for it.
@@ -48,6 +48,7 @@ func Open(m *metal.Metal) (*Device, error) {
 		metal: m, device: device, maxBuffer: device.MaxBufferLength(), buffers: map[metal.Buffer]struct{}{},
 		info: backend.Info{Backend: "metal", Device: device.Name(), Memory: int64(device.RecommendedMaxWorkingSetSize()), Async: true},
 	}
+	d.own.d = d
 	if err := d.open(); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
@@ -101,6 +102,16 @@ func (d *Device) Close() error {
 	d.queue.Release()
 	d.device.Release()
 	return nil
+}
+
+// settle waits until the queue is empty, and tells whether the device is closed instead.
+func (d *Device) settle() (closed bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.closed {
+		d.drain()
+	}
+	return d.closed
 }
 
 // drain waits until the queue is empty, so that nothing reads memory that is about to go.

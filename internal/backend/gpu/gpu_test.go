@@ -1,6 +1,7 @@
 package gpu
 
 import (
+	"math"
 	"testing"
 	"unsafe"
 
@@ -216,12 +217,17 @@ func TestAlignedWeightsAreCopied(t *testing.T) {
 		data = append(data, m)
 		tensors = append(tensors, m.Data, m.Scales, m.Biases)
 	}
-	d.Map([][]byte{region}, tensors)
+	store := d.Map([][]byte{region}, tensors)
 	before := len(d.buffers)
 	x := p.buffer(p.floats(64, 1))
 	var matrices []*matrix
 	for _, m := range data {
-		w := p.place(m)
+		var w [2]backend.Matrix
+		for i, s := range []backend.Store{p.devices[0], store} {
+			var err error
+			w[i], err = s.NewMatrix(m)
+			require.NoError(t, err)
+		}
 		y := p.empty(24)
 		p.run(func(s backend.Stream, i int) { s.Out(y[i], x[i], w[i], 1) })
 		p.close(y, "product")
@@ -232,4 +238,29 @@ func TestAlignedWeightsAreCopied(t *testing.T) {
 	require.NotEqual(t, matrices[0].data.buffer, matrices[1].data.buffer)
 	require.Equal(t, before+2+1+3, len(d.buffers), "one wraps the region, one is the arena; and x and three times y")
 	require.Equal(t, 2*(768+256+256), matrices[1].data.buffer.Length(), "no byte more than the copies need")
+	require.NoError(t, store.Close())
+	require.Equal(t, before+1+3, len(d.buffers), "x and three times y are left")
+}
+
+func TestFormatTakesAnothersKernel(t *testing.T) {
+	ends := map[backend.Format]string{backend.F32: "_w32", backend.F16: "_w16", backend.BF16: "_w16", backend.Q4: "_q4", backend.Q8: "_q8"}
+	for f := range backend.Format(math.MaxUint8) {
+		stored, err := formatOf(f)
+		if f.Bits() == 0 {
+			require.ErrorIs(t, err, backend.ErrUnsupported, f)
+			continue
+		}
+		require.NoError(t, err, f)
+		for _, family := range []shaders.Family{shaders.Embed, shaders.Head, shaders.QKV.For(1), shaders.Out.For(9), shaders.GateUp.For(99)} {
+			require.Regexp(t, ends[f]+"$", family[stored].Name, f)
+		}
+	}
+	m := backend.MatrixData{Format: backend.Q8, GroupSize: 32, ScaleFormat: backend.F16}
+	got, err := storedAs(&m)
+	require.NoError(t, err)
+	require.Equal(t, stored{format: shaders.Q8, group: 32, scale: shaders.F16}, got)
+	m.Format = backend.BF16 // whose group and scales nobody reads
+	got, err = storedAs(&m)
+	require.NoError(t, err)
+	require.Equal(t, stored{format: shaders.BF16}, got)
 }

@@ -42,7 +42,7 @@ func (s *stream) flushHead() {
 func (s *stream) addHead(args shaders.HeadArgs) (pairs int) {
 	h := &s.head
 	work := [3]int{h.w.rows, 1, 1}
-	pairs = shaders.Head[h.w.stored.weights].Groups(work)[0]
+	pairs = shaders.Head[h.w.stored.format].Groups(work)[0]
 	args.Rows, args.Cols = uint32(h.w.rows), uint32(h.w.cols)
 	add(s, h.w.variant(shaders.Head), args, work, 0,
 		s.floats(h.xn, h.row, 1, h.w.cols), s.floats(h.logits, 0, 1, h.w.rows), s.pairs.take(s, 8*pairs), h.w.data, h.w.scales, h.w.biases)

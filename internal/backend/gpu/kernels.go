@@ -76,7 +76,8 @@ func (k *kernels) get(v variant) (*pipeline, error) {
 	c := k.metal.NewFunctionConstants()
 	defer c.Release()
 	for i, value := range []uint32{
-		v.constants.GroupSize, v.constants.ScaleFormat, v.constants.WeightFormat, v.constants.KVFormat, v.constants.HeadDim, uint32(t.Threads / 32),
+		v.constants.GroupSize, uint32(v.constants.ScaleFormat), uint32(v.constants.WeightFormat),
+		uint32(v.constants.KVFormat), v.constants.HeadDim, uint32(t.Threads / 32),
 	} {
 		c.SetUint(i, value)
 	}

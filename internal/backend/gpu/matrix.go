@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"unsafe"
 
@@ -14,8 +15,9 @@ import (
 	"github.com/glm4-metal/glm4-metal/shaders"
 )
 
-// weights is where matrices and vectors lie.
+// weights is where the matrices and vectors of a checkpoint lie.
 type weights struct {
+	d       *Device
 	mu      sync.Mutex
 	mapped  []mapping
 	copies  arena // what is not aligned in the file
@@ -32,37 +34,67 @@ type mapping struct {
 const Alignment = 16
 
 // Map implements [backend.Device].
-func (d *Device) Map(regions, tensors [][]byte) {
+func (d *Device) Map(regions, tensors [][]byte) backend.Store {
+	s := &weights{d: d}
 	for _, r := range regions {
-		d.weights.mapped = append(d.weights.mapped, mapping{r, map[int]metal.Buffer{}})
+		s.mapped = append(s.mapped, mapping{r, map[int]metal.Buffer{}})
 	}
 	for _, t := range tensors {
 		if address(t)%Alignment != 0 {
-			d.weights.copies.announced += roundUp(len(t), arenaAlignment)
+			s.copies.announced += roundUp(len(t), arenaAlignment)
 		}
 	}
+	return s
 }
 
-// stored is how a matrix is stored, as far as kernels differ by it.
+// Close implements [backend.Store].
+func (s *weights) Close() error {
+	if s.d.settle() {
+		return nil // everything is gone already
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.mapped {
+		for _, b := range m.windows {
+			s.d.free(b)
+		}
+	}
+	for _, b := range slices.Concat(s.copies.buffers, s.vectors.buffers) {
+		s.d.free(b)
+	}
+	s.mapped, s.copies, s.vectors = nil, arena{}, arena{}
+	return nil
+}
+
+// formatOf gives the kernels' name for a format.
+func formatOf(f backend.Format) (shaders.Format, error) {
+	switch f {
+	case backend.F32:
+		return shaders.F32, nil
+	case backend.F16:
+		return shaders.F16, nil
+	case backend.BF16:
+		return shaders.BF16, nil
+	case backend.Q4:
+		return shaders.Q4, nil
+	case backend.Q8:
+		return shaders.Q8, nil
+	}
+	return 0, fmt.Errorf("metal: numbers in %v: %w", f, backend.ErrUnsupported)
+}
+
+// stored is how a matrix is stored, as far as pipelines differ by it.
 type stored struct {
-	weights shaders.Weights
-	format  uint32 // of W16
-	group   uint32
-	scale   uint32 // format of the scales
+	format, scale shaders.Format
+	group         uint32
 }
 
-func storedAs(m *backend.MatrixData) stored {
-	switch m.Format {
-	case backend.Q4, backend.Q8:
-		s := stored{weights: shaders.Q4, group: uint32(m.GroupSize), scale: uint32(m.ScaleFormat)}
-		if m.Format == backend.Q8 {
-			s.weights = shaders.Q8
-		}
-		return s
-	case backend.F16, backend.BF16:
-		return stored{weights: shaders.W16, format: uint32(m.Format)}
+func storedAs(m *backend.MatrixData) (s stored, err error) {
+	if s.format, err = formatOf(m.Format); err == nil && m.Format.Quantised() {
+		s.group = uint32(m.GroupSize)
+		s.scale, err = formatOf(m.ScaleFormat)
 	}
-	return stored{weights: shaders.W32}
+	return s, err
 }
 
 // matrix is a weight matrix; scales and biases are bound to anything when it has none.
@@ -76,26 +108,32 @@ type matrix struct {
 
 func (m *matrix) Shape() (rows, cols int) { return m.rows, m.cols }
 
-// NewMatrix implements [backend.Device]. The data is used in place where it is aligned in a mapped region, and copied
+// NewMatrix implements [backend.Device].
+func (d *Device) NewMatrix(m backend.MatrixData) (backend.Matrix, error) { return d.own.NewMatrix(m) }
+
+// NewMatrix implements [backend.Store]. The data is used in place where it is aligned in a mapped region, and copied
 // where it is not.
-func (d *Device) NewMatrix(m backend.MatrixData) (backend.Matrix, error) {
+func (s *weights) NewMatrix(m backend.MatrixData) (backend.Matrix, error) {
 	if err := m.Check(); err != nil {
 		return nil, err
 	}
 	if m.Cols%8 != 0 {
 		return nil, fmt.Errorf("metal: matrix %s has %d columns: %w, the kernels need a multiple of 8; use the CPU", m.Name, m.Cols, backend.ErrUnsupported)
 	}
-	w := &matrix{name: m.Name, rows: m.Rows, cols: m.Cols, stored: storedAs(&m), bytes: int(m.Bytes())}
+	how, err := storedAs(&m)
+	if err != nil {
+		return nil, fmt.Errorf("matrix %s: %w", m.Name, err)
+	}
+	w := &matrix{name: m.Name, rows: m.Rows, cols: m.Cols, stored: how, bytes: int(m.Bytes())}
 	for _, part := range []struct {
 		to   *binding
 		data []byte
 	}{{&w.data, m.Data}, {&w.scales, m.Scales}, {&w.biases, m.Biases}} {
 		if len(part.data) == 0 {
-			*part.to = binding{d.none, 0}
+			*part.to = binding{s.d.none, 0}
 			continue
 		}
-		var err error
-		if *part.to, err = d.place(part.data); err != nil {
+		if *part.to, err = s.place(part.data); err != nil {
 			return nil, fmt.Errorf("matrix %s: %w", m.Name, err)
 		}
 	}
@@ -103,31 +141,31 @@ func (d *Device) NewMatrix(m backend.MatrixData) (backend.Matrix, error) {
 }
 
 // place gives the GPU a tensor.
-func (d *Device) place(data []byte) (binding, error) {
+func (s *weights) place(data []byte) (binding, error) {
 	if address(data)%Alignment == 0 {
-		for i := range d.weights.mapped {
-			m := &d.weights.mapped[i]
+		for i := range s.mapped {
+			m := &s.mapped[i]
 			if start := address(data) - address(m.region); address(data) >= address(m.region) && int(start)+len(data) <= len(m.region) {
-				return d.inPlace(m, int(start), len(data))
+				return s.inPlace(m, int(start), len(data))
 			}
 		}
 	}
-	at, to, err := d.weights.copies.take(d, len(data))
+	at, to, err := s.copies.take(s.d, len(data))
 	if err == nil {
-		err = d.copyParallel(to, data)
+		err = s.copyParallel(to, data)
 	}
 	return at, err
 }
 
 // inPlace wraps the part of a mapping that holds a tensor. Windows overlap by half, so that a tensor of up to half of
 // the longest buffer lies in one; a longer one gets its own.
-func (d *Device) inPlace(m *mapping, start, length int) (binding, error) {
-	d.weights.mu.Lock()
-	defer d.weights.mu.Unlock()
+func (s *weights) inPlace(m *mapping, start, length int) (binding, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	page := metal.PageSize()
 	size := roundUp(len(m.region), page)
 	window, begin := 0, 0
-	if limit := d.maxBuffer / page * page; size > limit {
+	if limit := s.d.maxBuffer / page * page; size > limit {
 		step := roundUp(limit/2, page)
 		window = start / step
 		begin, size = window*step, min(limit, size-window*step)
@@ -140,7 +178,7 @@ func (d *Device) inPlace(m *mapping, start, length int) (binding, error) {
 	if !ok {
 		memory := unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(m.region)), begin)), size)
 		var err error
-		if b, err = d.keep(d.device.NewBufferNoCopy(memory, metal.HazardTrackingUntracked)); err != nil {
+		if b, err = s.d.keep(s.d.device.NewBufferNoCopy(memory, metal.HazardTrackingUntracked)); err != nil {
 			return binding{}, err
 		}
 		m.windows[window] = b
@@ -149,10 +187,10 @@ func (d *Device) inPlace(m *mapping, start, length int) (binding, error) {
 }
 
 // copyParallel reads a mapped file with as many page faults at once as there are cores.
-func (d *Device) copyParallel(to, from []byte) error {
+func (s *weights) copyParallel(to, from []byte) error {
 	const piece = 4 << 20
 	var regions [][]byte
-	for _, m := range d.weights.mapped {
+	for _, m := range s.mapped {
 		regions = append(regions, m.region)
 	}
 	var wg sync.WaitGroup

@@ -113,8 +113,11 @@ type vector struct {
 func (v *vector) Len() int { return v.n }
 
 // NewVector implements [backend.Device].
-func (d *Device) NewVector(v []float32) (backend.Vector, error) {
-	at, to, err := d.weights.vectors.take(d, 4*len(v))
+func (d *Device) NewVector(v []float32) (backend.Vector, error) { return d.own.NewVector(v) }
+
+// NewVector implements [backend.Store].
+func (s *weights) NewVector(v []float32) (backend.Vector, error) {
+	at, to, err := s.vectors.take(s.d, 4*len(v))
 	if err != nil {
 		return nil, fmt.Errorf("a vector of %d numbers: %w", len(v), err)
 	}
@@ -125,7 +128,7 @@ func (d *Device) NewVector(v []float32) (backend.Vector, error) {
 // arenaAlignment is more than any load needs, and that of buffer offsets on every GPU.
 const arenaAlignment = 256
 
-// An arena hands out pieces of untracked buffers that live as long as the device: of one that takes all that was
+// An arena hands out pieces of untracked buffers that live as long as their store: of one that takes all that was
 // announced, or as much of it as a buffer can hold, and of others of at least a step.
 type arena struct {
 	mu        sync.Mutex
@@ -134,6 +137,7 @@ type arena struct {
 	buffer    metal.Buffer
 	memory    []byte
 	used      int
+	buffers   []metal.Buffer // all of them
 }
 
 // take gives aligned memory, zero if the caller keeps to its length.
@@ -147,6 +151,7 @@ func (a *arena) take(d *Device, bytes int) (binding, []byte, error) {
 			return binding{}, nil, err
 		}
 		a.buffer, a.memory, start = b, b.Contents(), 0
+		a.buffers = append(a.buffers, b)
 	}
 	a.used = start + bytes
 	a.announced -= roundUp(bytes, arenaAlignment)

@@ -59,9 +59,9 @@ func (s *stream) QKV(q backend.Buffer, kv backend.Cache, layer int, xn backend.B
 			i++
 		}
 		v := m.variant(shaders.Family{})
-		v.constants.KVFormat, v.constants.HeadDim = uint32(c.format), uint32(a.HeadDim)
+		v.constants.KVFormat, v.constants.HeadDim = c.stored, uint32(a.HeadDim)
 		for t := range s.parts(at.N, productSeconds(end-first, cols)) {
-			v.kernel = shaders.QKV.For(t.n)[m.stored.weights]
+			v.kernel = shaders.QKV.For(t.n)[m.stored.format]
 			add(s, v, shaders.QKVArgs{
 				QRows: uint32(rows[0]), KVRows: uint32(rows[1]), Cols: uint32(cols), N: uint32(t.n), Pos: uint32(at.Pos + t.first),
 				RotaryDims: uint32(a.RotaryDims), Bias: bias, First: uint32(first), End: uint32(end),

@@ -369,5 +369,6 @@ func (s *stream) vector(v backend.Vector, n int) binding {
 
 // variant of a kernel for a matrix.
 func (m *matrix) variant(f shaders.Family) variant {
-	return variant{f[m.stored.weights], shaders.Constants{GroupSize: max(m.stored.group, 32), ScaleFormat: m.stored.scale, WeightFormat: m.stored.format}}
+	s := m.stored
+	return variant{f[s.format], shaders.Constants{GroupSize: max(s.group, 32), ScaleFormat: s.scale, WeightFormat: s.format}}
 }

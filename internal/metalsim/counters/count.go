@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/internal/backend/gpu"
+	"github.com/glm4-metal/glm4-metal/internal/decoder"
 	"github.com/glm4-metal/glm4-metal/internal/metalsim"
 	"github.com/glm4-metal/glm4-metal/metal"
 )
@@ -57,11 +59,10 @@ type counting struct {
 
 	codes, scales []byte // random, for all matrices
 
-	embed, out, gateUp, down, head          backend.Matrix
-	qkv                                     backend.QKV
-	input, postAttn, mlp, postMLP, lastNorm backend.Norm
-	ids, picked                             backend.Tokens
-	h, xn, q, a, y, act, logits             backend.Buffer
+	weights decoder.Weights // all layers share one's
+	*decoder.Scratch
+	logits backend.Buffer
+	picked backend.Tokens
 
 	models map[[2]string][]model // by op and kernel
 }
@@ -92,25 +93,27 @@ func open(ctx context.Context, shape Shape, tokens int) (c *counting, err error)
 		return nil, err
 	}
 	c.randomise()
-	width, ffn := c.Heads*c.HeadDim, c.FFN
-	c.qkv = c.projections(c.Heads, c.KVHeads)
-	c.out, c.gateUp, c.down = c.matrix(c.Hidden, width), c.matrix(2*ffn, c.Hidden), c.matrix(c.Hidden, ffn)
-	c.head = c.matrix(c.Vocab, c.Hidden)
-	c.embed = c.head // what is counted is the same
-	for _, n := range []*backend.Norm{&c.input, &c.postAttn, &c.mlp, &c.postMLP, &c.lastNorm} {
-		*n = backend.Norm{Weight: c.vector(c.Hidden), Eps: 1e-5}
+	width, postAttn, postMLP := c.Heads*c.HeadDim, c.norm(), c.norm()
+	layer := decoder.Layer{
+		Input: c.norm(), PostAttn: &postAttn, MLP: c.norm(), PostMLP: &postMLP, QKV: c.projections(c.Heads, c.KVHeads),
+		Out: c.matrix(c.Hidden, width), GateUp: c.matrix(2*c.FFN, c.Hidden), Down: c.matrix(c.Hidden, c.FFN),
 	}
-	c.h, c.xn, c.y = c.buffer(tokens*c.Hidden), c.buffer(tokens*c.Hidden), c.buffer(tokens*c.Hidden)
-	c.q, c.a, c.act, c.logits = c.buffer(tokens*width), c.buffer(tokens*width), c.buffer(tokens*ffn), c.buffer(c.Vocab)
+	head := c.matrix(c.Vocab, c.Hidden) // for the embedding, what is counted is the same
+	layers := slices.Repeat([]decoder.Layer{layer}, c.Layers)
+	c.weights = decoder.Weights{Embed: head, Layers: layers, Norm: c.norm(), Head: head}
+	c.logits = c.buffer(c.Vocab)
 	c.codes, c.scales = nil, nil
+	if c.err != nil {
+		return nil, c.err
+	}
 	if c.kv, err = c.cache(c.Layers, c.Heads, c.KVHeads, tokens); err != nil {
 		return nil, err
 	}
-	if c.ids, err = c.device.NewTokens(tokens); err != nil {
+	if c.Scratch, err = c.weights.NewScratch(c.device, tokens); err != nil {
 		return nil, err
 	}
-	for i := range c.ids.IDs() { // rows of the embedding, all different
-		c.ids.IDs()[i] = int32(i * 7 % c.Vocab)
+	for i := range c.Tokens.IDs() { // rows of the embedding, all different
+		c.Tokens.IDs()[i] = int32(i * 7 % c.Vocab)
 	}
 	c.picked, err = c.device.NewTokens(1)
 	return c, cmp.Or(c.err, err)
@@ -149,6 +152,8 @@ func (c *counting) matrix(rows, cols int) backend.Matrix {
 	return m
 }
 
+func (c *counting) norm() backend.Norm { return backend.Norm{Weight: c.vector(c.Hidden), Eps: 1e-5} }
+
 func (c *counting) vector(n int) backend.Vector {
 	v := make([]float32, n)
 	for i := range v {
@@ -174,35 +179,26 @@ func (c *counting) projections(heads, kvHeads int) backend.QKV {
 	}
 }
 
+func (s Shape) attention(heads, kvHeads int) backend.Attention {
+	return backend.Attention{
+		Heads: heads, KVHeads: kvHeads, HeadDim: s.HeadDim, RotaryDims: s.RotaryDims, RopeTheta: 10000,
+	}
+}
+
 func (c *counting) cache(layers, heads, kvHeads, tokens int) (backend.Cache, error) {
-	kv, err := c.device.NewCache(layers, backend.Attention{
-		Heads: heads, KVHeads: kvHeads, HeadDim: c.HeadDim, RotaryDims: c.RotaryDims, RopeTheta: 10000,
-	}, backend.F16)
+	kv, err := c.device.NewCache(layers, c.attention(heads, kvHeads), backend.F16)
 	if err != nil {
 		return nil, err
 	}
 	return kv, kv.Grow(tokens)
 }
 
-// forward records a step with some of the layers, op by op as package model does.
+// forward records a step with some of the layers, as package model does.
 func (c *counting) forward(layers int, at backend.Span) {
-	s := c.stream
-	s.Embed(c.h, c.xn, c.ids, at.N, c.embed, c.input)
-	for i := range layers {
-		next := c.input
-		if i == layers-1 {
-			next = c.lastNorm
-		}
-		s.QKV(c.q, c.kv, i, c.xn, &c.qkv, at)
-		s.Attend(c.a, c.q, c.kv, i, at)
-		s.Out(c.y, c.a, c.out, at.N)
-		s.AddNorm(c.h, c.xn, c.y, &c.postAttn, c.mlp, at.N)
-		s.GateUp(c.act, c.xn, c.gateUp, at.N)
-		s.Down(c.y, c.act, c.down, at.N)
-		s.AddNorm(c.h, c.xn, c.y, &c.postMLP, next, at.N)
-	}
-	s.Head(c.logits, c.xn, c.head, at.N-1, 1)
-	s.Sample(c.picked, 0, c.logits, backend.Sampling{Valid: c.Vocab})
+	w := c.weights
+	w.Layers = w.Layers[:layers]
+	w.Forward(c.stream, c.Scratch, c.kv, c.Tokens, at, c.logits, 1)
+	c.stream.Sample(c.picked, 0, c.logits, backend.Sampling{Valid: c.Vocab})
 }
 
 // record runs ops, computing them or not, and gives their dispatches.
@@ -253,7 +249,7 @@ const (
 // countPrefill counts what a prompt needs beyond what was counted for a token: norms whole, a tile of every product, and
 // the attention of three shorter prompts.
 func (c *counting) countPrefill(tokens int) error {
-	s, n := c.stream, tileTokens
+	s, l, n := c.stream, &c.weights.Layers[0], tileTokens
 	for _, size := range []int{tokens, c.Hidden, c.HeadDim, 2 * c.FFN} {
 		if size%64 != 0 {
 			return fmt.Errorf("%d tokens or rows are no whole tiles of 64", size)
@@ -275,16 +271,16 @@ func (c *counting) countPrefill(tokens int) error {
 		return err
 	}
 	list, err := c.record(true, func() {
-		s.Embed(c.h, c.xn, c.ids, tokens, c.embed, c.input)
-		s.QKV(c.q, cacheOne, 0, c.xn, &one, backend.Span{N: n})
-		s.QKV(c.q, cacheTwo, 0, c.xn, &two, backend.Span{N: n})
+		s.Embed(c.H, c.XN, c.Tokens, tokens, c.weights.Embed, l.Input)
+		s.QKV(c.Q, cacheOne, 0, c.XN, &one, backend.Span{N: n})
+		s.QKV(c.Q, cacheTwo, 0, c.XN, &two, backend.Span{N: n})
 		for i := range 3 {
-			s.Attend(c.a, c.q, c.kv, 0, backend.Span{N: (i + 1) * pieceTokens})
+			s.Attend(c.A, c.Q, c.kv, 0, backend.Span{N: (i + 1) * pieceTokens})
 		}
-		s.Out(c.y, c.a, out, n)
-		s.AddNorm(c.h, c.xn, c.y, &c.postAttn, c.mlp, tokens)
-		s.GateUp(c.act, c.xn, gateUp, n)
-		s.Down(c.y, c.act, down, n)
+		s.Out(c.Y, c.A, out, n)
+		s.AddNorm(c.H, c.XN, c.Y, l.PostAttn, l.MLP, tokens)
+		s.GateUp(c.Act, c.XN, gateUp, n)
+		s.Down(c.Y, c.Act, down, n)
 	})
 	if err != nil {
 		return err

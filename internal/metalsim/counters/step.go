@@ -95,8 +95,7 @@ func (c *counting) weightBytes(at backend.Span) uint64 {
 
 // kvBytes is what a step must read and write of the cache.
 func (c *counting) kvBytes(at backend.Span) uint64 {
-	token := c.Layers * 2 * c.KVHeads * c.HeadDim * c.KVBits / 8
-	return uint64((at.Pos + at.N + at.N) * token)
+	return uint64(int64(at.Pos+at.N+at.N) * c.attention(c.Heads, c.KVHeads).TokenBytes(c.Layers, backend.F16))
 }
 
 // macs are the multiply-adds of a step, by op.
