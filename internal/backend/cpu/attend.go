@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/cpu/simd"
 )
 
 // tileTokens is how many queries in a row share the loads of a block of keys.
@@ -70,7 +71,7 @@ func (s *stream) Attend(a, q backend.Buffer, kv backend.Cache, layer int, at bac
 
 // attendJob has a task for each tile of tokens, KV head, chunk and part of the heads that share the KV head.
 type attendJob struct {
-	kernels                       *kernels // nil for plain Go
+	kernels                       *simd.Kernels // nil for plain Go
 	stop                          *atomic.Bool
 	out, q                        []float32
 	keys, values                  *store

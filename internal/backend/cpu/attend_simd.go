@@ -1,6 +1,10 @@
 package cpu
 
-import "math"
+import (
+	"math"
+
+	"github.com/glm4-metal/glm4-metal/internal/backend/cpu/simd"
+)
 
 // attendChunk is how many keys the SIMD form takes together: all their scores are known before the first weight, and
 // each query's 2 KiB of them stay in a second-level cache. Chunks are what decoding computes at the same time, so the
@@ -34,12 +38,12 @@ func (j *attendJob) attendSIMD(w *attnScratch, t attendTask) {
 		j.attendChunk(w, &t, chunk, p)
 		for i := range t.queries() {
 			if chunk < chunks(t.at.Pos+i/t.heads) {
-				j.kernels.join(t.row(j.out, i, dim, dim), &top[i], &total[i], p, i, chunk)
+				join(j.kernels, t.row(j.out, i, dim, dim), &top[i], &total[i], p, i, chunk)
 			}
 		}
 	}
 	for i := range t.queries() {
-		j.kernels.times(&t.row(j.out, i, dim, dim)[0], dim, 1/total[i])
+		j.kernels.Times(&t.row(j.out, i, dim, dim)[0], dim, 1/total[i])
 	}
 }
 
@@ -70,14 +74,14 @@ func (j *mergeJob) do(_ *worker, task int) {
 	query := token*heads + inSplit
 	var top, total float32
 	for chunk := range chunks(j.at.Pos + token) {
-		j.kernels.join(out, &top, &total, j.part(chunk, head-inSplit, query+1), query, chunk)
+		join(j.kernels, out, &top, &total, j.part(chunk, head-inSplit, query+1), query, chunk)
 	}
-	j.kernels.times(&out[0], dim, 1/total)
+	j.kernels.Times(&out[0], dim, 1/total)
 }
 
 // join adds what a query gets of a chunk to the sums of the chunks before, which have the largest score top and the sum of
 // weights total. The part is scratch.
-func (k *kernels) join(sums []float32, top, total *float32, p part, query, chunk int) {
+func join(k *simd.Kernels, sums []float32, top, total *float32, p part, query, chunk int) {
 	add, addTop, addTotal := p.sums[query*len(sums):][:len(sums)], p.top[query], p.total[query]
 	if chunk == 0 {
 		copy(sums, add)
@@ -88,16 +92,16 @@ func (k *kernels) join(sums []float32, top, total *float32, p part, query, chunk
 	if *top != high { // or one is NaN
 		shrink := float32(math.Exp2(float64(*top - high)))
 		*total *= shrink
-		k.times(&sums[0], len(sums), shrink)
+		k.Times(&sums[0], len(sums), shrink)
 	}
 	if addTop != high {
 		shrink := float32(math.Exp2(float64(addTop - high)))
 		addTotal *= shrink
-		k.times(&add[0], len(add), shrink)
+		k.Times(&add[0], len(add), shrink)
 	}
 	*top = high
 	*total += addTotal
-	k.add(&sums[0], &add[0], len(sums))
+	k.Add(&sums[0], &add[0], len(sums))
 }
 
 // loadQueries copies a task's queries, divided by √dim, to w.queries. The scores are to be exponents of 2.
@@ -107,7 +111,7 @@ func (j *attendJob) loadQueries(w *attnScratch, t *attendTask) {
 	for i := range t.at.N {
 		copy(q[i*t.heads*dim:(i+1)*t.heads*dim], t.row(j.q, i*t.heads, dim, t.heads*dim))
 	}
-	j.kernels.times(&q[0], len(q), float32(math.Log2E/math.Sqrt(float64(dim))))
+	j.kernels.Times(&q[0], len(q), float32(math.Log2E/math.Sqrt(float64(dim))))
 }
 
 // attendChunk leaves what a task's queries get of a chunk in p. All share the keys and values of a tile: four at a time once
@@ -115,7 +119,7 @@ func (j *attendJob) loadQueries(w *attnScratch, t *attendTask) {
 // others: keys behind its own position weigh 0.
 func (j *attendJob) attendChunk(w *attnScratch, t *attendTask, chunk int, p part) {
 	k, dim, queries, padded := j.kernels, j.keys.dim, t.queries(), t.padded()
-	step, halves := 4, k.weighHalves != nil && j.keys.f16 != nil && t.heads%16 == 0
+	step, halves := 4, k.WeighHalves != nil && j.keys.f16 != nil && t.heads%16 == 0
 	if halves {
 		step = 16
 	}
@@ -141,7 +145,7 @@ func (j *attendJob) attendChunk(w *attnScratch, t *attendTask, chunk int, p part
 		}
 		for i := 0; i < padded; i += step {
 			if n := visible(i+step-1) - from; n > 0 {
-				k.weighTile(&scores[i*scoreStride+from], scoreStride, &w.queries[i*dim], dim,
+				weighTile(k, &scores[i*scoreStride+from], scoreStride, &w.queries[i*dim], dim,
 					tile, keyTile, min(keyTile, (n+15)&^15), dim, true, &next[4*i*dim%len(next)])
 			}
 		}
@@ -157,8 +161,8 @@ func (j *attendJob) attendChunk(w *attnScratch, t *attendTask, chunk int, p part
 		for j := seen; j < whole; j++ {
 			x[j] = inf
 		}
-		p.top[i] = k.maximum(&x[0], whole)
-		p.total[i] = k.exp2Sum(&x[0], whole, p.top[i])
+		p.top[i] = k.Maximum(&x[0], whole)
+		p.total[i] = k.Exp2Sum(&x[0], whole, p.top[i])
 		clear(x[whole:max(whole, n)])
 	}
 	for from := 0; from < n; from += keyTile {
@@ -169,7 +173,7 @@ func (j *attendJob) attendChunk(w *attnScratch, t *attendTask, chunk int, p part
 		}
 		for i := 0; i < padded; i += step {
 			if rows := min(keyTile, visible(i+step-1)-from); rows > 0 {
-				k.weighTile(&p.sums[i*dim], dim, &scores[i*scoreStride+from], scoreStride,
+				weighTile(k, &p.sums[i*dim], dim, &scores[i*scoreStride+from], scoreStride,
 					tile, dim, dim, rows, from == 0, &next[4*i*dim%len(next)])
 			}
 		}
@@ -177,10 +181,10 @@ func (j *attendJob) attendChunk(w *attnScratch, t *attendTask, chunk int, p part
 }
 
 // weighTile is weigh, or weighHalves where the tile is of float16; strides are in numbers.
-func (k *kernels) weighTile(sums *float32, sstride int, p *float32, pstride int, v tile, vstride, columns, rows int, fresh bool, ahead *byte) {
+func weighTile(k *simd.Kernels, sums *float32, sstride int, p *float32, pstride int, v tile, vstride, columns, rows int, fresh bool, ahead *byte) {
 	if v.halves != nil {
-		k.weighHalves(sums, 4*sstride, p, 4*pstride, v.halves, 2*vstride, columns, rows, fresh, ahead)
+		k.WeighHalves(sums, 4*sstride, p, 4*pstride, v.halves, 2*vstride, columns, rows, fresh, ahead)
 	} else {
-		k.weigh(sums, 4*sstride, p, 4*pstride, v.floats, 4*vstride, columns, rows, ahead)
+		k.Weigh(sums, 4*sstride, p, 4*pstride, v.floats, 4*vstride, columns, rows, ahead)
 	}
 }

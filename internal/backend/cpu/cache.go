@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/cpu/simd"
 )
 
 // blockTokens is the step in which a cache grows. Blocks are never moved, so growing copies nothing.
@@ -25,7 +26,7 @@ const keyTile = 32
 // sequence. Values are [KVHeads][blockTokens][HeadDim]. Keys are [KVHeads][blockTokens/keyTile][HeadDim][keyTile], so
 // that a product with a query adds up vectors of keyTile scores and no lanes.
 type store struct {
-	kernels    *kernels // nil for plain Go
+	kernels    *simd.Kernels // nil for plain Go
 	keys       bool
 	heads, dim int
 	f32        [][]float32
@@ -124,7 +125,7 @@ func (s *store) write(x []float32, at backend.Span) {
 				scatter(s.f32[block][from:], row, step)
 				continue
 			}
-			s.kernels.toHalves(s.row, row)
+			toHalves(s.kernels, s.row, row)
 			scatter(s.f16[block][from:], s.row, step)
 		}
 	}
@@ -141,11 +142,11 @@ func scatter[T uint16 | float32](to, from []T, step int) {
 }
 
 // toHalves rounds the first len(dst) numbers of x as toHalf does.
-func (k *kernels) toHalves(dst []uint16, x []float32) {
+func toHalves(k *simd.Kernels, dst []uint16, x []float32) {
 	i := 0
 	if k != nil && len(dst) >= 8 {
 		i = len(dst) &^ 7
-		k.narrow(&dst[0], &x[0], i)
+		k.Narrow(&dst[0], &x[0], i)
 	}
 	for ; i < len(dst); i++ {
 		dst[i] = toHalf(x[i])
@@ -194,7 +195,7 @@ func (s *store) tile(pos, head, n int, halves bool, scratch *[]float32) tile {
 		return tile{halves: &s.f16[block][from]}
 	}
 	out, half := grow(scratch, n*s.dim), s.f16[block][from:from+n*s.dim]
-	s.kernels.widen[backend.F16](&out[0], (*byte)(unsafe.Pointer(&half[0])), len(half))
+	s.kernels.Widen[backend.F16](&out[0], (*byte)(unsafe.Pointer(&half[0])), len(half))
 	return tile{floats: &out[0]}
 }
 

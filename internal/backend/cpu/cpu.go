@@ -15,13 +15,14 @@ import (
 	"sync/atomic"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/cpu/simd"
 )
 
 // Device is the CPU.
 type Device struct {
 	pool    *pool
-	kernels *kernels // nil for plain Go
-	err     error    // why the path that the environment asks for cannot be taken
+	kernels *simd.Kernels // nil for plain Go
+	err     error         // why the path that the environment asks for cannot be taken
 	info    backend.Info
 
 	readahead readahead
@@ -31,17 +32,17 @@ type Device struct {
 // one that GLM4_CPU names ("plain", "avx2", "avx512", "neon", "neon-dot"). Where the machine lacks that path, every
 // NewMatrix says so.
 func Open() *Device {
-	k, err := choosePath()
+	k, err := simd.Choose()
 	d := openPath(k)
 	d.err = err
 	return d
 }
 
 // openPath starts a device on a SIMD path, or on plain Go when it is nil.
-func openPath(k *kernels) *Device {
+func openPath(k *simd.Kernels) *Device {
 	workers, name := runtime.GOMAXPROCS(0), "plain Go"
 	if k != nil {
-		name = k.name
+		name = k.Name
 	}
 	info := backend.Info{Backend: "cpu", Device: fmt.Sprintf("%s, %d cores, %s", cpuName(), workers, name), Paged: true}
 	info.Memory, info.MemoryLimit = memory()
@@ -67,7 +68,7 @@ func (d *Device) NewMatrix(m backend.MatrixData) (backend.Matrix, error) {
 	if d.err != nil {
 		return nil, d.err
 	}
-	return &matrix{MatrixData: m, kernels: d.kernels.fit(&m), panels: panels(m.Rows, len(d.pool.workers))}, nil
+	return &matrix{MatrixData: m, kernels: fit(d.kernels, &m), panels: panels(m.Rows, len(d.pool.workers))}, nil
 }
 
 // NewVector implements [backend.Device].
@@ -110,7 +111,7 @@ func (t tokens) Close() error { return nil }
 // stream runs each op at once and keeps the first error.
 type stream struct {
 	pool    *pool
-	kernels *kernels
+	kernels *simd.Kernels
 	rope    rope
 	kv      []float32 // keys or values of a step before they go into the cache
 	input   input     // of the product that runs

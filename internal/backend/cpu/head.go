@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/cpu/simd"
 )
 
 // Head implements [backend.Stream].
@@ -29,7 +30,7 @@ func (s *stream) Sample(out backend.Tokens, at int, logits backend.Buffer, how b
 	if s.err != nil {
 		return
 	}
-	best, bad := s.kernels.sample(x, &how)
+	best, bad := sample(s.kernels, x, &how)
 	switch {
 	case bad >= 0:
 		s.err = backend.InfiniteLogit(bad)
@@ -42,7 +43,7 @@ func (s *stream) Sample(out backend.Tokens, at int, logits backend.Buffer, how b
 
 // sample gives the id that [backend.Sampling] describes, or else bad, the first id whose logit is NaN or +Inf. With
 // kernels it looks at blocks of ids first and leaves out those that cannot win.
-func (k *kernels) sample(x []float32, how *backend.Sampling) (best, bad int) {
+func sample(k *simd.Kernels, x []float32, how *backend.Sampling) (best, bad int) {
 	const block = 512
 	var top float32
 	best = -1
@@ -50,7 +51,7 @@ func (k *kernels) sample(x []float32, how *backend.Sampling) (best, bad int) {
 		ids := x[from:min(from+block, len(x))]
 		least := uint64(0) // the least noise that can win, as its 24 bits
 		if k != nil && best >= 0 && len(ids)%8 == 0 {
-			high := k.maximum(&ids[0], len(ids)) // NaN compares false below
+			high := k.Maximum(&ids[0], len(ids)) // NaN compares false below
 			if how.Temperature <= 0 && high <= top {
 				continue
 			}

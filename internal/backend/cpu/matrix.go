@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/cpu/simd"
 )
 
 // blockRows is how many rows are unpacked at a time and then multiplied with all tokens: 16 rows of the widest GLM-4
@@ -20,15 +21,15 @@ func (m *matrix) taskRows(n int) int {
 		return 2 * blockRows // nothing is kept, and tasks cost
 	}
 	if !m.Format.Quantised() {
-		return min(m.panels, mostPanels/2) * panelRows // they are twice as wide, unpacked
+		return min(m.panels, mostPanels/2) * simd.PanelRows // they are twice as wide, unpacked
 	}
-	return m.panels * panelRows
+	return m.panels * simd.PanelRows
 }
 
 type matrix struct {
 	backend.MatrixData
-	kernels *kernels // nil for plain Go
-	panels  int      // of a task for many tokens
+	kernels *simd.Kernels // nil for plain Go
+	panels  int           // of a task for many tokens
 }
 
 func (m *matrix) Shape() (rows, cols int) { return m.Rows, m.Cols }

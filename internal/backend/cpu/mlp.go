@@ -43,7 +43,7 @@ func (j *gateUpJob) do(w *worker, task int) {
 	i := 0
 	if k := j.m.kernels; k != nil && len(gate) >= 8 {
 		i = len(gate) &^ 7
-		k.siluMul(&gate[0], &up[0], i)
+		k.SiluMul(&gate[0], &up[0], i)
 	}
 	for ; i < len(gate); i++ {
 		gate[i] = silu(gate[i]) * up[i]

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/cpu/simd"
 	"github.com/glm4-metal/glm4-metal/internal/fault"
 )
 
@@ -32,7 +33,7 @@ func (s *stream) Embed(h, xn backend.Buffer, ids backend.Tokens, n int, embed ba
 		}
 		row := hs[t*m.Cols : (t+1)*m.Cols]
 		m.row(row, int(v))
-		s.kernels.rms(xs[t*m.Cols:(t+1)*m.Cols], row, weight, norm.Eps)
+		rms(s.kernels, xs[t*m.Cols:(t+1)*m.Cols], row, weight, norm.Eps)
 	}
 }
 
@@ -60,7 +61,7 @@ func (s *stream) AddNorm(h, xn, y backend.Buffer, post *backend.Norm, next backe
 
 // addNormJob has a task a token.
 type addNormJob struct {
-	kernels      *kernels
+	kernels      *simd.Kernels
 	h, x, y      []float32
 	weight, post []float32 // post may be nil
 	eps, postEps float32
@@ -70,31 +71,31 @@ func (j *addNormJob) do(_ *worker, t int) {
 	width := len(j.weight)
 	h, x, y := j.h[t*width:(t+1)*width], j.x[t*width:(t+1)*width], j.y[t*width:(t+1)*width]
 	if j.post != nil {
-		j.kernels.rms(y, y, j.post, j.postEps)
+		rms(j.kernels, y, y, j.post, j.postEps)
 	}
 	if j.kernels != nil && width%8 == 0 {
-		j.kernels.add(&h[0], &y[0], width)
+		j.kernels.Add(&h[0], &y[0], width)
 	} else {
 		for i := range h {
 			h[i] += y[i]
 		}
 	}
-	j.kernels.rms(x, h, j.weight, j.eps)
+	rms(j.kernels, x, h, j.weight, j.eps)
 }
 
 // rms writes out = x·weight / sqrt(mean(x²) + eps); out may be x. Without kernels it is plain Go.
-func (k *kernels) rms(out, x, weight []float32, eps float32) {
+func rms(k *simd.Kernels, out, x, weight []float32, eps float32) {
 	width := len(x)
 	fits := k != nil && width%8 == 0
 	var sum float32
 	if fits {
-		sum = k.squares(&x[0], width)
+		sum = k.Squares(&x[0], width)
 	} else {
 		sum = dot(x, x)
 	}
 	scale := float32(1 / math.Sqrt(float64(sum/float32(width)+eps)))
 	if fits {
-		k.scaled(&out[0], &x[0], &weight[0], width, scale)
+		k.Scaled(&out[0], &x[0], &weight[0], width, scale)
 		return
 	}
 	for i := range out {

@@ -1,16 +1,15 @@
 package cpu
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"github.com/x448/float16"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/backendtest"
+	"github.com/glm4-metal/glm4-metal/internal/backend/cpu/simd"
 )
 
 // The ops are held against their definitions, computed here in float64 from the stored numbers.
@@ -18,13 +17,13 @@ import (
 // bench is a device with a source of random numbers.
 type bench struct {
 	*testing.T
-	*rand.Rand
+	backendtest.Random
 	d *Device
 	s backend.Stream
 }
 
-func newBench(t *testing.T, k *kernels) *bench {
-	b := &bench{T: t, Rand: rand.New(rand.NewPCG(1, 2)), d: openPath(k)}
+func newBench(t *testing.T, k *simd.Kernels) *bench {
+	b := &bench{T: t, Random: backendtest.NewRandom(), d: openPath(k)}
 	s, err := b.d.NewStream()
 	require.NoError(t, err)
 	b.s = s
@@ -34,10 +33,10 @@ func newBench(t *testing.T, k *kernels) *bench {
 
 // eachPath runs a test in plain Go and on every SIMD path of this machine.
 func eachPath(t *testing.T, test func(t *testing.T, b *bench)) {
-	for _, k := range append(paths(), nil) {
+	for _, k := range append(simd.Paths(), nil) {
 		name := "plain"
 		if k != nil {
-			name = k.name
+			name = k.Name
 		}
 		t.Run(name, func(t *testing.T) { test(t, newBench(t, k)) })
 	}
@@ -49,13 +48,7 @@ func (b *bench) run() {
 	require.NoError(b, b.s.Wait(0))
 }
 
-func (b *bench) floats(n int) []float32 {
-	v := make([]float32, n)
-	for i := range v {
-		v[i] = float32(b.NormFloat64())
-	}
-	return v
-}
+func (b *bench) floats(n int) []float32 { return b.Floats(n, 1) }
 
 func (b *bench) buffer(v []float32) backend.Buffer {
 	x, err := b.d.NewBuffer(len(v))
@@ -70,59 +63,13 @@ func (b *bench) vector(v []float32) backend.Vector {
 	return x
 }
 
-// encode stores numbers in a plain format and gives what they have become.
-func encode(v []float32, f backend.Format) (data []byte, values []float64) {
-	for _, x := range v {
-		switch f {
-		case backend.F32:
-			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
-			values = append(values, float64(x))
-		case backend.F16:
-			h := float16.Fromfloat32(x)
-			data = binary.LittleEndian.AppendUint16(data, h.Bits())
-			values = append(values, float64(h.Float32()))
-		case backend.BF16:
-			h := uint16(math.Float32bits(x) >> 16)
-			data = binary.LittleEndian.AppendUint16(data, h)
-			values = append(values, float64(math.Float32frombits(uint32(h)<<16)))
-		}
-	}
-	return data, values
-}
-
-// matrix makes random weights of a format and gives their exact values, [rows][cols].
-func (b *bench) matrix(rows, cols int, f backend.Format, group int, scaleFormat backend.Format) (backend.Matrix, [][]float64) {
+// matrix makes random weights and gives their exact values, [rows][cols].
+func (b *bench) matrix(rows, cols int, f backend.Format, group int, scales backend.Format) (backend.Matrix, [][]float64) {
 	b.Helper()
-	data := backend.MatrixData{Name: "test", Rows: rows, Cols: cols, Format: f, GroupSize: group, ScaleFormat: scaleFormat}
-	var values []float64
-	if f.Quantised() {
-		n := rows * cols / group
-		scales, biases := b.floats(n), b.floats(n)
-		var s, z []float64
-		data.Scales, s = encode(scales, scaleFormat)
-		data.Biases, z = encode(biases, scaleFormat)
-		q := make([]uint32, rows*cols)
-		for i := range q {
-			q[i] = b.Uint32N(1 << f.Bits())
-			values = append(values, s[i/group]*float64(q[i])+z[i/group])
-		}
-		for i := 0; i < len(q); i += 32 / f.Bits() {
-			var word uint32
-			for j := range 32 / f.Bits() {
-				word |= q[i+j] << (j * f.Bits())
-			}
-			data.Data = binary.LittleEndian.AppendUint32(data.Data, word)
-		}
-	} else {
-		data.Data, values = encode(b.floats(rows*cols), f)
-	}
+	data := b.Matrix(rows, cols, backendtest.Storage{Format: f, Group: group, Scales: scales})
 	m, err := b.d.NewMatrix(data)
 	require.NoError(b, err)
-	out := make([][]float64, rows)
-	for r := range out {
-		out[r] = values[r*cols : (r+1)*cols]
-	}
-	return m, out
+	return m, backendtest.Weights(data)
 }
 
 // dotRows computes x[n][cols]·wᵀ in float64.
@@ -141,28 +88,13 @@ func dotRows(x []float32, w [][]float64, n int) []float64 {
 	return y
 }
 
-// requireClose holds got against want, relative to the largest of want.
-func requireClose(t testing.TB, want []float64, got []float32, tolerance float64, what string) {
-	t.Helper()
-	require.Len(t, got, len(want), what)
-	high := 0.0
-	for _, w := range want {
-		high = max(high, math.Abs(w))
-	}
-	for i, w := range want {
-		if d := math.Abs(float64(got[i])-w) / high; !(d <= tolerance) {
-			require.Failf(t, what, "number %d is %v, expected %v: off by %.2g of the largest, allowed %.2g", i, got[i], w, d, tolerance)
-		}
-	}
-}
-
 const exact = 2e-6 // what float32 sums over GLM-4's widths lose
 
-// loss is what a product with weights of a format loses: the SIMD paths round activations to 16 bits a group. The
-// random weights here are harder than a model's, whose mean in a group is near 0.
+// loss is what a product with weights of a format loses: the SIMD paths round activations to 16 bits a group, which
+// shows most where a product of few numbers comes near 0.
 func (b *bench) loss(f backend.Format) float64 {
 	if b.d.kernels != nil && f.Quantised() {
-		return 1e-4
+		return 1.5e-4
 	}
 	return exact
 }
@@ -193,7 +125,7 @@ func TestProductIsWrong(t *testing.T) {
 				y := b.buffer(make([]float32, n*c.rows))
 				b.s.Out(y, b.buffer(x), m, n)
 				b.run()
-				requireClose(t, dotRows(x, w, n), y.Floats(), b.loss(c.format), fmt.Sprintf("%+v with %d tokens", c, n))
+				backendtest.Close(t, dotRows(x, w, n), y.Floats(), b.loss(c.format), "%+v with %d tokens", c, n)
 			}
 		}
 	})
@@ -222,7 +154,7 @@ func TestHeadStartsAtTheWrongToken(t *testing.T) {
 		logits := b.buffer(make([]float32, 2*50))
 		b.s.Head(logits, b.buffer(x), m, 4, 2)
 		b.run()
-		requireClose(t, dotRows(x[4*64:], w, 2), logits.Floats(), b.loss(backend.Q4), "logits")
+		backendtest.Close(t, dotRows(x[4*64:], w, 2), logits.Floats(), b.loss(backend.Q4), "logits")
 	})
 }
 
@@ -268,8 +200,8 @@ func TestAddNormIsWrong(t *testing.T) {
 				hb, xb := b.buffer(h), b.buffer(make([]float32, n*width))
 				b.s.AddNorm(hb, xb, b.buffer(y), post, backend.Norm{Weight: b.vector(w2), Eps: eps}, n)
 				b.run()
-				requireClose(t, wantH, hb.Floats(), exact, "residual")
-				requireClose(t, wantX, xb.Floats(), exact, "norm")
+				backendtest.Close(t, wantH, hb.Floats(), exact, "residual")
+				backendtest.Close(t, wantX, xb.Floats(), exact, "norm")
 			}
 		}
 	})
@@ -290,8 +222,8 @@ func TestEmbedTakesTheWrongRow(t *testing.T) {
 			wantH = append(wantH, w[id]...)
 			wantX = append(wantX, rmsOf(w[id], weight, 1e-5)...)
 		}
-		requireClose(t, wantH, h.Floats(), exact, "rows")
-		requireClose(t, wantX, xn.Floats(), exact, "norm")
+		backendtest.Close(t, wantH, h.Floats(), exact, "rows")
+		backendtest.Close(t, wantX, xn.Floats(), exact, "norm")
 	})
 }
 
@@ -310,7 +242,7 @@ func TestGateAndUpAreMixedUp(t *testing.T) {
 				for i := range want {
 					want[i] = gate[i] / (1 + math.Exp(-gate[i])) * up[i]
 				}
-				requireClose(t, want, act.Floats(), b.loss(f), fmt.Sprintf("silu(gate)·up in %v, %d tokens", f, n))
+				backendtest.Close(t, want, act.Floats(), b.loss(f), "silu(gate)·up in %v, %d tokens", f, n)
 			}
 		}
 	})
@@ -327,7 +259,7 @@ func TestMLPProductOverflowsHalfPrecision(t *testing.T) {
 		y := dotRows(x, w, 1)
 		want := y[0] / (1 + math.Exp(-y[0])) * y[1]
 		require.Greater(t, math.Abs(want), 65504.0, "the test must leave the range of f16")
-		requireClose(t, []float64{want}, act.Floats(), exact, "large product")
+		backendtest.Close(t, []float64{want}, act.Floats(), exact, "large product")
 	})
 }
 
@@ -381,12 +313,12 @@ func TestAttentionIsWrong(t *testing.T) {
 				keys := project(x, wk, bk, a, c.kvHeads, total, true)
 				values := project(x, wv, bv, a, c.kvHeads, total, false)
 				width := c.heads * c.dim
-				requireClose(t, queries[c.before*width:], q.Floats()[:c.n*width], 1e-5, "rotated queries")
+				backendtest.Close(t, queries[c.before*width:], q.Floats()[:c.n*width], 1e-5, "rotated queries")
 				tolerance := 1e-5
 				if c.format == backend.F16 {
 					tolerance = 1e-3 // keys and values keep 11 bits
 				}
-				requireClose(t, attention(queries, keys, values, a, at), out.Floats()[:c.n*width], tolerance, "attention")
+				backendtest.Close(t, attention(queries, keys, values, a, at), out.Floats()[:c.n*width], tolerance, "attention")
 			})
 		})
 	}

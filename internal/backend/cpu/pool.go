@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/glm4-metal/glm4-metal/internal/backend/cpu/simd"
 	"github.com/glm4-metal/glm4-metal/internal/fault"
 )
 
@@ -71,7 +72,7 @@ func (s *sleeper) wait(ready func() bool) {
 		if ready() {
 			return
 		}
-		pause(pauses)
+		simd.Pause(pauses)
 	}
 	for {
 		s.asleep.Store(true)
