@@ -16,9 +16,8 @@ func withWorkers(t *testing.T, k *simd.Kernels, workers int) *bench {
 	b := newBench(t, k)
 	b.d.pool.close()
 	b.d.pool = newPool(workers)
-	var err error
-	b.s, err = b.d.NewStream()
-	require.NoError(t, err)
+	b.raw = b.d.newStream()
+	b.s = backend.Checked(b.raw)
 	return b
 }
 
@@ -75,7 +74,7 @@ func TestSIMDAttentionIsWrongOrSeesStaleKeysOrLeavesItsMemory(t *testing.T) {
 					}
 				}
 				q := b.floats(total * a.Heads * dim)
-				want := attention(backendtest.Doubles(q), backendtest.Doubles(keys), backendtest.Doubles(values), a, at)
+				want := attentionOf(backendtest.Doubles(q), backendtest.Doubles(keys), backendtest.Doubles(values), a, at)
 				query := backendtest.At(t, q[at.Pos*a.Heads*dim:], front)
 				out := backendtest.At(t, make([]float32, len(query)), front)
 				b.s.Attend(buffer(out), buffer(query), c, 0, at)
@@ -210,7 +209,7 @@ func TestStoppedAttentionReadsTheWholeContext(t *testing.T) {
 		b.s.Attend(out, q, kv, 0, at)
 		b.run()
 		// The task that runs when the step is stopped.
-		s := b.s.(*stream)
+		s := b.raw
 		for i := range out.Floats() {
 			out.Floats()[i] = 7
 		}

@@ -18,15 +18,15 @@ import (
 type bench struct {
 	*testing.T
 	backendtest.Random
-	d *Device
-	s backend.Stream
+	d   *Device
+	s   backend.Stream
+	raw *stream // behind s
 }
 
 func newBench(t *testing.T, k *simd.Kernels) *bench {
 	b := &bench{T: t, Random: backendtest.NewRandom(), d: openPath(k)}
-	s, err := b.d.NewStream()
-	require.NoError(t, err)
-	b.s = s
+	b.raw = b.d.newStream()
+	b.s = backend.Checked(b.raw)
 	t.Cleanup(func() { require.NoError(t, b.d.Close()) })
 	return b
 }
@@ -318,7 +318,7 @@ func TestAttentionIsWrong(t *testing.T) {
 				if c.format == backend.F16 {
 					tolerance = 1e-3 // keys and values keep 11 bits
 				}
-				backendtest.Close(t, attention(queries, keys, values, a, at), out.Floats()[:c.n*width], tolerance, "attention")
+				backendtest.Close(t, attentionOf(queries, keys, values, a, at), out.Floats()[:c.n*width], tolerance, "attention")
 			})
 		})
 	}
@@ -342,7 +342,7 @@ func project(x []float32, w [][]float64, bias []float32, a backend.Attention, he
 	return y
 }
 
-func attention(q, k, v []float64, a backend.Attention, at backend.Span) []float64 {
+func attentionOf(q, k, v []float64, a backend.Attention, at backend.Span) []float64 {
 	out := make([]float64, 0, at.N*a.Heads*a.HeadDim)
 	for t := at.Pos; t < at.Pos+at.N; t++ {
 		for h := range a.Heads {
@@ -468,10 +468,13 @@ func TestBadArgumentsPanic(t *testing.T) {
 		small, large := b.buffer(make([]float32, 3)), b.buffer(make([]float32, 64))
 		qkv := backend.QKV{Q: m, K: m, V: m}
 		for name, op := range map[string]func(){
-			"short buffer":      func() { b.s.Out(small, large, m, 1) },
-			"id out of range":   func() { ids.IDs()[0] = 4; b.s.Embed(large, large, ids, 1, m, norm) },
-			"negative id":       func() { ids.IDs()[0] = -1; b.s.Embed(large, large, ids, 1, m, norm) },
-			"too few ids":       func() { b.s.Embed(large, large, ids, 2, m, norm) },
+			"short buffer":    func() { b.s.Out(small, large, m, 1) },
+			"id out of range": func() { ids.IDs()[0] = 4; b.s.Embed(large, large, ids, 1, m, norm) },
+			"negative id":     func() { ids.IDs()[0] = -1; b.s.Embed(large, large, ids, 1, m, norm) },
+			"too few ids":     func() { b.s.Embed(large, large, ids, 2, m, norm) },
+			"one bias": func() {
+				b.s.QKV(large, kv, 0, large, &backend.QKV{Q: m, K: m, V: m, QBias: norm.Weight}, backend.Span{N: 1})
+			},
 			"wrong norm":        func() { b.s.AddNorm(large, large, large, &backend.Norm{Weight: b.vector(nil)}, norm, 1) },
 			"cache not grown":   func() { b.s.QKV(large, kv, 0, large, &qkv, backend.Span{N: 1}) },
 			"no such layer":     func() { b.s.Attend(large, large, kv, 1, backend.Span{N: 1}) },

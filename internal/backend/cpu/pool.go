@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/internal/backend/cpu/simd"
 	"github.com/glm4-metal/glm4-metal/internal/fault"
 )
@@ -40,18 +41,11 @@ type share struct {
 	_         [48]byte // to the end of the cache line
 }
 
-// worker is the scratch memory of one goroutine, kept from job to job.
+// worker is one goroutine, with memory that it keeps from job to job.
 type worker struct {
 	sleeper
-	share int       // the first that it works on
-	rows  []float32 // widened rows of a matrix
-	tile  []float32 // products of some rows with the tokens
-	panel []int16   // unpacked rows of a quantised matrix
-	acc   []float32 // sums of a panel with the tokens
-	scale []float32 // weight scales of a panel, then its biases
-	eight [8]float32
-	few   [64]float32 // scales of eight rows of less than eight groups
-	attn  attnScratch
+	scratch
+	share int // the first that it works on
 }
 
 // sleeper lets one goroutine wait for a condition that others bring about.
@@ -216,14 +210,28 @@ func (p *pool) close() {
 	p.begin()
 }
 
-// margin, in numbers, lies on both sides of what grow gives: a processor that fetches ahead of one worker's scratch memory
-// would take the lines behind it, which may be another's, from the core that writes them. It is a page of float32s.
-const margin = 1024
+// runner runs the jobs of a stream and keeps their first error.
+type runner struct {
+	pool    *pool
+	err     error
+	stopped atomic.Bool
+	onPart  func(share float64)
+}
 
-// grow gives a slice of n numbers, reusing the memory of buf.
-func grow[T int16 | float32](buf *[]T, n int) []T {
-	if cap(*buf) < n {
-		*buf = make([]T, n+2*margin)[margin : margin+n : margin+n]
+// run does the tasks of a job.
+func (r *runner) run(tasks int, j job) { r.runParts(tasks, j, nil) }
+
+// runParts is run, told to onPart, if it is not nil.
+func (r *runner) runParts(tasks int, j job, onPart func(share float64)) {
+	if r.err == nil {
+		r.err = r.pool.run(tasks, j, &r.stopped, onPart)
+		r.checkStop()
 	}
-	return (*buf)[:n]
+}
+
+// checkStop makes a Stop the stream's error.
+func (r *runner) checkStop() {
+	if r.err == nil && r.stopped.Load() {
+		r.err = backend.ErrStopped
+	}
 }

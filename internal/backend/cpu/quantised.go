@@ -52,12 +52,8 @@ func (in *input) suits(m *matrix) bool {
 	return in.size == m.GroupSize && in.form == m.form(in.n)
 }
 
-// prepare brings the input into the form that m reads.
-func (s *stream) prepare(m *matrix) {
-	in := &s.input
-	if in.suits(m) {
-		return
-	}
+// quantise gives the job that brings the input into the form that m reads.
+func (in *input) quantise(m *matrix) quantiseJob {
 	in.size, in.form = m.GroupSize, m.form(in.n)
 	in.block, in.padded, in.pad = in.cols, in.n, -in.cols&(simd.GEMVColumns-1)
 	if in.n > fewTokens {
@@ -67,8 +63,7 @@ func (s *stream) prepare(m *matrix) {
 	grow(&in.q, in.padded*(in.cols+in.pad))
 	grow(&in.scale, in.padded*in.cols/in.size)
 	grow(&in.sum, in.padded*in.cols/in.size)
-	s.quantise = quantiseJob{in, m.kernels}
-	s.run(in.n, &s.quantise)
+	return quantiseJob{in, m.kernels}
 }
 
 // quantiseJob has a task a token.

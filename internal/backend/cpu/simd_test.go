@@ -322,7 +322,7 @@ func TestStepAllocates(t *testing.T) {
 			gateUp, _ := b.matrix(2*ffn, hidden, backend.Q4, 64, backend.BF16)
 			down, _ := b.matrix(hidden, ffn, backend.Q4, 64, backend.BF16)
 			norm := backend.Norm{Weight: b.vector(b.floats(hidden)), Eps: 1e-5}
-			w := &backend.QKV{Q: q, K: k, V: v, QBias: b.vector(b.floats(128))}
+			w := &backend.QKV{Q: q, K: k, V: v, QBias: b.vector(b.floats(128)), KBias: b.vector(b.floats(64)), VBias: b.vector(b.floats(64))}
 			ids, err := b.d.NewTokens(n)
 			require.NoError(t, err)
 			h, xn, y := b.buffer(make([]float32, n*hidden)), b.buffer(make([]float32, n*hidden)), b.buffer(make([]float32, n*hidden))

@@ -68,7 +68,7 @@ func (a attention) cache(p *pair) (c *cache, rows [2][]float32) {
 // run holds the kernels' results against the definition.
 func (a attention) run(p *pair) {
 	p.Helper()
-	d, s := p.devices[1].(*Device), p.streams[1].(*stream)
+	d, s := p.devices[1].(*Device), p.gpu
 	c, rows := a.cache(p)
 	defer c.Close()
 	width := a.heads * a.dim

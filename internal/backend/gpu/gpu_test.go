@@ -23,14 +23,14 @@ func TestBadArgumentsReachMetal(t *testing.T) {
 	small, large, foreign := p.buffer(make([]float32, 3))[1], p.buffer(make([]float32, 640))[1], p.buffer(make([]float32, 640))[0]
 	qkv := backend.QKV{Q: m, K: m, V: m}
 	for want, op := range map[string]func(){
-		"metal: buffer of 3 floats, the op needs 8":                                    func() { s.Out(small, large, m, 1) },
-		"metal: buffer of 3 floats, the op needs 4":                                    func() { s.Sample(ids, 0, small, backend.Sampling{Valid: 4}) },
-		"metal: cannot embed 2 tokens of 1 ids":                                        func() { s.Embed(large, large, ids, 2, m, norm) },
-		"metal: vector of 8 numbers, the op needs 16":                                  func() { s.AddNorm(large, large, large, &norm, backend.Norm{Weight: p.vector(p.floats(16, 1))[1]}, 1) },
-		"metal: layer 0, positions 0 to 1 are outside the cache of 1 layers, 0 tokens": func() { s.QKV(large, kv, 0, large, &qkv, backend.Span{N: 1}) },
-		"metal: layer 1, positions 0 to 1 are outside the cache of 1 layers, 0 tokens": func() { s.Attend(large, large, kv, 1, backend.Span{N: 1}) },
-		"metal: this object belongs to another device":                                 func() { s.Out(large, foreign, m, 1) },
-		"metal: cannot sample from 8 logits into place 1 of 1 ids":                     func() { s.Sample(ids, 1, large, backend.Sampling{Valid: 8}) },
+		"op Out: the output has 3 numbers, the op needs 8":                                 func() { s.Out(small, large, m, 1) },
+		"op Sample: logits has 3 numbers, the op needs 4":                                  func() { s.Sample(ids, 0, small, backend.Sampling{Valid: 4}) },
+		"op Embed: 1 ids, the op needs 2":                                                  func() { s.Embed(large, large, ids, 2, m, norm) },
+		"op AddNorm: the first norm has 8 numbers, the op needs 16":                        func() { s.AddNorm(large, large, large, &norm, backend.Norm{Weight: p.vector(p.floats(16, 1))[1]}, 1) },
+		"op QKV: layer 0, positions 0 to 1 are outside the cache of 1 layers, 0 tokens":    func() { s.QKV(large, kv, 0, large, &qkv, backend.Span{N: 1}) },
+		"op Attend: layer 1, positions 0 to 1 are outside the cache of 1 layers, 0 tokens": func() { s.Attend(large, large, kv, 1, backend.Span{N: 1}) },
+		"op Out: an object that belongs to another device":                                 func() { s.Out(large, foreign, m, 1) },
+		"op Sample: place 1 of 1 ids":                                                      func() { s.Sample(ids, 1, large, backend.Sampling{Valid: 8}) },
 		"metal: a norm of 12 numbers: not supported, the kernels need a multiple of 8; use --backend cpu": func() {
 			s.AddNorm(large, large, large, nil, backend.Norm{Weight: p.vector(p.floats(12, 1))[1]}, 1)
 		},
@@ -130,7 +130,7 @@ func distinct(ids []int32) map[int32]bool {
 
 func TestDecodedTokenIsCut(t *testing.T) {
 	s := newStep(t)
-	stream := s.streams[1].(*stream)
+	stream := s.gpu
 	wide := s.matrix(64, 64, backend.Q4, 64, backend.F16)[1]
 	for range 1000 {
 		stream.Out(s.y[1], s.xn[1], wide, 1)
@@ -170,7 +170,7 @@ func TestCutOpLosesTokens(t *testing.T) {
 	q, k := p.matrix(64, 64, backend.Q4, 64, backend.F16), p.matrix(32, 64, backend.Q4, 64, backend.F16)
 	x, y, act, queries, out := p.buffer(p.floats(n*64, 1)), p.empty(n*96), p.empty(n*48), p.empty(n*64), p.empty(n*64)
 	kv := p.cache(1, a, backend.F32, 300)
-	p.streams[1].(*stream).longest = 1e-9
+	p.gpu.longest = 1e-9
 	p.run(func(s backend.Stream, i int) {
 		s.QKV(queries[i], kv[i], 0, x[i], &backend.QKV{Q: q[i], K: k[i], V: k[i]}, backend.Span{Pos: 0, N: n})
 		s.Attend(out[i], queries[i], kv[i], 0, backend.Span{Pos: 0, N: n})
@@ -178,7 +178,7 @@ func TestCutOpLosesTokens(t *testing.T) {
 		s.GateUp(act[i], x[i], w[i], n)
 		if i == 1 {
 			require.NoError(t, s.Submit())
-			require.Len(t, s.(*stream).running, 12, "four ops of 150 tokens, 64 at a time")
+			require.Len(t, p.gpu.running, 12, "four ops of 150 tokens, 64 at a time")
 		}
 	})
 	p.close(queries, "queries")

@@ -20,6 +20,7 @@ type pair struct {
 	*rand.Rand
 	devices [2]backend.Device
 	streams [2]backend.Stream
+	gpu     *stream // behind the second
 }
 
 // newPair opens both devices for a test; counted checks every access of the GPU, and is slow.
@@ -29,10 +30,11 @@ func newPair(t testing.TB, counted bool) *pair {
 	g, err := Open(openMetal(t, counted))
 	require.NoError(t, err)
 	p.devices = [2]backend.Device{cpu.Open(), g}
-	for i, d := range p.devices {
-		p.streams[i], err = d.NewStream()
-		require.NoError(t, err)
-	}
+	p.streams[0], err = p.devices[0].NewStream()
+	require.NoError(t, err)
+	p.gpu, err = g.newStream()
+	require.NoError(t, err)
+	p.streams[1] = backend.Checked(p.gpu)
 	t.Cleanup(func() {
 		for i, d := range p.devices {
 			require.NoError(t, p.streams[i].Close())

@@ -67,7 +67,7 @@ func storedAs(m *backend.MatrixData) stored {
 
 // matrix is a weight matrix; scales and biases are bound to anything when it has none.
 type matrix struct {
-	name                 string
+	d                    *Device
 	rows, cols           int
 	stored               stored
 	bytes                int // all of it
@@ -85,7 +85,7 @@ func (d *Device) NewMatrix(m backend.MatrixData) (backend.Matrix, error) {
 	if m.Cols%8 != 0 {
 		return nil, fmt.Errorf("metal: matrix %s has %d columns: %w, the kernels need a multiple of 8; use --backend cpu", m.Name, m.Cols, backend.ErrUnsupported)
 	}
-	w := &matrix{name: m.Name, rows: m.Rows, cols: m.Cols, stored: storedAs(&m), bytes: int(m.Bytes())}
+	w := &matrix{d: d, rows: m.Rows, cols: m.Cols, stored: storedAs(&m), bytes: int(m.Bytes())}
 	for _, part := range []struct {
 		to   *binding
 		data []byte

@@ -37,9 +37,7 @@ func computed(outputs [chainOps]backend.Buffer) (n int) {
 func TestStoppedStepRunsOn(t *testing.T) {
 	p := newPair(t, false)
 	for i, s := range p.streams {
-		if g, ok := s.(*stream); ok {
-			g.longest = 1e-9 // a command buffer for each op, or two where it is cut
-		}
+		p.gpu.longest = 1e-9 // a command buffer for each op, or two where it is cut
 		// From another goroutine, while the third product is the last that is known to have run.
 		reached := 0
 		outputs := p.chain(i, func(op int) {
