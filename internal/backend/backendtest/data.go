@@ -35,6 +35,14 @@ type Storage struct {
 	Scales backend.Format // of a quantised one
 }
 
+// Plain stores numbers as they are.
+func Plain(f backend.Format) Storage { return Storage{Format: f} }
+
+// Quantised stores codes, and scales and biases for groups of them.
+func Quantised(f backend.Format, group int, scales backend.Format) Storage {
+	return Storage{f, group, scales}
+}
+
 // Storages has every kind of weights, group size and format of scales.
 var Storages = []Storage{
 	{backend.Q4, 32, backend.F16}, {backend.Q4, 64, backend.BF16}, {backend.Q4, 128, backend.F32},

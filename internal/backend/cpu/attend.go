@@ -106,12 +106,12 @@ const scoreStride = attendChunk + 16
 // chunks is how many chunks a query at a position sees.
 func chunks(pos int) int { return pos/attendChunk + 1 }
 
-// padded is how many queries a task has for the kernels, a multiple of four. What pads them may be anything, and so may what
-// comes of it.
+// padded is how many queries a task has for the kernels, a multiple of four. What pads them may be anything, and so may
+// what comes of it.
 func (t *attendTask) padded() int { return (t.queries() + 3) &^ 3 }
 
-// part is what a chunk gives to some queries: weighted values [queries][dim], the largest score and the sum of weights of
-// each.
+// part is what a chunk gives to some queries: weighted values [queries][dim], the largest score and the sum of weights
+// of each.
 type part struct{ sums, top, total []float32 }
 
 // loadQueries copies a task's queries, divided by √dim, to w.queries. The scores are to be exponents of 2.
@@ -124,9 +124,9 @@ func (j *attention) loadQueries(w *attendScratch, t *attendTask) {
 	j.kernels.Times(&q[0], len(q), float32(math.Log2E/math.Sqrt(float64(dim))))
 }
 
-// attendChunk leaves what a task's queries get of a chunk in p. All share the keys and values of a tile: four at a time once
-// it is widened, or 16 that widen it as they read it. Those are heads of one token, so a query's numbers do not depend on the
-// others: keys behind its own position weigh 0.
+// attendChunk leaves what a task's queries get of a chunk in p. All share the keys and values of a tile: four at a time
+// once it is widened, or 16 that widen it as they read it. Those are heads of one token, so a query's numbers do not
+// depend on the others: keys behind its own position weigh 0.
 func (j *attention) attendChunk(w *attendScratch, t *attendTask, chunk int, p part) {
 	k, dim, queries, padded := j.kernels, j.keys.dim, t.queries(), t.padded()
 	step, halves := 4, k.WeighHalves != nil && j.keys.f16 != nil && t.heads%16 == 0
@@ -199,8 +199,8 @@ func weighTile(k *simd.Kernels, sums *float32, sstride int, p *float32, pstride 
 	}
 }
 
-// join adds what a query gets of a chunk to the sums of the chunks before, which have the largest score top and the sum of
-// weights total. The part is scratch.
+// join adds what a query gets of a chunk to the sums of the chunks before, which have the largest score top and the sum
+// of weights total. The part is scratch.
 func join(k *simd.Kernels, sums []float32, top, total *float32, p part, query, chunk int) {
 	add, addTop, addTotal := p.sums[query*len(sums):][:len(sums)], p.top[query], p.total[query]
 	if chunk == 0 {

@@ -74,7 +74,7 @@ func TestSIMDAttentionIsWrongOrSeesStaleKeysOrLeavesItsMemory(t *testing.T) {
 					}
 				}
 				q := b.floats(total * a.Heads * dim)
-				want := attentionOf(backendtest.Doubles(q), backendtest.Doubles(keys), backendtest.Doubles(values), a, at)
+				want := backendtest.Attend(backendtest.Doubles(q), backendtest.Doubles(keys), backendtest.Doubles(values), a, at)
 				query := backendtest.At(t, q[at.Pos*a.Heads*dim:], front)
 				out := backendtest.At(t, make([]float32, len(query)), front)
 				b.s.Attend(buffer(out), buffer(query), c, 0, at)

@@ -60,8 +60,8 @@ func (c *cache) Grow(n int) error {
 	return nil
 }
 
-// blocks gives n blocks of size numbers from one piece of memory, which may then lie in huge pages: a processor does not keep
-// the addresses of all the small pages of a long context.
+// blocks gives n blocks of size numbers from one piece of memory, which may then lie in huge pages: a processor does
+// not keep the addresses of all the small pages of a long context.
 func blocks[T uint16 | float32](n, size int) [][]T {
 	all := make([]T, n*size)
 	adviseHugePages(unsafe.Slice((*byte)(unsafe.Pointer(&all[0])), len(all)*int(unsafe.Sizeof(all[0]))))

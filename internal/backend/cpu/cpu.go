@@ -58,8 +58,8 @@ func openPath(k *simd.Kernels) *Device {
 // Info implements [backend.Device].
 func (d *Device) Info() backend.Info { return d.info }
 
-// Map implements [backend.Device]. The CPU reads everything where it is; it sees to it that it is in memory, and takes faults
-// there for errors.
+// Map implements [backend.Device]. The CPU reads everything where it is; it sees to it that it is in memory, and takes
+// faults there for errors.
 func (d *Device) Map(regions, tensors [][]byte) {
 	d.pool.mapped = regions
 	d.readahead.start(regions, d.info.Memory)

@@ -7,8 +7,8 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/backend/cpu/simd"
 )
 
-// Products of plain weights add up blocks of plainColumns columns, in order. For such a block, the rows of a task stay in
-// the second-level cache, and plainTokens tokens in the first-level cache until all rows have had their turn.
+// Products of plain weights add up blocks of plainColumns columns, in order. For such a block, the rows of a task stay
+// in the second-level cache, and plainTokens tokens in the first-level cache until all rows have had their turn.
 const (
 	plainColumns = 512
 	plainTokens  = 6

@@ -34,8 +34,8 @@ type pool struct {
 
 const gateOpen = 1 << 32
 
-// share is a run of tasks in a row, so that a worker reads memory in sequence and what it fetches ahead is its own. Who is
-// done with its share goes on with the others'.
+// share is a run of tasks in a row, so that a worker reads memory in sequence and what it fetches ahead is its own. Who
+// is done with its share goes on with the others'.
 type share struct {
 	next, end atomic.Int64
 	_         [48]byte // to the end of the cache line
@@ -130,9 +130,10 @@ func (p *pool) enter() bool {
 	}
 }
 
-// run does each task from 0 to tasks-1, on all workers, and returns when all are done, or, once stop is true, those that
-// have begun. A helper that comes when the last task is taken is not waited for. onPart, if it is not nil, is told between the
-// caller's own tasks how much of the job is done. A fault of mapped memory is an error, after which tasks are left undone.
+// run does each task from 0 to tasks-1, on all workers, and returns when all are done, or, once stop is true, those
+// that have begun. A helper that comes when the last task is taken is not waited for. onPart, if it is not nil, is told
+// between the caller's own tasks how much of the job is done. A fault of mapped memory is an error, after which tasks
+// are left undone.
 func (p *pool) run(tasks int, j job, stop *atomic.Bool, onPart func(share float64)) (err error) {
 	p.mu.Lock()
 	p.job, p.stop, p.onPart = j, stop, onPart

@@ -5,9 +5,9 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/backend/cpu/simd"
 )
 
-// For many tokens, a task unpacks a panel of simd.PanelRows rows and panelColumns columns for each simd.PanelRows of its
-// rows. A panel of 16 KiB stays in the first-level cache while panelTokens tokens pass by, whose numbers stay in the
-// second-level cache while all panels have their turn. The more panels, the fewer times all tokens come by.
+// For many tokens, a task unpacks a panel of simd.PanelRows rows and panelColumns columns for each simd.PanelRows of
+// its rows. A panel of 16 KiB stays in the first-level cache while panelTokens tokens pass by, whose numbers stay in
+// the second-level cache while all panels have their turn. The more panels, the fewer times all tokens come by.
 const (
 	mostPanels   = 8
 	panelColumns = 512

@@ -24,8 +24,9 @@ type attendScratch struct {
 	chunkTop, chunkTotal []float32
 }
 
-// margin, in numbers, lies on both sides of what grow gives: a processor that fetches ahead of one worker's scratch memory
-// would take the lines behind it, which may be another's, from the core that writes them. It is a page of float32s.
+// margin, in numbers, lies on both sides of what grow gives: a processor that fetches ahead of one worker's scratch
+// memory would take the lines behind it, which may be another's, from the core that writes them. It is a page of
+// float32s.
 const margin = 1024
 
 // grow gives a slice of n numbers, reusing the memory of buf.

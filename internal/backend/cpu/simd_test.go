@@ -137,8 +137,8 @@ func TestSIMDProductDependsOnHowManyTokensShareIt(t *testing.T) {
 	})
 }
 
-// With weights that pick one column each, a product is what its activations became: here all int16s, each group with the
-// largest, so that every number occurs that a path may round to.
+// With weights that pick one column each, a product is what its activations became: here all int16s, each group with
+// the largest, so that every number occurs that a path may round to.
 func TestActivationLosesBits(t *testing.T) {
 	simdPaths(t, func(t *testing.T, b, _ *bench) {
 		const cols, high = 32, 32767
@@ -208,41 +208,6 @@ func TestSIMDPlainProductLeavesItsTile(t *testing.T) {
 	})
 }
 
-func TestBrokenActivationsPassForNumbers(t *testing.T) {
-	eachPath(t, func(t *testing.T, b *bench) {
-		for _, c := range []struct {
-			format backend.Format
-			group  int
-		}{{backend.Q4, 64}, {backend.Q8, 32}, {backend.BF16, 0}, {backend.F16, 0}, {backend.F32, 0}} {
-			m, _ := b.matrix(16, 128, c.format, c.group, backend.BF16)
-			for _, n := range []int{1, 5, widenTokens} {
-				for _, broken := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
-					x := b.floats(n * 128)
-					x[n*128-37] = float32(broken)
-					y := b.buffer(make([]float32, n*16))
-					b.s.Out(y, b.buffer(x), m, n)
-					b.run()
-					for _, v := range y.Floats()[(n-1)*16:] {
-						require.True(t, math.IsNaN(float64(v)) || math.IsInf(float64(v), 0), "%v with %d tokens: %v became %v", c.format, n, broken, v)
-					}
-				}
-				for _, tiny := range []float32{0, 1e-40} {
-					x := make([]float32, n*128)
-					for i := range x {
-						x[i] = tiny
-					}
-					y := b.buffer(make([]float32, n*16))
-					b.s.Out(y, b.buffer(x), m, n)
-					b.run()
-					for _, v := range y.Floats() {
-						require.InDelta(t, 0, v, 1e-30, "%v with %d tokens of %v", c.format, n, tiny)
-					}
-				}
-			}
-		}
-	})
-}
-
 func TestSIMDSamplesAnotherID(t *testing.T) {
 	for _, k := range simd.Paths() {
 		r := rand.New(rand.NewPCG(5, 6))
@@ -286,24 +251,18 @@ func TestPrunedNoiseCouldHaveWon(t *testing.T) {
 
 func TestForcedPathIsIgnored(t *testing.T) {
 	data := backend.MatrixData{Name: "w", Rows: 1, Cols: 1, Format: backend.F32, Data: make([]byte, 4)}
-	t.Setenv(simd.Variable, "plain")
-	d := Open()
-	require.Nil(t, d.kernels)
-	require.Contains(t, d.Info().Device, "plain Go")
-	require.NoError(t, d.Close())
-	for _, k := range simd.Paths() {
-		t.Setenv(simd.Variable, k.Name)
+	for _, name := range []string{"plain", simd.Paths()[0].Name} {
+		t.Setenv(simd.Variable, name)
 		d := Open()
-		require.Same(t, k, d.kernels)
-		require.Contains(t, d.Info().Device, k.Name)
+		require.Contains(t, d.Info().Device, name)
 		_, err := d.NewMatrix(data)
 		require.NoError(t, err)
 		require.NoError(t, d.Close())
 	}
 	t.Setenv(simd.Variable, "mmx")
-	d = Open()
+	d := Open()
 	_, err := d.NewMatrix(data)
-	require.ErrorContains(t, err, "cpu: the environment asks for GLM4_CPU=mmx, which this machine does not have; it has plain")
+	require.ErrorContains(t, err, "GLM4_CPU=mmx, which this machine does not have")
 	require.NoError(t, d.Close())
 }
 

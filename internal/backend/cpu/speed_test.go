@@ -168,7 +168,8 @@ func (j *dotsJob) do(w *worker, _ int) {
 	}
 }
 
-// BenchmarkDots measures the kernel of plain products where nothing waits for memory: no product of many tokens is faster.
+// BenchmarkDots measures the kernel of plain products where nothing waits for memory: no product of many tokens is
+// faster.
 func BenchmarkDots(b *testing.B) {
 	for _, k := range simd.Paths() {
 		b.Run(k.Name, func(b *testing.B) {
@@ -187,8 +188,8 @@ func BenchmarkDots(b *testing.B) {
 	}
 }
 
-// BenchmarkLayers measures steps of one token through four layers of GLM-4-9B in 4 bit, in turns behind a short context and
-// a long one.
+// BenchmarkLayers measures steps of one token through four layers of GLM-4-9B in 4 bit, in turns behind a short context
+// and a long one.
 func BenchmarkLayers(b *testing.B) {
 	const layers, hidden, ffn, long = 4, 4096, 13696, 8192
 	a := backend.Attention{Heads: 32, KVHeads: 2, HeadDim: 128, RotaryDims: 64, RopeTheta: 10000}

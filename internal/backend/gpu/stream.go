@@ -49,8 +49,8 @@ type stream struct {
 	submitted int
 }
 
-// inFlight is how many command buffers of a step are committed at a time: one runs and the next one is ready. The others can
-// still be given up.
+// inFlight is how many command buffers of a step are committed at a time: one runs and the next one is ready. The
+// others can still be given up.
 const inFlight = 2
 
 // mark is a function that waits for the dispatches in front of it.

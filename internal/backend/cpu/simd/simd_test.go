@@ -31,7 +31,7 @@ func TestQuantisedKernelsLeaveTheirMemory(t *testing.T) {
 			for _, group := range []int{32, 64, 128} {
 				for i, groups := range []int{1, 1, 3, 3, 6, 7} {
 					front, cols := i%2 == 1, groups*group
-					m := random.Matrix(PanelRows, cols, backendtest.Storage{Format: f, Group: group})
+					m := random.Matrix(PanelRows, cols, backendtest.Quantised(f, group, backend.F32))
 					kq, stride := &k.Q4, cols*f.Bits()/8
 					if f == backend.Q8 {
 						kq = &k.Q8
