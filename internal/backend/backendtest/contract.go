@@ -320,13 +320,14 @@ func (b *bench) matrices() {
 		Data: make([]byte, 64), Scales: make([]byte, 4), Biases: make([]byte, 4)}
 	_, err := b.d.NewMatrix(good)
 	require.NoError(b, err)
-	for want, change := range map[string]func(*backend.MatrixData){
-		"matrix w: shape [0, 64] must be positive":                     func(m *backend.MatrixData) { m.Rows = 0 },
-		"matrix w: 63 bytes of q4 for shape [2, 64], expected 64":      func(m *backend.MatrixData) { m.Data = m.Data[1:] },
-		"matrix w: group size 16, expected 32, 64 or 128":              func(m *backend.MatrixData) { m.GroupSize = 16 },
-		"matrix w: 64 columns are no multiple of the group size 128":   func(m *backend.MatrixData) { m.GroupSize = 128 },
-		"matrix w: scales in q8, expected f32, f16 or bf16":            func(m *backend.MatrixData) { m.ScaleFormat = backend.Q8 },
-		"matrix w: 4 bytes of scales and 2 of biases, expected 4 each": func(m *backend.MatrixData) { m.Biases = m.Biases[2:] },
+	type data = backend.MatrixData
+	for want, change := range map[string]func(*data){
+		"matrix w: shape [0, 64] must be positive":                     func(m *data) { m.Rows = 0 },
+		"matrix w: 63 bytes of q4 for shape [2, 64], expected 64":      func(m *data) { m.Data = m.Data[1:] },
+		"matrix w: group size 16, expected 32, 64 or 128":              func(m *data) { m.GroupSize = 16 },
+		"matrix w: 64 columns are no multiple of the group size 128":   func(m *data) { m.GroupSize = 128 },
+		"matrix w: scales in q8, expected f32, f16 or bf16":            func(m *data) { m.ScaleFormat = backend.Q8 },
+		"matrix w: 4 bytes of scales and 2 of biases, expected 4 each": func(m *data) { m.Biases = m.Biases[2:] },
 	} {
 		m := good
 		change(&m)
@@ -401,7 +402,9 @@ func (b *bench) operands() {
 		{"op Sample: place 1 of 1 ids", func() { s.Sample(ids, 1, large, backend.Sampling{Valid: 8}) }},
 		{"op Sample: 0 valid ids, the op needs at least 1", func() { s.Sample(ids, 0, large, backend.Sampling{}) }},
 		{"op Sample: logits has 3 numbers, the op needs 4", func() { s.Sample(ids, 0, small, backend.Sampling{Valid: 4}) }},
-		{"op Sample: an object that belongs to another device", func() { s.Sample(nil, 0, large, backend.Sampling{Valid: 4}) }},
+		{"op Sample: an object that belongs to another device", func() {
+			s.Sample(nil, 0, large, backend.Sampling{Valid: 4})
+		}},
 	} {
 		want := c.want
 		require.NotPanics(b, c.op, want)
@@ -504,7 +507,7 @@ func (b *bench) closing() {
 			_ = s.Close() // may tell that the device was closed in a step
 			return nil
 		}}
-		for i, c := range append(closers[:deviceAt:deviceAt], append([]func() error{d.Close, d.Close}, closers[deviceAt:]...)...) {
+		for i, c := range slices.Insert(closers, deviceAt, d.Close, d.Close) {
 			require.NoError(b, c(), "the device as number %d: number %d", deviceAt, i)
 		}
 	}

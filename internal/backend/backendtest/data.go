@@ -158,8 +158,8 @@ func Close(t testing.TB, want []float64, got []float32, tolerance float64, what 
 	}
 	for i, w := range want {
 		if d := math.Abs(float64(got[i]) - w); !(d <= tolerance*high) {
-			require.Failf(t, "the result is wrong", what+": number %d is %v, expected %v: off by %.2g of the largest, allowed %.2g",
-				append(args, i, got[i], w, d/high, tolerance)...)
+			const number = ": number %d is %v, expected %v: off by %.2g of the largest, allowed %.2g"
+			require.Failf(t, "the result is wrong", what+number, append(args, i, got[i], w, d/high, tolerance)...)
 		}
 	}
 }

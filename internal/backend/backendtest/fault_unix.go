@@ -42,7 +42,8 @@ func (b *bench) fault() {
 	data.Data = region
 	torn, err := b.d.NewMatrix(data)
 	require.NoError(b, err)
-	x, y, act, h, xn := b.buffer(b.Floats(3*cols, 1)), b.output(3*rows), b.output(3*rows), b.output(3*cols), b.output(3*cols)
+	x, y, act := b.buffer(b.Floats(3*cols, 1)), b.output(3*rows), b.output(rows/2)
+	h, xn := b.output(3*cols), b.output(3*cols)
 	norm, first, last := backend.Norm{Weight: b.vector(b.Floats(cols, 1))}, b.tokens(0, 1, 2), b.tokens(0, 1, rows-1)
 	b.s.Out(y, x, torn, 3)
 	b.run()

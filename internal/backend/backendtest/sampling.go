@@ -81,7 +81,8 @@ func (b *bench) draws() {
 			how = append(how, backend.Sampling{Temperature: float32(i%7) / 4, Seed: b.Uint64(), Step: uint64(i), Valid: valid})
 		}
 		for i := range 6 {
-			how = append(how, backend.Sampling{Temperature: []float32{0, 0.7, 1.5}[i%3], Seed: 42, Step: uint64(i), Valid: valid})
+			temperature := []float32{0, 0.7, 1.5}[i%3]
+			how = append(how, backend.Sampling{Temperature: temperature, Seed: 42, Step: uint64(i), Valid: valid})
 		}
 		for i, id := range b.sample(logits, how...) {
 			noisy := func(id int) float64 {
@@ -131,6 +132,7 @@ func (b *bench) brokenLogits() {
 				b.refused(logits, temperature, backend.ErrEqualLogits)
 			}
 		}
-		require.Equal(b, []int32{1}, b.sample([]float32{1, 70}, backend.Sampling{Temperature: temperature, Valid: 2}), "streams go on")
+		how := backend.Sampling{Temperature: temperature, Valid: 2}
+		require.Equal(b, []int32{1}, b.sample([]float32{1, 70}, how), "the stream goes on")
 	}
 }

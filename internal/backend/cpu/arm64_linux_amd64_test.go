@@ -14,12 +14,14 @@ const quantisedTests = "Contract|LosesBits|LargestCodes|ProductDependsOn|Fault"
 func TestNEONLeavesPlainGo(t *testing.T) {
 	t.Parallel()
 	backendtest.Arm64(t, "cortex-a53", "("+quantisedTests+"|SIMD|DependsOnHowManyTokens)/^neon$",
-		"TestContract/neon/ProductIsWrong", "TestSIMDProductLeavesPlainGoOrItsMemory/neon", "TestSIMDProductDependsOnHowManyTokensShareIt/neon", "TestFaultNeedsStack/neon")
+		"TestContract/neon/ProductIsWrong", "TestSIMDProductLeavesPlainGoOrItsMemory/neon",
+		"TestSIMDProductDependsOnHowManyTokensShareIt/neon", "TestFaultNeedsStack/neon")
 }
 
 // What dot products change.
 func TestNEONWithDotProductsLeavesPlainGo(t *testing.T) {
 	t.Parallel()
 	backendtest.Arm64(t, "neoverse-n1", "("+quantisedTests+"|ForcedPath)/^neon-dot$",
-		"TestContract/neon-dot/ProductIsWrong", "TestSIMDProductDependsOnHowManyTokensShareIt/neon-dot", "TestFaultNeedsStack/neon-dot")
+		"TestContract/neon-dot/ProductIsWrong",
+		"TestSIMDProductDependsOnHowManyTokensShareIt/neon-dot", "TestFaultNeedsStack/neon-dot")
 }

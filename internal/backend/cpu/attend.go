@@ -191,7 +191,8 @@ func (j *attention) attendChunk(w *attendScratch, t *attendTask, chunk int, p pa
 }
 
 // weighTile is weigh, or weighHalves where the tile is of float16; strides are in numbers.
-func weighTile(k *simd.Kernels, sums *float32, sstride int, p *float32, pstride int, v tile, vstride, columns, rows int, fresh bool, ahead *byte) {
+func weighTile(k *simd.Kernels, sums *float32, sstride int, p *float32, pstride int, v tile, vstride, columns, rows int,
+	fresh bool, ahead *byte) {
 	if v.halves != nil {
 		k.WeighHalves(sums, 4*sstride, p, 4*pstride, v.halves, 2*vstride, columns, rows, fresh, ahead)
 	} else {

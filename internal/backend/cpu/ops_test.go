@@ -61,7 +61,9 @@ func (b *bench) vector(v []float32) backend.Vector {
 }
 
 // matrix makes random weights and gives their exact values, [rows][cols].
-func (b *bench) matrix(rows, cols int, f backend.Format, group int, scales backend.Format) (backend.Matrix, [][]float64) {
+func (b *bench) matrix(
+	rows, cols int, f backend.Format, group int, scales backend.Format,
+) (backend.Matrix, [][]float64) {
 	b.Helper()
 	data := b.Matrix(rows, cols, backendtest.Quantised(f, group, scales))
 	m, err := b.d.NewMatrix(data)

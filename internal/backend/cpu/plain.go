@@ -95,7 +95,8 @@ func (m *matrix) addBlocks(w *worker, acc, x []float32, n, lo, wide int) {
 					ahead = 4 * stride
 				}
 				for i := 0; i < count; i += k.DotTokens {
-					k.Dots[f](&acc[(t+i)*wide+r], 4*wide, weights, stride, &tokens[i*columns], 4*columns, columns, min(k.DotTokens, count-i), ahead)
+					some := min(k.DotTokens, count-i)
+					k.Dots[f](&acc[(t+i)*wide+r], 4*wide, weights, stride, &tokens[i*columns], 4*columns, columns, some, ahead)
 					ahead = 0
 				}
 			}

@@ -74,11 +74,13 @@ type quantiseJob struct {
 
 func (j *quantiseJob) do(_ *worker, t int) {
 	in := j.in
-	q, scale, sum := in.q[:in.padded*(in.cols+in.pad)], in.scale[:in.padded*in.cols/in.size], in.sum[:in.padded*in.cols/in.size]
+	groups := in.padded * in.cols / in.size
+	q, scale, sum := in.q[:in.padded*(in.cols+in.pad)], in.scale[:groups], in.sum[:groups]
 	for from := 0; from < in.cols; from += in.block {
 		n := min(in.block, in.cols-from)
 		at := in.padded*from + t*n
-		j.kernels.Quantise(&q[at+t*in.pad], &scale[at/in.size], &sum[at/in.size], &in.x[t*in.cols+from], n/in.size, in.size, in.form)
+		j.kernels.Quantise(&q[at+t*in.pad], &scale[at/in.size], &sum[at/in.size], &in.x[t*in.cols+from],
+			n/in.size, in.size, in.form)
 	}
 }
 
@@ -148,7 +150,8 @@ func (m *matrix) multiplyQuantised(w *worker, in *input, lo, hi int, tile []floa
 				wscale, wbias := &scale[i*half+group*8], &scale[(eights+i)*half+group*8]
 				for t := tokens; t < min(tokens+panelTokens, in.padded); t += m.kernels.GEMMTokens {
 					at := in.padded*from + t*n
-					m.kernels.GEMM(&sums[t*simd.PanelRows], &panel[i/2*size], &in.q[at], &in.scale[at/m.GroupSize], &in.sum[at/m.GroupSize],
+					group := at / m.GroupSize
+					m.kernels.GEMM(&sums[t*simd.PanelRows], &panel[i/2*size], &in.q[at], &in.scale[group], &in.sum[group],
 						wscale, wbias, half*4, n, n/m.GroupSize, m.GroupSize)
 				}
 			}

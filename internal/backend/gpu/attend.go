@@ -26,10 +26,12 @@ func (s *stream) Attend(a, q backend.Buffer, kv backend.Cache, layer int, at bac
 		add(s, v, shaders.AttendArgs{
 			Pos: uint32(at.Pos + t.first), N: uint32(t.n), Heads: uint32(g.Heads), KVHeads: uint32(g.KVHeads),
 			Chunk: uint32(chunk), Splits: uint32(splits), Scale: float32(1 / math.Sqrt(float64(g.HeadDim))),
-		}, [3]int{rows, g.KVHeads, splits}, t.seconds, floats(q, t.first, width), c.keys(layer), c.values(layer), out, partials, stats)
+		}, [3]int{rows, g.KVHeads, splits}, t.seconds,
+			floats(q, t.first, width), c.keys(layer), c.values(layer), out, partials, stats)
 		if splits > 1 {
 			v.kernel = shaders.AttendCombine
-			add(s, v, shaders.CombineArgs{Rows: uint32(t.n * g.Heads), Splits: uint32(splits)}, [3]int{t.n * g.Heads, 1, 1}, 0, partials, stats, out)
+			args := shaders.CombineArgs{Rows: uint32(t.n * g.Heads), Splits: uint32(splits)}
+			add(s, v, args, [3]int{t.n * g.Heads, 1, 1}, 0, partials, stats, out)
 		}
 	}
 }

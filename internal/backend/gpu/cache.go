@@ -28,7 +28,8 @@ func (d *Device) NewCache(layers int, a backend.Attention, f backend.Format) (ba
 		return nil, fmt.Errorf("metal: %w", err)
 	}
 	if a.HeadDim%8 != 0 || a.HeadDim > 128 {
-		return nil, fmt.Errorf("metal: heads of %d dimensions: %w, the kernels need a multiple of 8 up to 128; use --backend cpu",
+		return nil, fmt.Errorf(
+			"metal: heads of %d dimensions: %w, the kernels need a multiple of 8 up to 128; use --backend cpu",
 			a.HeadDim, backend.ErrUnsupported)
 	}
 	return &cache{d: d, attention: a, format: f, layers: make([]metal.Buffer, layers)}, nil

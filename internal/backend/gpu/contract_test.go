@@ -13,11 +13,12 @@ import (
 // With and without instrumentation, which checks every access and is slow.
 func TestContract(t *testing.T) {
 	target := func(counted bool) backendtest.Target {
-		return backendtest.Target{Step: 8, Faults: runtime.GOOS == "linux", InOrders: inOrders, Open: func(t *testing.T) backend.Device {
+		open := func(t *testing.T) backend.Device {
 			d, err := Open(openMetal(t, counted))
 			require.NoError(t, err)
 			return d
-		}}
+		}
+		return backendtest.Target{Open: open, Step: 8, InOrders: inOrders, Faults: runtime.GOOS == "linux"}
 	}
 	backendtest.Contract(t, target(false))
 	t.Run("counted", func(t *testing.T) { backendtest.Sampling(t, target(true)) })

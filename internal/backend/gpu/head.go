@@ -42,7 +42,8 @@ func (s *stream) addHead(args shaders.HeadArgs) (pairs int) {
 	pairs = shaders.Head[h.w.stored.weights].Groups(work)[0]
 	args.Rows, args.Cols = uint32(h.w.rows), uint32(h.w.cols)
 	add(s, h.w.variant(shaders.Head), args, work, 0,
-		floats(h.xn, h.row, h.w.cols), floats(h.logits, 0, h.w.rows), s.pairs.take(s, 8*pairs), h.w.data, h.w.scales, h.w.biases)
+		floats(h.xn, h.row, h.w.cols), floats(h.logits, 0, h.w.rows), s.pairs.take(s, 8*pairs),
+		h.w.data, h.w.scales, h.w.biases)
 	h.logits, h.xn, h.w = nil, nil, nil
 	return pairs
 }
@@ -61,10 +62,12 @@ func (s *stream) Sample(out backend.Tokens, at int, logits backend.Buffer, how b
 		s.flushHead()
 		work := [3]int{how.Valid, 1, 1}
 		pairs = shaders.SampleScan.Groups(work)[0]
-		add(s, variant{kernel: shaders.SampleScan}, shaders.ScanArgs{Valid: uint32(how.Valid), Temperature: how.Temperature, Key: key}, work, 0,
+		args := shaders.ScanArgs{Valid: uint32(how.Valid), Temperature: how.Temperature, Key: key}
+		add(s, variant{kernel: shaders.SampleScan}, args, work, 0,
 			floats(logits, 0, how.Valid), s.pairs.take(s, 8*pairs))
 	}
-	add(s, variant{kernel: shaders.SamplePick}, shaders.PickArgs{Pairs: uint32(pairs), At: uint32(at), Valid: uint32(how.Valid)}, [3]int{1, 1, 1}, 0,
+	args := shaders.PickArgs{Pairs: uint32(pairs), At: uint32(at), Valid: uint32(how.Valid)}
+	add(s, variant{kernel: shaders.SamplePick}, args, [3]int{1, 1, 1}, 0,
 		s.pairs.take(s, 0), floats(logits, 0, how.Valid), binding{t.metal, 0})
 	s.head.picked, s.head.at = t, at
 }

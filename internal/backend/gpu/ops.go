@@ -19,7 +19,9 @@ func (s *stream) Embed(h, xn backend.Buffer, ids backend.Tokens, n int, table ba
 
 // QKV implements [backend.Stream]. It is one dispatch where the three matrices are stored alike, and up to three where
 // a checkpoint mixes formats.
-func (s *stream) QKV(q backend.Buffer, kv backend.Cache, layer int, xn backend.Buffer, w *backend.QKV, at backend.Span) {
+func (s *stream) QKV(
+	q backend.Buffer, kv backend.Cache, layer int, xn backend.Buffer, w *backend.QKV, at backend.Span,
+) {
 	s.flushHead()
 	c, parts := kv.(*cache), [3]*matrix{w.Q.(*matrix), w.K.(*matrix), w.V.(*matrix)}
 	a, cols := c.attention, parts[0].cols

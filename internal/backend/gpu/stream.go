@@ -98,7 +98,8 @@ func add[Args any](s *stream, v variant, args Args, work [3]int, seconds float64
 		s.err = err
 		return
 	}
-	s.list = append(s.list, dispatch{pipeline: p, seconds: seconds, argBytes: uint8(unsafe.Sizeof(args)), bound: uint8(len(buffers))})
+	s.list = append(s.list, dispatch{
+		pipeline: p, seconds: seconds, argBytes: uint8(unsafe.Sizeof(args)), bound: uint8(len(buffers))})
 	d := &s.list[len(s.list)-1]
 	copy(d.args[:], metal.Bytes(&args))
 	copy(d.buffers[1:], buffers)
