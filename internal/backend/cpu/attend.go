@@ -259,11 +259,12 @@ type attendJob struct {
 	// weights of each row. In partRows one split follows another, each [at.N][its heads].
 	chunks              int
 	parts, tops, totals []float32
+	merge               mergeJob
 }
 
-// compute runs a job over a cache's layer, and merges the chunks where they are tasks.
-func (j *attendJob) compute(r *runner, merge *mergeJob, of attention, tokens int) {
-	*j = attendJob{attention: of, chunks: 1, parts: j.parts, tops: j.tops, totals: j.totals}
+// compute cuts the op into tasks and merges the chunks where they are tasks. The cache has room for some tokens.
+func (j *attendJob) compute(r *runner, tokens int) {
+	j.chunks = 1
 	if j.keys.dim%16 != 0 {
 		j.kernels = nil
 	}
@@ -290,8 +291,8 @@ func (j *attendJob) compute(r *runner, merge *mergeJob, of attention, tokens int
 	}
 	r.run(tasks*j.splits, j)
 	if j.chunks > 1 && r.err == nil {
-		merge.attendJob = j
-		r.run(j.at.N*j.heads(), merge)
+		j.merge.attendJob = j
+		r.run(j.at.N*j.heads(), &j.merge)
 	}
 }
 

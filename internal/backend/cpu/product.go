@@ -45,20 +45,14 @@ type productPart struct {
 
 // set makes x[n][cols] the input, in the form that m reads.
 func (j *products) set(x []float32, n int, m *matrix) {
-	j.in.set(x, n, m.Cols)
-	j.prepare(m)
-}
-
-// prepare brings the input into the form that m reads.
-func (j *products) prepare(m *matrix) {
-	if !j.in.suits(m) {
+	if j.in.set(x, n, m.Cols); !j.in.suits(m) {
 		j.quantise = j.in.quantise(m)
 		j.run(j.in.n, &j.quantise)
 	}
 }
 
-// add is to write y[n][Rows] = x·mᵀ + bias; the bias may be nil. What was added before and reads x in another form is
-// computed first. It is multiplied by runAll.
+// add asks for y[n][Rows] = x·mᵀ + bias, which runAll computes; the bias may be nil. What was added before and reads x in
+// another form is computed now.
 func (j *products) add(y, bias, x []float32, n int, m *matrix) {
 	if len(j.parts) > 0 && !j.in.suits(m) {
 		j.runAll()

@@ -30,7 +30,6 @@ type stream struct {
 	products products
 	qkv      qkv
 	attend   attendJob
-	merge    mergeJob
 	gateUp   gateUpJob
 	addNorm  addNormJob
 }
@@ -75,10 +74,11 @@ func (s *stream) QKV(
 // Attend implements [backend.Stream].
 func (s *stream) Attend(a, q backend.Buffer, kv backend.Cache, layer int, at backend.Span) {
 	c := kv.(*cache)
-	s.attend.compute(&s.runner, &s.merge, attention{
+	s.attend.attention = attention{
 		kernels: s.kernels, stop: &s.stopped, out: a.Floats(), q: q.Floats(), keys: &c.keys[layer], values: &c.values[layer],
 		at: at, kvHeads: c.attention.KVHeads, group: c.attention.Heads / c.attention.KVHeads,
-	}, c.Cap())
+	}
+	s.attend.compute(&s.runner, c.Cap())
 }
 
 // Out implements [backend.Stream].
