@@ -15,7 +15,7 @@ func TestNEONLeavesPlainGo(t *testing.T) {
 	t.Parallel()
 	backendtest.Arm64(t, "cortex-a53", "("+quantisedTests+"|SIMD|DependsOnHowManyTokens)/^neon$",
 		"TestContract/neon/ProductIsWrong", "TestSIMDProductLeavesPlainGoOrItsMemory/neon",
-		"TestSIMDProductDependsOnHowManyTokensShareIt/neon", "TestFaultNeedsStack/neon")
+		"TestProductDependsOnHowManyTokensShareIt/neon", "TestFaultNeedsStack/neon")
 }
 
 // What dot products change.
@@ -23,5 +23,5 @@ func TestNEONWithDotProductsLeavesPlainGo(t *testing.T) {
 	t.Parallel()
 	backendtest.Arm64(t, "neoverse-n1", "("+quantisedTests+"|ForcedPath)/^neon-dot$",
 		"TestContract/neon-dot/ProductIsWrong",
-		"TestSIMDProductDependsOnHowManyTokensShareIt/neon-dot", "TestFaultNeedsStack/neon-dot")
+		"TestProductDependsOnHowManyTokensShareIt/neon-dot", "TestFaultNeedsStack/neon-dot")
 }

@@ -32,8 +32,10 @@ func memory() (bytes int64, limit string) {
 func processRoom() (bytes int64, limit string) {
 	const status = "/proc/self/status"
 	return nearest(
-		processLimit{"the address space of the process", "ulimit -v", resourceLimit(unix.RLIMIT_AS), procBytes(status, "VmSize")},
-		processLimit{"the data of the process", "ulimit -d", resourceLimit(unix.RLIMIT_DATA), procBytes(status, "VmData")})
+		processLimit{
+			"the address space of the process", "ulimit -v", resourceLimit(unix.RLIMIT_AS), procBytes(status, "VmSize")},
+		processLimit{
+			"the data of the process", "ulimit -d", resourceLimit(unix.RLIMIT_DATA), procBytes(status, "VmData")})
 }
 
 // resourceLimit is a limit of the process in bytes, 0 where there is none.

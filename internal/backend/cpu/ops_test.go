@@ -84,22 +84,6 @@ func (b *bench) loss(f backend.Format) float64 {
 	return exact
 }
 
-func TestProductDependsOnHowManyTokensShareIt(t *testing.T) {
-	eachPath(t, func(t *testing.T, b *bench) {
-		m, _ := b.matrix(21, 333, backend.F32, 0, 0)
-		x := b.floats(11 * 333)
-		together := b.buffer(make([]float32, 11*21))
-		b.s.Out(together, b.buffer(x), m, 11)
-		b.run()
-		for i := range 11 {
-			alone := b.buffer(make([]float32, 21))
-			b.s.Out(alone, b.buffer(x[i*333:(i+1)*333]), m, 1)
-			b.run()
-			require.Equal(t, together.Floats()[i*21:(i+1)*21], alone.Floats(), "token %d", i)
-		}
-	})
-}
-
 func TestFarPositionsLoseTheirAngle(t *testing.T) {
 	var r rope
 	const pos = 131071

@@ -51,8 +51,8 @@ func (j *products) set(x []float32, n int, m *matrix) {
 	}
 }
 
-// add asks for y[n][Rows] = x·mᵀ + bias, which runAll computes; the bias may be nil. What was added before and reads x in
-// another form is computed now.
+// add asks for y[n][Rows] = x·mᵀ + bias, which runAll computes; the bias may be nil. What was added before and reads
+// x in another form is computed now.
 func (j *products) add(y, bias, x []float32, n int, m *matrix) {
 	if len(j.parts) > 0 && !j.in.suits(m) {
 		j.runAll()

@@ -112,14 +112,18 @@ func TestMatricesOfOneInputReadAnothersForm(t *testing.T) {
 	})
 }
 
-func TestSIMDProductDependsOnHowManyTokensShareIt(t *testing.T) {
-	simdPaths(t, func(t *testing.T, b, _ *bench) {
+func TestProductDependsOnHowManyTokensShareIt(t *testing.T) {
+	eachPath(t, func(t *testing.T, b *bench) {
 		const rows, n = 45, widenTokens + 9
 		for _, c := range []struct {
 			format backend.Format
 			group  int
 			cols   int
-		}{{backend.Q4, 32, 1248}, {backend.Q4, 64, 1216}, {backend.Q4, 128, 1664}, {backend.Q8, 64, 576}, {backend.BF16, 0, 1000}, {backend.F16, 0, 264}, {backend.F32, 0, 264}, {backend.BF16, 0, 1032}, {backend.F32, 0, 2056}} {
+		}{
+			{backend.Q4, 32, 1248}, {backend.Q4, 64, 1216}, {backend.Q4, 128, 1664}, {backend.Q8, 64, 576},
+			{backend.BF16, 0, 1000}, {backend.F16, 0, 264}, {backend.F32, 0, 264}, {backend.BF16, 0, 1032},
+			{backend.F32, 0, 2056}, {backend.F32, 0, 333},
+		} {
 			m, _ := b.matrix(rows, c.cols, c.format, c.group, backend.BF16)
 			x := b.floats(n * c.cols)
 			together := b.buffer(make([]float32, n*rows))
