@@ -88,7 +88,8 @@ func (m *MatrixData) Check() error {
 		return fmt.Errorf("matrix %s: %v, expected f32, f16, bf16, q4 or q8", m.Name, m.Format)
 	}
 	if want := m.Rows * m.Cols * m.Format.Bits() / 8; len(m.Data) != want {
-		return fmt.Errorf("matrix %s: %d bytes of %v for shape [%d, %d], expected %d", m.Name, len(m.Data), m.Format, m.Rows, m.Cols, want)
+		return fmt.Errorf("matrix %s: %d bytes of %v for shape [%d, %d], expected %d",
+			m.Name, len(m.Data), m.Format, m.Rows, m.Cols, want)
 	}
 	if !m.Format.Quantised() {
 		return nil
@@ -106,7 +107,8 @@ func (m *MatrixData) Check() error {
 	}
 	want := m.Rows * (m.Cols / m.GroupSize) * m.ScaleFormat.Bits() / 8
 	if len(m.Scales) != want || len(m.Biases) != want {
-		return fmt.Errorf("matrix %s: %d bytes of scales and %d of biases, expected %d each", m.Name, len(m.Scales), len(m.Biases), want)
+		return fmt.Errorf("matrix %s: %d bytes of scales and %d of biases, expected %d each",
+			m.Name, len(m.Scales), len(m.Biases), want)
 	}
 	return nil
 }
@@ -133,6 +135,18 @@ func (a Attention) TokenBytes(layers int, f Format) int64 {
 // CacheBytes is what a [Cache] with room for some tokens takes, which it has in whole steps of [CacheStep].
 func (a Attention) CacheBytes(layers, tokens int, f Format) int64 {
 	return int64((tokens+CacheStep-1)/CacheStep*CacheStep) * a.TokenBytes(layers, f)
+}
+
+// CheckCache tells whether a device can make a cache of a geometry and a format at all.
+func CheckCache(layers int, a Attention, f Format) error {
+	if f != F32 && f != F16 {
+		return fmt.Errorf("a KV cache in %v: %w; the formats are f32 and f16", f, ErrUnsupported)
+	}
+	if layers <= 0 || a.HeadDim <= 0 || a.KVHeads <= 0 || a.Heads <= 0 || a.Heads%a.KVHeads != 0 ||
+		a.RotaryDims < 0 || a.RotaryDims > a.HeadDim || a.RotaryDims%2 != 0 {
+		return fmt.Errorf("impossible attention geometry %+v with %d layers", a, layers)
+	}
+	return nil
 }
 
 // Info says what a device is.
@@ -195,6 +209,7 @@ type Tokens interface {
 
 // A Cache holds the keys and values of one session, for all layers. Keys are stored after rotation.
 type Cache interface {
+	Shape() (layers int, a Attention)
 	// Grow makes room for at least n tokens, in whole steps of CacheStep, and keeps what is there. It is called between
 	// a Submit and the next op.
 	Grow(n int) error
@@ -212,14 +227,15 @@ type Norm struct {
 // Span is the part of the context that a step computes: N tokens from position Pos on.
 type Span struct{ Pos, N int }
 
-// QKV are the projections of one layer; the biases are nil where the checkpoint has none.
+// QKV are the projections of one layer; all three biases are nil where the checkpoint has none.
 type QKV struct {
 	Q, K, V             Matrix
 	QBias, KBias, VBias Vector
 }
 
-// A Stream takes the ops of one step. An op returns nothing: the first error is kept and returned by Submit or Wait,
-// and the ops after it do nothing. All matrices are [out, in]; n counts tokens, rows of a buffer are tokens.
+// A Stream takes the ops of one step. An op returns nothing: the first error, which may be that of wrong operands
+// ([Checked]), is kept and returned by Submit or Wait, and the ops after it do nothing. All matrices are [out, in]; n
+// counts tokens, rows of a buffer are tokens.
 //
 // Stop alone may be called from another goroutine than the stream's.
 type Stream interface {
@@ -249,7 +265,8 @@ type Stream interface {
 	// OnPart sets what is told, between the parts of a product, what share of it has been computed: in the stream's
 	// goroutine, until OnPart(nil). A device that runs ops later than it takes them does not call it.
 	OnPart(f func(share float64))
-	// Submit starts what was taken since the last Submit; of a long step it may wait for all but the end. Streams of one device run in the order of their Submits.
+	// Submit starts what was taken since the last Submit; of a long step it may wait for all but the end. Streams of
+	// one device run in the order of their Submits.
 	Submit() error
 	// Wait returns when everything submitted has run, but for what the last `ahead` Submits started. After an error
 	// nothing runs any more.

@@ -26,7 +26,8 @@ func Temperature(t float64) float32 {
 }
 
 // ErrEqualLogits is the error of a head that tells no id from another.
-var ErrEqualLogits = errors.New("the logits of all ids are equal; the checkpoint is broken, such as one whose weights are zeros")
+var ErrEqualLogits = errors.New(
+	"the logits of all ids are equal; the checkpoint is broken, such as one whose weights are zeros")
 
 // InfiniteLogit is the error of an id whose logit is NaN or +Inf.
 func InfiniteLogit(id int) error {

@@ -1,25 +1,23 @@
 package cpu
 
 import (
-	"fmt"
 	"math"
-	"slices"
 	"testing"
-	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/backendtest"
+	"github.com/glm4-metal/glm4-metal/internal/backend/cpu/simd"
 )
 
 // withWorkers is a device with its own number of workers.
-func withWorkers(t *testing.T, k *kernels, workers int) *bench {
+func withWorkers(t *testing.T, k *simd.Kernels, workers int) *bench {
 	b := newBench(t, k)
 	b.d.pool.close()
 	b.d.pool = newPool(workers)
-	var err error
-	b.s, err = b.d.NewStream()
-	require.NoError(t, err)
+	b.raw = b.d.newStream()
+	b.s = backend.Checked(b.raw)
 	return b
 }
 
@@ -36,11 +34,10 @@ func (b *bench) guardedCache(a backend.Attention, f backend.Format, tokens int, 
 	}
 	for _, s := range []*store{&c.keys[0], &c.values[0]} {
 		for i := range s.f32 {
-			s.f32[i] = floatsAt(b.T, s.f32[i], front)
+			s.f32[i] = backendtest.At(b.T, s.f32[i], front)
 		}
 		for i, v := range s.f16 {
-			m := guarded(b.T, 2*len(v), front)
-			s.f16[i] = unsafe.Slice((*uint16)(unsafe.Pointer(&m[0])), len(v))
+			s.f16[i] = backendtest.At(b.T, v, front)
 		}
 		s.write(broken, backend.Span{N: c.Cap()})
 	}
@@ -77,12 +74,12 @@ func TestSIMDAttentionIsWrongOrSeesStaleKeysOrLeavesItsMemory(t *testing.T) {
 					}
 				}
 				q := b.floats(total * a.Heads * dim)
-				want := attention(doubles(q), doubles(keys), doubles(values), a, at)
-				query := floatsAt(t, q[at.Pos*a.Heads*dim:], front)
-				out := floatsAt(t, make([]float32, len(query)), front)
+				want := backendtest.Attend(backendtest.Doubles(q), backendtest.Doubles(keys), backendtest.Doubles(values), a, at)
+				query := backendtest.At(t, q[at.Pos*a.Heads*dim:], front)
+				out := backendtest.At(t, make([]float32, len(query)), front)
 				b.s.Attend(buffer(out), buffer(query), c, 0, at)
 				b.run()
-				requireClose(t, want, out, 1e-5, fmt.Sprintf("%+v of %+v in %v", at, a, format))
+				backendtest.Close(t, want, out, 1e-5, "%+v of %+v in %v", at, a, format)
 			}
 		}
 	})
@@ -116,7 +113,7 @@ func TestAttentionDependsOnHowManyTokensShareIt(t *testing.T) {
 }
 
 func TestSIMDAttentionDependsOnTheNumberOfWorkers(t *testing.T) {
-	for _, k := range paths() {
+	for _, k := range simd.Paths() {
 		for i, at := range []backend.Span{{Pos: 100, N: 1}, {Pos: 1100, N: 1}, {Pos: 2*attendChunk - 3, N: 7}, {Pos: attendChunk, N: 7}, {Pos: 40, N: 20}} {
 			heads := 32
 			if i == 3 {
@@ -138,7 +135,7 @@ func TestSIMDAttentionDependsOnTheNumberOfWorkers(t *testing.T) {
 				if want == nil {
 					want = out.Floats()
 				}
-				require.Equal(t, want, out.Floats(), "%s, %+v, %d workers", k.name, at, workers)
+				require.Equal(t, want, out.Floats(), "%s, %+v, %d workers", k.Name, at, workers)
 			}
 		}
 	}
@@ -201,123 +198,6 @@ func TestBrokenKeysAndValuesPassForNumbers(t *testing.T) {
 	})
 }
 
-func TestSIMDWeighedRowsAreWrongOrLeaveTheirMemory(t *testing.T) {
-	for _, k := range paths() {
-		b := newBench(t, k)
-		for i, columns := range []int{16, 32, 48, 64, 80, 96, 128} {
-			for _, rows := range []int{1, 2, 3, 4, 5, 7, 12, 32, 33} {
-				front := i%2 == 1
-				sstride, pstride, vstride := columns+i, rows+2*i, columns+3*i
-				before := b.floats(3*sstride + columns)
-				sums, p := floatsAt(t, before, front), floatsAt(t, b.floats(3*pstride+rows), front)
-				v := floatsAt(t, b.floats((rows-1)*vstride+columns), front)
-				k.weigh(&sums[0], 4*sstride, &p[0], 4*pstride, &v[0], 4*vstride, columns, rows, (*byte)(unsafe.Pointer(&v[0])))
-				want := doubles(before)
-				for q := range 4 {
-					for r := range rows {
-						for c := range columns {
-							want[q*sstride+c] += float64(p[q*pstride+r]) * float64(v[r*vstride+c])
-						}
-					}
-				}
-				requireClose(t, want, sums, exact, fmt.Sprintf("%s: %d columns, %d rows", k.name, columns, rows))
-			}
-		}
-	}
-}
-
-// 16 queries that read float16 must get what four that read the same numbers widened get, bit by bit; fresh sums may hold
-// anything.
-func TestSIMDWeighedHalvesDifferFromWidenedOnes(t *testing.T) {
-	for _, k := range paths() {
-		if k.weighHalves == nil {
-			continue
-		}
-		b := newBench(t, k)
-		for i, columns := range []int{16, 32, 48, 128} {
-			for _, rows := range []int{1, 2, 3, 4, 31, 32, 128} {
-				front := i%2 == 1
-				sstride, pstride, vstride := columns+i, rows+2*i, columns+3*i
-				before := b.floats(15*sstride + columns)
-				got, p := floatsAt(t, before, front), floatsAt(t, b.floats(15*pstride+rows), front)
-				data, values := encode(b.floats((rows-1)*vstride+columns), backend.F16)
-				v := bytesAt(t, data, front)
-				want, wide := slices.Clone(before), make([]float32, len(values))
-				for i, v := range values {
-					wide[i] = float32(v)
-				}
-				fresh := i > 1
-				if fresh {
-					for q := range 16 {
-						for c := range columns {
-							got[q*sstride+c], want[q*sstride+c] = float32(math.NaN()), 0
-						}
-					}
-				}
-				k.weighHalves(&got[0], 4*sstride, &p[0], 4*pstride, (*uint16)(unsafe.Pointer(&v[0])), 2*vstride, columns, rows, fresh, &v[0])
-				for q := 0; q < 16; q += 4 {
-					k.weigh(&want[q*sstride], 4*sstride, &p[q*pstride], 4*pstride, &wide[0], 4*vstride, columns, rows, &v[0])
-				}
-				require.Equal(t, want, got, "%s: %d columns, %d rows", k.name, columns, rows)
-			}
-		}
-	}
-}
-
-func TestVectorsOverlookALane(t *testing.T) {
-	for _, k := range paths() {
-		for _, n := range []int{8, 16, 24, 40} {
-			for i := range n {
-				x := floatsAt(t, make([]float32, n), i%2 == 0)
-				for j := range x {
-					x[j] = -5 - float32(j)
-				}
-				x[i] = -1
-				require.EqualValues(t, -1, k.maximum(&x[0], n), "%s: number %d of %d", k.name, i, n)
-				x[i] = float32(math.NaN())
-				high := k.maximum(&x[0], n)
-				require.True(t, high != high, "%s: NaN %d of %d", k.name, i, n)
-			}
-		}
-	}
-}
-
-func TestVectorsRoundToAnotherHalf(t *testing.T) {
-	var x []float32
-	for bits := range uint32(0x7C00) { // every float16, the middle to the next, and what is next to that
-		v := half()[bits]
-		middle := (v + half()[min(bits+1, 0x7BFF)]) / 2
-		for _, v := range []float32{v, middle, math.Nextafter32(middle, 0), math.Nextafter32(middle, 1e9)} {
-			x = append(x, v, -v)
-		}
-	}
-	inf := float32(math.Inf(1))
-	x = append(x, 65504, 65505, 65519.99, 65520, 65536, 1e9, math.MaxFloat32, inf)
-	x = append(x, -65520, -1e9, -inf, 1e-8, -1e-8, 1e-40, -1e-45, 0)
-	nans := []float32{float32(math.NaN()), math.Float32frombits(0xffc00001), math.Float32frombits(0x7f800001)}
-	nans = append(nans, 1, 2, 3, 4, 5)
-	for _, k := range paths() {
-		for i, v := range [][]float32{x, x[:8], x[len(x)-8:], x[len(x)-24:]} {
-			front := i%2 == 1
-			src := floatsAt(t, v, front)
-			m := guarded(t, 2*len(v), front)
-			got := unsafe.Slice((*uint16)(unsafe.Pointer(&m[0])), len(v))
-			k.narrow(&got[0], &src[0], len(v))
-			for i, v := range v {
-				if got[i] != toHalf(v) {
-					require.Failf(t, k.name, "%v became %04x, expected %04x", v, got[i], toHalf(v))
-				}
-			}
-		}
-		var got [8]uint16
-		k.narrow(&got[0], &nans[0], 8)
-		for i, h := range got {
-			v := half()[h]
-			require.Equal(t, i < 3, v != v, "%s: number %d", k.name, i)
-		}
-	}
-}
-
 func TestStoppedAttentionReadsTheWholeContext(t *testing.T) {
 	eachPath(t, func(t *testing.T, b *bench) {
 		a := backend.Attention{Heads: 4, KVHeads: 2, HeadDim: 32, RotaryDims: 16, RopeTheta: 10000}
@@ -329,7 +209,7 @@ func TestStoppedAttentionReadsTheWholeContext(t *testing.T) {
 		b.s.Attend(out, q, kv, 0, at)
 		b.run()
 		// The task that runs when the step is stopped.
-		s := b.s.(*stream)
+		s := b.raw
 		for i := range out.Floats() {
 			out.Floats()[i] = 7
 		}

@@ -1,11 +1,11 @@
 package cpu
 
 import (
-	"fmt"
 	"slices"
 	"unsafe"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/cpu/simd"
 )
 
 // blockTokens is the step in which a cache grows. Blocks are never moved, so growing copies nothing.
@@ -25,7 +25,7 @@ const keyTile = 32
 // sequence. Values are [KVHeads][blockTokens][HeadDim]. Keys are [KVHeads][blockTokens/keyTile][HeadDim][keyTile], so
 // that a product with a query adds up vectors of keyTile scores and no lanes.
 type store struct {
-	kernels    *kernels // nil for plain Go
+	kernels    *simd.Kernels // nil for plain Go
 	keys       bool
 	heads, dim int
 	f32        [][]float32
@@ -33,20 +33,13 @@ type store struct {
 	row        []uint16 // scratch
 }
 
-// NewCache implements [backend.Device] for the formats F32 and F16.
-func (d *Device) NewCache(layers int, a backend.Attention, f backend.Format) (backend.Cache, error) {
-	if f != backend.F32 && f != backend.F16 {
-		return nil, fmt.Errorf("cpu: a KV cache in %v is not supported; the formats are f32 and f16", f)
-	}
-	if a.KVHeads <= 0 || a.Heads%a.KVHeads != 0 || a.RotaryDims > a.HeadDim || a.RotaryDims%2 != 0 {
-		return nil, fmt.Errorf("cpu: impossible attention geometry %+v", a)
-	}
+func newCache(k *simd.Kernels, layers int, a backend.Attention, f backend.Format) *cache {
 	c := &cache{attention: a, format: f, keys: make([]store, layers), values: make([]store, layers)}
 	for i := range layers {
-		c.keys[i] = store{kernels: d.kernels, keys: true, heads: a.KVHeads, dim: a.HeadDim, row: make([]uint16, a.HeadDim)}
-		c.values[i] = store{kernels: d.kernels, heads: a.KVHeads, dim: a.HeadDim, row: make([]uint16, a.HeadDim)}
+		c.keys[i] = store{kernels: k, keys: true, heads: a.KVHeads, dim: a.HeadDim, row: make([]uint16, a.HeadDim)}
+		c.values[i] = store{kernels: k, heads: a.KVHeads, dim: a.HeadDim, row: make([]uint16, a.HeadDim)}
 	}
-	return c, nil
+	return c
 }
 
 func (c *cache) Grow(n int) error {
@@ -67,13 +60,15 @@ func (c *cache) Grow(n int) error {
 	return nil
 }
 
-// blocks gives n blocks of size numbers from one piece of memory, which may then lie in huge pages: a processor does not keep
-// the addresses of all the small pages of a long context.
+// blocks gives n blocks of size numbers from one piece of memory, which may then lie in huge pages: a processor does
+// not keep the addresses of all the small pages of a long context.
 func blocks[T uint16 | float32](n, size int) [][]T {
 	all := make([]T, n*size)
 	adviseHugePages(unsafe.Slice((*byte)(unsafe.Pointer(&all[0])), len(all)*int(unsafe.Sizeof(all[0]))))
 	return slices.Collect(slices.Chunk(all, size))
 }
+
+func (c *cache) Shape() (layers int, a backend.Attention) { return len(c.keys), c.attention }
 
 func (c *cache) Cap() int { return c.keys[0].blocks() * blockTokens }
 
@@ -85,19 +80,6 @@ func (c *cache) Close() error {
 		c.values[i].f32, c.values[i].f16 = nil, nil
 	}
 	return nil
-}
-
-// cache checks that the layer and the span are inside.
-func (s *stream) cache(kv backend.Cache, layer int, at backend.Span) *cache {
-	c, ok := kv.(*cache)
-	switch {
-	case s.err != nil:
-	case !ok:
-		s.err = errForeign
-	case layer < 0 || layer >= len(c.keys) || at.Pos < 0 || at.N <= 0 || at.Pos+at.N > c.Cap():
-		s.err = fmt.Errorf("cpu: layer %d, positions %d to %d are outside the cache of %d layers, %d tokens", layer, at.Pos, at.Pos+at.N, len(c.keys), c.Cap())
-	}
-	return c
 }
 
 func (s *store) blocks() int { return max(len(s.f32), len(s.f16)) }
@@ -121,7 +103,7 @@ func (s *store) write(x []float32, at backend.Span) {
 				scatter(s.f32[block][from:], row, step)
 				continue
 			}
-			s.kernels.toHalves(s.row, row)
+			toHalves(s.kernels, s.row, row)
 			scatter(s.f16[block][from:], s.row, step)
 		}
 	}
@@ -134,18 +116,6 @@ func scatter[T uint16 | float32](to, from []T, step int) {
 	}
 	for i, v := range from {
 		to[i*step] = v
-	}
-}
-
-// toHalves rounds the first len(dst) numbers of x as toHalf does.
-func (k *kernels) toHalves(dst []uint16, x []float32) {
-	i := 0
-	if k != nil && len(dst) >= 8 {
-		i = len(dst) &^ 7
-		k.narrow(&dst[0], &x[0], i)
-	}
-	for ; i < len(dst); i++ {
-		dst[i] = toHalf(x[i])
 	}
 }
 
@@ -191,7 +161,7 @@ func (s *store) tile(pos, head, n int, halves bool, scratch *[]float32) tile {
 		return tile{halves: &s.f16[block][from]}
 	}
 	out, half := grow(scratch, n*s.dim), s.f16[block][from:from+n*s.dim]
-	s.kernels.widen[backend.F16](&out[0], (*byte)(unsafe.Pointer(&half[0])), len(half))
+	s.kernels.Widen[backend.F16](&out[0], (*byte)(unsafe.Pointer(&half[0])), len(half))
 	return tile{floats: &out[0]}
 }
 

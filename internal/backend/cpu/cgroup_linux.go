@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// cgroupMemory gives the smallest memory limit of the control groups that the process is in, and what an error calls it; 0 where
-// there is none. A group is held by the limits of all groups above it, as far as they can be seen from its mount. root is
-// the root of the file system.
-// Source: https://docs.kernel.org/admin-guide/cgroup-v2.html, https://docs.kernel.org/admin-guide/cgroup-v1/memory.html and proc(5).
+// cgroupMemory gives the smallest memory limit of the control groups that the process is in, and what an error calls
+// it; 0 where there is none. A group is held by the limits of all groups above it, as far as they can be seen from its
+// mount. root is the root of the file system. Source: https://docs.kernel.org/admin-guide/cgroup-v2.html,
+// https://docs.kernel.org/admin-guide/cgroup-v1/memory.html and proc(5).
 func cgroupMemory(root fs.FS) (limit int64, name string) {
 	groups, _ := fs.ReadFile(root, "proc/self/cgroup")
 	mounts, _ := fs.ReadFile(root, "proc/self/mountinfo")

@@ -14,8 +14,8 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/fault"
 )
 
-// torn is memory with some data, of which only the first pages can still be read. The signal is not that of a file that has
-// shrunk, whose address qemu does not tell, but the runtime treats them alike.
+// torn is memory with some data, of which only the first pages can still be read. The signal is not that of a file that
+// has shrunk, whose address qemu does not tell, but the runtime treats them alike.
 func torn(t *testing.T, data []byte, pages int) []byte {
 	region, err := unix.Mmap(-1, 0, len(data), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	require.NoError(t, err)
@@ -75,28 +75,6 @@ func TestFaultOfWeightsEndsTheProcess(t *testing.T) {
 				}
 			}
 		}
-	})
-}
-
-func TestFaultOfEmbeddingEndsTheProcess(t *testing.T) {
-	eachPath(t, func(t *testing.T, b *bench) {
-		const rows, cols = 300, 64
-		whole, _ := b.matrix(rows, cols, backend.Q8, 64, backend.BF16)
-		data := whole.(*matrix).MatrixData
-		data.Data = torn(t, data.Data, 1)
-		b.d.Map([][]byte{data.Data}, nil)
-		broken, err := b.d.NewMatrix(data)
-		require.NoError(t, err)
-		ids, err := b.d.NewTokens(2)
-		require.NoError(t, err)
-		h, xn := b.buffer(make([]float32, 2*cols)), b.buffer(make([]float32, 2*cols))
-		norm := backend.Norm{Weight: b.vector(b.floats(cols))}
-		copy(ids.IDs(), []int32{1, 2})
-		b.s.Embed(h, xn, ids, 2, broken, norm)
-		b.run()
-		copy(ids.IDs(), []int32{1, rows - 1})
-		b.s.Embed(h, xn, ids, 2, broken, norm)
-		b.requireFault(data.Data, "")
 	})
 }
 

@@ -1,48 +1,15 @@
 package cpu
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/cpu/simd"
 )
-
-// Head implements [backend.Stream].
-func (s *stream) Head(logits, xn backend.Buffer, w backend.Matrix, first, rows int) {
-	m := s.weights(w)
-	if s.err != nil {
-		return
-	}
-	x, out := s.floats(xn, (first+rows)*m.Cols), s.floats(logits, rows*m.Rows)
-	if s.err == nil {
-		s.multiply(out, x[first*m.Cols:], m, rows)
-	}
-}
-
-// Sample implements [backend.Stream].
-func (s *stream) Sample(out backend.Tokens, at int, logits backend.Buffer, how backend.Sampling) {
-	x := s.floats(logits, how.Valid)
-	id, ok := out.(tokens)
-	if s.err == nil && (!ok || at < 0 || at >= len(id) || how.Valid <= 0) {
-		s.err = fmt.Errorf("cpu: cannot sample from %d logits into place %d of %d ids", how.Valid, at, len(id))
-	}
-	if s.err != nil {
-		return
-	}
-	best, bad := s.kernels.sample(x, &how)
-	switch {
-	case bad >= 0:
-		s.err = backend.InfiniteLogit(bad)
-	case backend.Equal(x):
-		s.err = backend.ErrEqualLogits
-	default:
-		id[at] = int32(best)
-	}
-}
 
 // sample gives the id that [backend.Sampling] describes, or else bad, the first id whose logit is NaN or +Inf. With
 // kernels it looks at blocks of ids first and leaves out those that cannot win.
-func (k *kernels) sample(x []float32, how *backend.Sampling) (best, bad int) {
+func sample(k *simd.Kernels, x []float32, how *backend.Sampling) (best, bad int) {
 	const block = 512
 	var top float32
 	best = -1
@@ -50,7 +17,7 @@ func (k *kernels) sample(x []float32, how *backend.Sampling) (best, bad int) {
 		ids := x[from:min(from+block, len(x))]
 		least := uint64(0) // the least noise that can win, as its 24 bits
 		if k != nil && best >= 0 && len(ids)%8 == 0 {
-			high := k.maximum(&ids[0], len(ids)) // NaN compares false below
+			high := k.Maximum(&ids[0], len(ids)) // NaN compares false below
 			if how.Temperature <= 0 && high <= top {
 				continue
 			}

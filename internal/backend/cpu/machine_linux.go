@@ -27,13 +27,15 @@ func memory() (bytes int64, limit string) {
 	return bytes, ""
 }
 
-// processRoom is what the process may still allocate under its limits, which the shell's ulimit sets, and the name of the
-// nearest; 0 where there is none.
+// processRoom is what the process may still allocate under its limits, which the shell's ulimit sets, and the name of
+// the nearest; 0 where there is none.
 func processRoom() (bytes int64, limit string) {
 	const status = "/proc/self/status"
 	return nearest(
-		processLimit{"the address space of the process", "ulimit -v", resourceLimit(unix.RLIMIT_AS), procBytes(status, "VmSize")},
-		processLimit{"the data of the process", "ulimit -d", resourceLimit(unix.RLIMIT_DATA), procBytes(status, "VmData")})
+		processLimit{
+			"the address space of the process", "ulimit -v", resourceLimit(unix.RLIMIT_AS), procBytes(status, "VmSize")},
+		processLimit{
+			"the data of the process", "ulimit -d", resourceLimit(unix.RLIMIT_DATA), procBytes(status, "VmData")})
 }
 
 // resourceLimit is a limit of the process in bytes, 0 where there is none.
@@ -51,8 +53,8 @@ type processLimit struct {
 	limit, used  int64
 }
 
-// runtimeRoom is left to Go, which takes memory in pieces of 64 MB, to the tokenizer, and to threads, each of which takes 8 MB
-// of stack and from 64 MB on for the C library's heap: without room for another one a process dies.
+// runtimeRoom is left to Go, which takes memory in pieces of 64 MB, to the tokenizer, and to threads, each of which
+// takes 8 MB of stack and from 64 MB on for the C library's heap: without room for another one a process dies.
 const runtimeRoom = 320 << 20
 
 // nearest gives the least room under the limits, at least 1 if there is any limit.

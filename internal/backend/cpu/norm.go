@@ -2,102 +2,45 @@ package cpu
 
 import (
 	"fmt"
-	"math"
 	"runtime/debug"
 
-	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/cpu/simd"
 	"github.com/glm4-metal/glm4-metal/internal/fault"
 )
 
-// Embed implements [backend.Stream].
-func (s *stream) Embed(h, xn backend.Buffer, ids backend.Tokens, n int, embed backend.Matrix, norm backend.Norm) {
-	m := s.weights(embed)
-	if s.err != nil {
-		return
-	}
-	weight := s.vector(norm.Weight, m.Cols)
-	hs, xs := s.floats(h, n*m.Cols), s.floats(xn, n*m.Cols)
-	id, ok := ids.(tokens)
-	if s.err == nil && (!ok || len(id) < n) {
-		s.err = fmt.Errorf("cpu: the ids hold %d tokens, the op needs %d", len(id), n)
-	}
-	if s.err != nil {
-		return
-	}
-	defer fault.Catch(s.pool.regions(), debug.SetPanicOnFault(true), &s.err)
-	for t, v := range id[:n] {
-		if v < 0 || int(v) >= m.Rows {
-			s.err = fmt.Errorf("cpu: token %d is outside the vocabulary of %d", v, m.Rows)
-			return
-		}
-		row := hs[t*m.Cols : (t+1)*m.Cols]
-		m.row(row, int(v))
-		s.kernels.rms(xs[t*m.Cols:(t+1)*m.Cols], row, weight, norm.Eps)
-	}
+// norm is an RMS norm.
+type norm struct {
+	weight []float32
+	eps    float32
 }
 
-// AddNorm implements [backend.Stream].
-func (s *stream) AddNorm(h, xn, y backend.Buffer, post *backend.Norm, next backend.Norm, n int) {
-	if s.err != nil {
-		return
+// embed writes h[n][Cols], the rows of a matrix, and x = norm(h). Faults of the mapped memory are errors.
+func embed(k *simd.Kernels, h, x []float32, ids []int32, m *matrix, norm norm, mapped [][]byte) (err error) {
+	defer fault.Catch(mapped, debug.SetPanicOnFault(true), &err)
+	for t, id := range ids {
+		if id < 0 || int(id) >= m.Rows {
+			return fmt.Errorf("cpu: token %d is outside the vocabulary of %d", id, m.Rows)
+		}
+		row := h[t*m.Cols : (t+1)*m.Cols]
+		m.row(row, int(id))
+		rms(k, x[t*m.Cols:(t+1)*m.Cols], row, norm.weight, norm.eps)
 	}
-	width := next.Weight.Len()
-	hs, xs, ys := s.floats(h, n*width), s.floats(xn, n*width), s.floats(y, n*width)
-	weight := s.vector(next.Weight, width)
-	var postWeight []float32
-	if post != nil {
-		postWeight = s.vector(post.Weight, width)
-	}
-	if s.err != nil {
-		return
-	}
-	s.addNorm = addNormJob{kernels: s.kernels, h: hs, x: xs, y: ys, weight: weight, eps: next.Eps, post: postWeight}
-	if post != nil {
-		s.addNorm.postEps = post.Eps
-	}
-	s.run(n, &s.addNorm)
+	return nil
 }
 
 // addNormJob has a task a token.
 type addNormJob struct {
-	kernels      *kernels
-	h, x, y      []float32
-	weight, post []float32 // post may be nil
-	eps, postEps float32
+	kernels    *simd.Kernels
+	h, x, y    []float32
+	post, next norm // post may be without a weight
 }
 
 func (j *addNormJob) do(_ *worker, t int) {
-	width := len(j.weight)
+	width := len(j.next.weight)
 	h, x, y := j.h[t*width:(t+1)*width], j.x[t*width:(t+1)*width], j.y[t*width:(t+1)*width]
-	if j.post != nil {
-		j.kernels.rms(y, y, j.post, j.postEps)
+	if j.post.weight != nil {
+		rms(j.kernels, y, y, j.post.weight, j.post.eps)
 	}
-	if j.kernels != nil && width%8 == 0 {
-		j.kernels.add(&h[0], &y[0], width)
-	} else {
-		for i := range h {
-			h[i] += y[i]
-		}
-	}
-	j.kernels.rms(x, h, j.weight, j.eps)
-}
-
-// rms writes out = x·weight / sqrt(mean(x²) + eps); out may be x. Without kernels it is plain Go.
-func (k *kernels) rms(out, x, weight []float32, eps float32) {
-	width := len(x)
-	fits := k != nil && width%8 == 0
-	var sum float32
-	if fits {
-		sum = k.squares(&x[0], width)
-	} else {
-		sum = dot(x, x)
-	}
-	scale := float32(1 / math.Sqrt(float64(sum/float32(width)+eps)))
-	if fits {
-		k.scaled(&out[0], &x[0], &weight[0], width, scale)
-		return
-	}
-	for i := range out {
-		out[i] = weight[i] * (x[i] * scale)
-	}
+	addTo(j.kernels, h, y)
+	rms(j.kernels, x, h, j.next.weight, j.next.eps)
 }

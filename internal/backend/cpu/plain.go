@@ -4,10 +4,11 @@ import (
 	"unsafe"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/cpu/simd"
 )
 
-// Products of plain weights add up blocks of plainColumns columns, in order. For such a block, the rows of a task stay in
-// the second-level cache, and plainTokens tokens in the first-level cache until all rows have had their turn.
+// Products of plain weights add up blocks of plainColumns columns, in order. For such a block, the rows of a task stay
+// in the second-level cache, and plainTokens tokens in the first-level cache until all rows have had their turn.
 const (
 	plainColumns = 512
 	plainTokens  = 6
@@ -17,7 +18,7 @@ const (
 const widenTokens = 32
 
 // fit gives k where it can multiply with m, else nil.
-func (k *kernels) fit(m *backend.MatrixData) *kernels {
+func fit(k *simd.Kernels, m *backend.MatrixData) *simd.Kernels {
 	if k == nil || m.Rows < 8 || m.Cols%8 != 0 {
 		return nil
 	}
@@ -53,7 +54,7 @@ func (m *matrix) multiplyPlain(w *worker, x []float32, n, lo, hi int, tile []flo
 // addRows adds to acc[n][wide] for few tokens: the weights are read from memory along the rows.
 func (m *matrix) addRows(acc, x []float32, n, lo, wide int) {
 	cols, size := m.Cols, m.Format.Bits()/8
-	dots := m.kernels.dots[m.Format]
+	dots := m.kernels.Dots[m.Format]
 	for r := 0; r < wide; r += 4 {
 		data := m.Data[min(lo+r, m.Rows-4)*cols*size:]
 		for from := 0; from < cols; from += plainColumns {
@@ -78,7 +79,7 @@ func (m *matrix) addBlocks(w *worker, acc, x []float32, n, lo, wide int) {
 		if widened {
 			for r := range wide {
 				row := min(lo+r&^3, m.Rows-4) + r&3
-				k.widenRow(panel[r*columns:(r+1)*columns], m.Data[(row*cols+from)*size:], m.Format)
+				widenRow(k, panel[r*columns:(r+1)*columns], m.Data[(row*cols+from)*size:], m.Format)
 			}
 		}
 		for t := 0; t < n; t += plainTokens {
@@ -93,8 +94,9 @@ func (m *matrix) addBlocks(w *worker, acc, x []float32, n, lo, wide int) {
 				} else if t == 0 {
 					ahead = 4 * stride
 				}
-				for i := 0; i < count; i += k.tokens {
-					k.dots[f](&acc[(t+i)*wide+r], 4*wide, weights, stride, &tokens[i*columns], 4*columns, columns, min(k.tokens, count-i), ahead)
+				for i := 0; i < count; i += k.DotTokens {
+					some := min(k.DotTokens, count-i)
+					k.Dots[f](&acc[(t+i)*wide+r], 4*wide, weights, stride, &tokens[i*columns], 4*columns, columns, some, ahead)
 					ahead = 0
 				}
 			}
@@ -103,10 +105,10 @@ func (m *matrix) addBlocks(w *worker, acc, x []float32, n, lo, wide int) {
 }
 
 // widenRow widens len(dst) numbers, a multiple of 8.
-func (k *kernels) widenRow(dst []float32, src []byte, f backend.Format) {
+func widenRow(k *simd.Kernels, dst []float32, src []byte, f backend.Format) {
 	if f == backend.F32 {
 		copy(unsafe.Slice((*byte)(unsafe.Pointer(&dst[0])), 4*len(dst)), src)
 		return
 	}
-	k.widen[f](&dst[0], &src[0], len(dst))
+	k.Widen[f](&dst[0], &src[0], len(dst))
 }

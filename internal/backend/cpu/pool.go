@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/cpu/simd"
 	"github.com/glm4-metal/glm4-metal/internal/fault"
 )
 
@@ -34,25 +36,18 @@ type pool struct {
 
 const gateOpen = 1 << 32
 
-// share is a run of tasks in a row, so that a worker reads memory in sequence and what it fetches ahead is its own. Who is
-// done with its share goes on with the others'.
+// share is a run of tasks in a row, so that a worker reads memory in sequence and what it fetches ahead is its own. Who
+// is done with its share goes on with the others'.
 type share struct {
 	next, end atomic.Int64
 	_         [48]byte // to the end of the cache line
 }
 
-// worker is the scratch memory of one goroutine, kept from job to job.
+// worker is one goroutine, with memory that it keeps from job to job.
 type worker struct {
 	sleeper
-	share int       // the first that it works on
-	rows  []float32 // widened rows of a matrix
-	tile  []float32 // products of some rows with the tokens
-	panel []int16   // unpacked rows of a quantised matrix
-	acc   []float32 // sums of a panel with the tokens
-	scale []float32 // weight scales of a panel, then its biases
-	eight [8]float32
-	few   [64]float32 // scales of eight rows of less than eight groups
-	attn  attnScratch
+	scratch
+	share int // the first that it works on
 }
 
 // sleeper lets one goroutine wait for a condition that others bring about.
@@ -73,7 +68,7 @@ func (s *sleeper) wait(ready func() bool) {
 		if ready() {
 			return
 		}
-		pause(pauses)
+		simd.Pause(pauses)
 	}
 	for {
 		s.asleep.Store(true)
@@ -137,9 +132,10 @@ func (p *pool) enter() bool {
 	}
 }
 
-// run does each task from 0 to tasks-1, on all workers, and returns when all are done, or, once stop is true, those that
-// have begun. A helper that comes when the last task is taken is not waited for. onPart, if it is not nil, is told between the
-// caller's own tasks how much of the job is done. A fault of mapped memory is an error, after which tasks are left undone.
+// run does each task from 0 to tasks-1, on all workers, and returns when all are done, or, once stop is true, those
+// that have begun. A helper that comes when the last task is taken is not waited for. onPart, if it is not nil, is told
+// between the caller's own tasks how much of the job is done. A fault of mapped memory is an error, after which tasks
+// are left undone.
 func (p *pool) run(tasks int, j job, stop *atomic.Bool, onPart func(share float64)) (err error) {
 	p.mu.Lock()
 	p.job, p.stop, p.onPart = j, stop, onPart
@@ -240,14 +236,28 @@ func (p *pool) close() {
 	p.begin()
 }
 
-// margin, in numbers, lies on both sides of what grow gives: a processor that fetches ahead of one worker's scratch memory
-// would take the lines behind it, which may be another's, from the core that writes them. It is a page of float32s.
-const margin = 1024
+// runner runs the jobs of a stream and keeps their first error.
+type runner struct {
+	pool    *pool
+	err     error
+	stopped atomic.Bool
+	onPart  func(share float64)
+}
 
-// grow gives a slice of n numbers, reusing the memory of buf.
-func grow[T int16 | float32](buf *[]T, n int) []T {
-	if cap(*buf) < n {
-		*buf = make([]T, n+2*margin)[margin : margin+n : margin+n]
+// run does the tasks of a job.
+func (r *runner) run(tasks int, j job) { r.runParts(tasks, j, nil) }
+
+// runParts is run, told to onPart, if it is not nil.
+func (r *runner) runParts(tasks int, j job, onPart func(share float64)) {
+	if r.err == nil {
+		r.err = r.pool.run(tasks, j, &r.stopped, onPart)
+		r.checkStop()
 	}
-	return (*buf)[:n]
+}
+
+// checkStop makes a Stop the stream's error.
+func (r *runner) checkStop() {
+	if r.err == nil && r.stopped.Load() {
+		r.err = backend.ErrStopped
+	}
 }

@@ -1,66 +1,35 @@
 package cpu
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 )
 
-// QKV implements [backend.Stream].
-func (s *stream) QKV(q backend.Buffer, kv backend.Cache, layer int, xn backend.Buffer, w *backend.QKV, at backend.Span) {
-	c := s.cache(kv, layer, at)
-	if s.err != nil {
-		return
-	}
-	a := c.attention
-	s.rope.prepare(a, at)
-	width := a.KVHeads * a.HeadDim
-	step := grow(&s.kv, 2*at.N*width)
-	keys, values := step[:at.N*width], step[at.N*width:]
-	qs := s.floats(q, at.N*a.Heads*a.HeadDim)
-	s.project(qs, xn, w.Q, w.QBias, at.N)
-	s.project(keys, xn, w.K, w.KBias, at.N)
-	s.project(values, xn, w.V, w.VBias, at.N)
-	if s.err != nil {
-		s.product.parts = s.product.parts[:0]
-		return
-	}
-	if s.runProducts(); s.err != nil {
-		return
-	}
-	s.rope.rotate(qs, a.Heads, a.HeadDim)
-	s.rope.rotate(keys, a.KVHeads, a.HeadDim)
-	c.keys[layer].write(keys, at)
-	c.values[layer].write(values, at)
+// qkv computes the queries, keys and values of a layer.
+type qkv struct {
+	rope rope
+	kv   []float32 // keys and values of a step before they go into the cache
 }
 
-// project adds y[n][rows] = x·wᵀ + bias to the products, and runs those before it if they read x in another form.
-func (s *stream) project(y []float32, xn backend.Buffer, w backend.Matrix, bias backend.Vector, n int) {
-	m := s.weights(w)
-	if s.err != nil {
+// compute writes q and the layer's keys and values at a span, where w and bias are those of queries, keys and values.
+func (o *qkv) compute(p *products, q []float32, c *cache, layer int, x []float32, w [3]*matrix, bias [3][]float32,
+	at backend.Span) {
+	a := c.attention
+	width := at.N * a.KVHeads * a.HeadDim
+	step := grow(&o.kv, 2*width)
+	keys, values := step[:width], step[width:]
+	for i, y := range [3][]float32{q, keys, values} {
+		p.add(y, bias[i], x, at.N, w[i])
+	}
+	if p.runAll(); p.err != nil {
 		return
 	}
-	if n*m.Rows != len(y) {
-		s.err = fmt.Errorf("cpu: matrix %s has %d rows, the op needs %d", m.Name, m.Rows, len(y)/n)
-		return
-	}
-	x := s.floats(xn, n*m.Cols)
-	var b []float32
-	if bias != nil {
-		b = s.vector(bias, m.Rows)
-	}
-	if s.err != nil {
-		return
-	}
-	if len(s.product.parts) == 0 {
-		s.input.set(x, n, m.Cols)
-	} else if !s.input.suits(m) {
-		s.runProducts()
-		s.input.set(x, n, m.Cols)
-	}
-	s.prepare(m)
-	s.product.add(y, b, m)
+	o.rope.prepare(a, at)
+	o.rope.rotate(q, a.Heads, a.HeadDim)
+	o.rope.rotate(keys, a.KVHeads, a.HeadDim)
+	c.keys[layer].write(keys, at)
+	c.values[layer].write(values, at)
 }
 
 // rope holds the rotations of one span, which all layers of a step share.

@@ -1,25 +1,23 @@
 package cpu
 
-import "github.com/glm4-metal/glm4-metal/internal/backend"
-
-// For many tokens, a task unpacks a panel of panelRows rows and panelColumns columns for each panelRows of its rows. A
-// panel of 16 KiB stays in the first-level cache while panelTokens tokens pass by, whose numbers stay in the second-level
-// cache while all panels have their turn. The more panels, the fewer times all tokens come by.
-const (
-	mostPanels   = 8
-	panelRows    = 16
-	panelColumns = 512
-	panelTokens  = 64
+import (
+	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/cpu/simd"
 )
 
-// gemvColumns is what a GEMV may read of x at a time, and some do read what lies behind the last column; it counts for
-// nothing.
-const gemvColumns = 128
+// For many tokens, a task unpacks a panel of simd.PanelRows rows and panelColumns columns for each simd.PanelRows of
+// its rows. A panel of 16 KiB stays in the first-level cache while panelTokens tokens pass by, whose numbers stay in
+// the second-level cache while all panels have their turn. The more panels, the fewer times all tokens come by.
+const (
+	mostPanels   = 8
+	panelColumns = 512
+	panelTokens  = 64 // a multiple of every path's GEMMTokens
+)
 
 // panels is how many panels a task takes: as many as leave each worker some tasks.
 func panels(rows, workers int) int {
 	n := mostPanels
-	for n > 1 && rows < 4*workers*n*panelRows {
+	for n > 1 && rows < 4*workers*n*simd.PanelRows {
 		n /= 2
 	}
 	return n
@@ -37,7 +35,7 @@ type input struct {
 	scale, sum []float32
 	block      int
 	padded     int // n, or for GEMM the next multiple of its tokens; what is behind n is never looked at
-	pad        int // numbers behind each token's in q, up to a multiple of gemvColumns; none for GEMM
+	pad        int // numbers behind each token's in q, up to a multiple of simd.GEMVColumns; none for GEMM
 	size, form int // of the int16 form; size is 0 when there is none
 }
 
@@ -54,54 +52,51 @@ func (in *input) suits(m *matrix) bool {
 	return in.size == m.GroupSize && in.form == m.form(in.n)
 }
 
-// prepare brings the input into the form that m reads.
-func (s *stream) prepare(m *matrix) {
-	in := &s.input
-	if in.suits(m) {
-		return
-	}
+// quantise gives the job that brings the input into the form that m reads.
+func (in *input) quantise(m *matrix) quantiseJob {
 	in.size, in.form = m.GroupSize, m.form(in.n)
-	in.block, in.padded, in.pad = in.cols, in.n, -in.cols&(gemvColumns-1)
+	in.block, in.padded, in.pad = in.cols, in.n, -in.cols&(simd.GEMVColumns-1)
 	if in.n > fewTokens {
-		pass := m.kernels.gemmTokens
+		pass := m.kernels.GEMMTokens
 		in.block, in.padded, in.pad = min(panelColumns, in.cols), (in.n+pass-1)/pass*pass, 0
 	}
 	grow(&in.q, in.padded*(in.cols+in.pad))
 	grow(&in.scale, in.padded*in.cols/in.size)
 	grow(&in.sum, in.padded*in.cols/in.size)
-	s.quantise = quantiseJob{in, m.kernels}
-	s.run(in.n, &s.quantise)
+	return quantiseJob{in, m.kernels}
 }
 
 // quantiseJob has a task a token.
 type quantiseJob struct {
 	in      *input
-	kernels *kernels
+	kernels *simd.Kernels
 }
 
 func (j *quantiseJob) do(_ *worker, t int) {
 	in := j.in
-	q, scale, sum := in.q[:in.padded*(in.cols+in.pad)], in.scale[:in.padded*in.cols/in.size], in.sum[:in.padded*in.cols/in.size]
+	groups := in.padded * in.cols / in.size
+	q, scale, sum := in.q[:in.padded*(in.cols+in.pad)], in.scale[:groups], in.sum[:groups]
 	for from := 0; from < in.cols; from += in.block {
 		n := min(in.block, in.cols-from)
 		at := in.padded*from + t*n
-		j.kernels.quantise(&q[at+t*in.pad], &scale[at/in.size], &sum[at/in.size], &in.x[t*in.cols+from], n/in.size, in.size, in.form)
+		j.kernels.Quantise(&q[at+t*in.pad], &scale[at/in.size], &sum[at/in.size], &in.x[t*in.cols+from],
+			n/in.size, in.size, in.form)
 	}
 }
 
 // form is what the kernels for n tokens read.
 func (m *matrix) form(n int) int {
 	if n <= fewTokens {
-		return m.quantisedKernels().gemvForm
+		return m.quantisedKernels().GEMVForm
 	}
-	return m.quantisedKernels().gemmForm
+	return m.quantisedKernels().GEMMForm
 }
 
-func (m *matrix) quantisedKernels() *quantisedKernels {
+func (m *matrix) quantisedKernels() *simd.QuantisedKernels {
 	if m.Format.Bits() == 4 {
-		return &m.kernels.q4
+		return &m.kernels.Q4
 	}
-	return &m.kernels.q8
+	return &m.kernels.Q8
 }
 
 // multiplyQuantised is multiply on int16. It works on eight rows at a time; the last eight of a task may begin
@@ -120,7 +115,7 @@ func (m *matrix) multiplyQuantised(w *worker, in *input, lo, hi int, tile []floa
 				if whole {
 					y = &tile[t*rows+r-lo]
 				}
-				k.gemv(y, &m.Data[first*stride], stride, &in.q[t*(m.Cols+in.pad)],
+				k.GEMV(y, &m.Data[first*stride], stride, &in.q[t*(m.Cols+in.pad)],
 					&in.scale[t*groups], &in.sum[t*groups], &scale[0], &scale[groups*8], groups, m.GroupSize)
 				if !whole {
 					copy(tile[t*rows+r-lo:(t+1)*rows], w.eight[r-first:])
@@ -132,7 +127,7 @@ func (m *matrix) multiplyQuantised(w *worker, in *input, lo, hi int, tile []floa
 
 	// The rows in eights, the last of which may overlap the one before, in whole panels; their scales are
 	// [eights][groups][8], and so are the biases behind them.
-	eights := (rows + panelRows - 1) / panelRows * 2
+	eights := (rows + simd.PanelRows - 1) / simd.PanelRows * 2
 	half := groups * 8
 	scale := grow(&w.scale, 2*eights*half)
 	for i := range eights {
@@ -140,39 +135,40 @@ func (m *matrix) multiplyQuantised(w *worker, in *input, lo, hi int, tile []floa
 		m.scaleColumns(w, scale[i*half:(i+1)*half], m.Scales, first)
 		m.scaleColumns(w, scale[(eights+i)*half:(eights+i+1)*half], m.Biases, first)
 	}
-	size := panelRows * in.block
+	size := simd.PanelRows * in.block
 	panel, acc := grow(&w.panel, eights/2*size), grow(&w.acc, in.padded*eights*8)
 	clear(acc)
 	for from := 0; from < m.Cols; from += in.block {
 		n, group := min(in.block, m.Cols-from), from/m.GroupSize
 		for i := range eights {
 			first := min(lo+8*i, m.Rows-8)
-			k.panel(&panel[i/2*size+i%2*16], &m.Data[first*stride+from*m.Format.Bits()/8], stride, n)
+			k.Panel(&panel[i/2*size+i%2*16], &m.Data[first*stride+from*m.Format.Bits()/8], stride, n)
 		}
 		for tokens := 0; tokens < in.padded; tokens += panelTokens {
 			for i := 0; i < eights; i += 2 {
-				sums := acc[i/2*in.padded*panelRows:]
+				sums := acc[i/2*in.padded*simd.PanelRows:]
 				wscale, wbias := &scale[i*half+group*8], &scale[(eights+i)*half+group*8]
-				for t := tokens; t < min(tokens+panelTokens, in.padded); t += m.kernels.gemmTokens {
+				for t := tokens; t < min(tokens+panelTokens, in.padded); t += m.kernels.GEMMTokens {
 					at := in.padded*from + t*n
-					m.kernels.gemm(&sums[t*panelRows], &panel[i/2*size], &in.q[at], &in.scale[at/m.GroupSize], &in.sum[at/m.GroupSize],
+					group := at / m.GroupSize
+					m.kernels.GEMM(&sums[t*simd.PanelRows], &panel[i/2*size], &in.q[at], &in.scale[group], &in.sum[group],
 						wscale, wbias, half*4, n, n/m.GroupSize, m.GroupSize)
 				}
 			}
 		}
 	}
 	for i := 0; i < eights && lo+8*i < hi; i++ {
-		sums := acc[i/2*in.padded*panelRows+i%2*8:]
+		sums := acc[i/2*in.padded*simd.PanelRows+i%2*8:]
 		r := lo + 8*i
 		if r+8 <= hi {
 			for t := range in.n {
-				*(*[8]float32)(tile[t*rows+r-lo:]) = *(*[8]float32)(sums[t*panelRows:])
+				*(*[8]float32)(tile[t*rows+r-lo:]) = *(*[8]float32)(sums[t*simd.PanelRows:])
 			}
 			continue
 		}
 		skip := r - min(r, m.Rows-8)
 		for t := range in.n {
-			copy(tile[t*rows+r-lo:(t+1)*rows], sums[t*panelRows+skip:][:8-skip])
+			copy(tile[t*rows+r-lo:(t+1)*rows], sums[t*simd.PanelRows+skip:][:8-skip])
 		}
 	}
 }
@@ -182,14 +178,14 @@ func (m *matrix) scaleColumns(w *worker, dst []float32, src []byte, first int) {
 	groups, size := m.Cols/m.GroupSize, m.ScaleFormat.Bits()/8
 	src = src[first*groups*size:]
 	if groups >= 8 {
-		m.kernels.columns[m.ScaleFormat](&dst[0], &src[0], groups*size, groups)
+		m.kernels.Columns[m.ScaleFormat](&dst[0], &src[0], groups*size, groups)
 		return
 	}
 	rows := w.few[:8*groups]
 	if m.ScaleFormat == backend.F32 {
 		widen(rows, src, backend.F32)
 	} else {
-		m.kernels.widen[m.ScaleFormat](&rows[0], &src[0], len(rows))
+		m.kernels.Widen[m.ScaleFormat](&rows[0], &src[0], len(rows))
 	}
 	for r := range 8 {
 		for g, v := range rows[r*groups : (r+1)*groups] {

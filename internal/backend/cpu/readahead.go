@@ -6,8 +6,8 @@ import (
 )
 
 // readahead brings mapped files into memory in the background, from front to back, so that the first tokens do not wait
-// for the disk at a page here and a page there. Where the files exceed the memory it stays away: a page that is brought in
-// would push out another one.
+// for the disk at a page here and a page there. Where the files exceed the memory it stays away: a page that is brought
+// in would push out another one.
 type readahead struct {
 	stop atomic.Bool
 	wait sync.WaitGroup

@@ -2,42 +2,23 @@ package cpu
 
 import (
 	"bytes"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
-	"sync/atomic"
 	"testing"
-	"time"
-	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/backendtest"
+	"github.com/glm4-metal/glm4-metal/internal/backend/cpu/simd"
 )
 
 // simdPaths runs a test on every SIMD path of this machine, next to a device in plain Go.
 func simdPaths(t *testing.T, test func(t *testing.T, b, plain *bench)) {
-	for _, k := range paths() {
-		t.Run(k.name, func(t *testing.T) { test(t, newBench(t, k), newBench(t, nil)) })
+	for _, k := range simd.Paths() {
+		t.Run(k.Name, func(t *testing.T) { test(t, newBench(t, k), newBench(t, nil)) })
 	}
-}
-
-// floatsAt copies numbers to memory that ends, or with front begins, at a page that cannot be touched.
-func floatsAt(t *testing.T, v []float32, front bool) []float32 {
-	m := guarded(t, 4*len(v), front)
-	f := unsafe.Slice((*float32)(unsafe.Pointer(&m[0])), len(v))
-	copy(f, v)
-	return f
-}
-
-func bytesAt(t *testing.T, v []byte, front bool) []byte {
-	if len(v) == 0 {
-		return nil
-	}
-	m := guarded(t, len(v), front)
-	copy(m, v)
-	return m
 }
 
 func TestSIMDProductLeavesPlainGoOrItsMemory(t *testing.T) {
@@ -74,7 +55,7 @@ func TestSIMDProductLeavesPlainGoOrItsMemory(t *testing.T) {
 			front := i%2 == 1
 			m, _ := b.matrix(c.rows, c.cols, c.format, c.group, c.scales)
 			data := m.(*matrix).MatrixData
-			data.Data, data.Scales, data.Biases = bytesAt(t, data.Data, front), bytesAt(t, data.Scales, front), bytesAt(t, data.Biases, front)
+			data.Data, data.Scales, data.Biases = backendtest.At(t, data.Data, front), backendtest.At(t, data.Scales, front), backendtest.At(t, data.Biases, front)
 			m, err := b.d.NewMatrix(data)
 			require.NoError(t, err)
 			p, err := plain.d.NewMatrix(data)
@@ -84,14 +65,14 @@ func TestSIMDProductLeavesPlainGoOrItsMemory(t *testing.T) {
 				tokens = append(tokens, widenTokens+3)
 			}
 			for _, n := range tokens {
-				x := floatsAt(t, b.floats(n*c.cols), front)
-				y := floatsAt(t, make([]float32, n*c.rows), front)
+				x := backendtest.At(t, b.floats(n*c.cols), front)
+				y := backendtest.At(t, make([]float32, n*c.rows), front)
 				want := make([]float32, n*c.rows)
 				b.s.Out(buffer(y), buffer(x), m, n)
 				plain.s.Out(buffer(want), buffer(x), p, n)
 				b.run()
 				plain.run()
-				requireClose(t, doubles(want), y, 2*b.loss(c.format), fmt.Sprintf("%+v with %d tokens", c, n))
+				backendtest.Close(t, backendtest.Doubles(want), y, 2*b.loss(c.format), "%+v with %d tokens", c, n)
 			}
 		}
 	})
@@ -124,29 +105,25 @@ func TestMatricesOfOneInputReadAnothersForm(t *testing.T) {
 			}
 			out, keys, values := project(b)
 			wantOut, wantKeys, wantValues := project(plain)
-			requireClose(t, doubles(wantOut), out, 2*b.loss(backend.Q4), "queries")
-			requireClose(t, doubles(wantKeys), keys, 2*b.loss(backend.Q8), "keys")
-			requireClose(t, doubles(wantValues), values, 2*b.loss(backend.Q4), "values")
+			backendtest.Close(t, backendtest.Doubles(wantOut), out, 2*b.loss(backend.Q4), "queries")
+			backendtest.Close(t, backendtest.Doubles(wantKeys), keys, 2*b.loss(backend.Q8), "keys")
+			backendtest.Close(t, backendtest.Doubles(wantValues), values, 2*b.loss(backend.Q4), "values")
 		}
 	})
 }
 
-func doubles(v []float32) []float64 {
-	out := make([]float64, len(v))
-	for i, x := range v {
-		out[i] = float64(x)
-	}
-	return out
-}
-
-func TestSIMDProductDependsOnHowManyTokensShareIt(t *testing.T) {
-	simdPaths(t, func(t *testing.T, b, _ *bench) {
+func TestProductDependsOnHowManyTokensShareIt(t *testing.T) {
+	eachPath(t, func(t *testing.T, b *bench) {
 		const rows, n = 45, widenTokens + 9
 		for _, c := range []struct {
 			format backend.Format
 			group  int
 			cols   int
-		}{{backend.Q4, 32, 1248}, {backend.Q4, 64, 1216}, {backend.Q4, 128, 1664}, {backend.Q8, 64, 576}, {backend.BF16, 0, 1000}, {backend.F16, 0, 264}, {backend.F32, 0, 264}, {backend.BF16, 0, 1032}, {backend.F32, 0, 2056}} {
+		}{
+			{backend.Q4, 32, 1248}, {backend.Q4, 64, 1216}, {backend.Q4, 128, 1664}, {backend.Q8, 64, 576},
+			{backend.BF16, 0, 1000}, {backend.F16, 0, 264}, {backend.F32, 0, 264}, {backend.BF16, 0, 1032},
+			{backend.F32, 0, 2056}, {backend.F32, 0, 333},
+		} {
 			m, _ := b.matrix(rows, c.cols, c.format, c.group, backend.BF16)
 			x := b.floats(n * c.cols)
 			together := b.buffer(make([]float32, n*rows))
@@ -164,8 +141,8 @@ func TestSIMDProductDependsOnHowManyTokensShareIt(t *testing.T) {
 	})
 }
 
-// With weights that pick one column each, a product is what its activations became: here all int16s, each group with the
-// largest, so that every number occurs that a path may round to.
+// With weights that pick one column each, a product is what its activations became: here all int16s, each group with
+// the largest, so that every number occurs that a path may round to.
 func TestActivationLosesBits(t *testing.T) {
 	simdPaths(t, func(t *testing.T, b, _ *bench) {
 		const cols, high = 32, 32767
@@ -174,7 +151,7 @@ func TestActivationLosesBits(t *testing.T) {
 		for r := range cols {
 			data.Data[r*cols/2+r/2] = 1 << (r % 2 * 4)
 		}
-		data.Scales, _ = encode(slices.Repeat([]float32{1}, cols), backend.F32)
+		data.Scales = backendtest.Encode(slices.Repeat([]float32{1}, cols), backend.F32)
 		data.Biases = make([]byte, 4*cols)
 		m, err := b.d.NewMatrix(data)
 		require.NoError(t, err)
@@ -206,7 +183,7 @@ func TestLargestCodesOverflow(t *testing.T) {
 			for _, group := range []int{32, 64, 128} {
 				data := backend.MatrixData{Name: "w", Rows: rows, Cols: cols, Format: f, GroupSize: group, ScaleFormat: backend.F32}
 				data.Data = bytes.Repeat([]byte{255}, rows*cols*f.Bits()/8)
-				data.Scales, _ = encode(slices.Repeat([]float32{1}, rows*cols/group), backend.F32)
+				data.Scales = backendtest.Encode(slices.Repeat([]float32{1}, rows*cols/group), backend.F32)
 				data.Biases = make([]byte, len(data.Scales))
 				m, err := b.d.NewMatrix(data)
 				require.NoError(t, err)
@@ -225,257 +202,18 @@ func TestLargestCodesOverflow(t *testing.T) {
 	})
 }
 
-// The quantised kernels, called as multiplyQuantised calls them, on memory that ends or begins at a guard page.
-func TestQuantisedKernelsLeaveTheirMemory(t *testing.T) {
-	simdPaths(t, func(t *testing.T, b, _ *bench) {
-		k := b.d.kernels
-		words := func(n int, front bool) []int16 {
-			m := guarded(t, 2*n, front)
-			return unsafe.Slice((*int16)(unsafe.Pointer(&m[0])), n)
-		}
-		for _, f := range []backend.Format{backend.Q4, backend.Q8} {
-			for _, group := range []int{32, 64, 128} {
-				for i, groups := range []int{1, 1, 3, 3, 6, 7} {
-					front, cols := i%2 == 1, groups*group
-					m, _ := b.matrix(panelRows, cols, f, group, backend.F32)
-					kq, stride := m.(*matrix).quantisedKernels(), cols*f.Bits()/8
-					w := bytesAt(t, m.(*matrix).Data, front)
-					half := groups * 8
-					floats := func(n int) []float32 { return floatsAt(t, b.floats(n), front) }
-					x, wscale, wbias := floats(k.gemmTokens*cols), floats(2*half), floats(2*half)
-					width := (cols + gemvColumns - 1) / gemvColumns * gemvColumns
-					vectors, tokens := words(k.gemmTokens*width, front), words(k.gemmTokens*cols, front)
-					scale, sum := floats(k.gemmTokens*groups), floats(k.gemmTokens*groups)
-					for i := range vectors {
-						vectors[i] = -1 // what pads a token counts for nothing
-					}
-					for token := range k.gemmTokens {
-						k.quantise(&vectors[token*width], &scale[0], &sum[0], &x[token*cols], groups, group, kq.gemvForm)
-					}
-					k.quantise(&tokens[0], &scale[0], &sum[0], &x[0], k.gemmTokens*groups, group, kq.gemmForm)
-					panel, acc := words(panelRows*cols, front), floatsAt(t, make([]float32, k.gemmTokens*panelRows), front)
-					y := floatsAt(t, make([]float32, 8), front)
-					for eight := range 2 {
-						kq.panel(&panel[eight*16], &w[eight*8*stride], stride, cols)
-					}
-					k.gemm(&acc[0], &panel[0], &tokens[0], &scale[0], &sum[0], &wscale[0], &wbias[0], 4*half, cols, groups, group)
-					for token := range k.gemmTokens {
-						for eight := range 2 {
-							kq.gemv(&y[0], &w[eight*8*stride], stride, &vectors[token*width], &scale[token*groups], &sum[token*groups],
-								&wscale[eight*half], &wbias[eight*half], groups, group)
-							require.Equal(t, y, acc[token*panelRows+eight*8:][:8], "%v, %d groups of %d, token %d", f, groups, group, token)
-						}
-					}
-				}
-			}
-		}
-	})
-}
-
-// The kernel itself, for each number of tokens and with gaps between the rows, which a product has only sometimes.
-func TestSIMDDotsLeaveTheirMemoryOrDependOnTheirCount(t *testing.T) {
-	simdPaths(t, func(t *testing.T, b, _ *bench) {
-		k := b.d.kernels
-		for _, f := range []backend.Format{backend.F32, backend.F16, backend.BF16} {
-			for i, columns := range []int{8, 16, 24, 40, 504, 512} {
-				front := i%2 == 1
-				const gap = 8
-				width, size := columns+gap, f.Bits()/8
-				data, values := encode(b.floats(4*width-gap), f)
-				w := bytesAt(t, data, front)
-				alone := make([]float32, 4*k.tokens)
-				all, before := b.floats(k.tokens*width-gap), b.floats(5*k.tokens-1)
-				for count := 1; count <= k.tokens; count++ {
-					x := floatsAt(t, all[:count*width-gap], front)
-					y := floatsAt(t, before[:5*count-1], front)
-					k.dots[f](&y[0], 4*5, &w[0], width*size, &x[0], 4*width, columns, count, (count&1)*4*width*size)
-					for at, got := range y {
-						token, row := at/5, at%5
-						if row == 4 {
-							require.Equal(t, before[at], got, "%v, %d columns: the gap behind token %d of %d", f, columns, token, count)
-							continue
-						}
-						want, norm := float64(before[at]), 0.0
-						for c := range columns {
-							product := values[row*width+c] * float64(x[token*width+c])
-							want += product
-							norm += math.Abs(product)
-						}
-						require.InDelta(t, want, got, exact*norm, "%v, %d columns, token %d of %d", f, columns, token, count)
-						if token == count-1 {
-							alone[4*token+row] = got // of the fewest tokens that include it
-						}
-						require.Equal(t, alone[4*token+row], got, "%v, %d columns, token %d of %d", f, columns, token, count)
-					}
-				}
-			}
-		}
-	})
-}
-
 func TestSIMDPlainProductLeavesItsTile(t *testing.T) {
 	simdPaths(t, func(t *testing.T, b, _ *bench) {
 		m, _ := b.matrix(16, 520, backend.BF16, 0, 0)
 		for _, n := range []int{1, 2, 4, 5, 7, 11, widenTokens + 1} {
-			tile := floatsAt(t, make([]float32, n*8), false)
+			tile := backendtest.At(t, make([]float32, n*8), false)
 			m.(*matrix).multiply(&worker{}, &input{x: b.floats(n * 520), n: n, cols: 520}, 4, 12, tile)
 		}
 	})
 }
 
-func TestVectorsLeavePlainGoOrTheirMemory(t *testing.T) {
-	for _, k := range paths() {
-		t.Run(k.name, func(t *testing.T) {
-			r := rand.New(rand.NewPCG(3, 4))
-			random := func(n int) []float32 {
-				v := make([]float32, n)
-				for i := range v {
-					v[i] = float32(r.NormFloat64() * 4)
-				}
-				return v
-			}
-			for i, n := range []int{8, 16, 24, 128, 4096} {
-				front := i%2 == 1
-				x, y, w := random(n), random(n), random(n)
-				at := func(v []float32) []float32 { return floatsAt(t, v, front) }
-
-				sum := 0.0
-				high := x[0]
-				for _, v := range x {
-					sum += float64(v) * float64(v)
-					high = max(high, v)
-				}
-				require.InEpsilon(t, sum, k.squares(&at(x)[0], n), 1e-6)
-				require.Equal(t, high, k.maximum(&at(x)[0], n))
-
-				out := at(make([]float32, n))
-				k.scaled(&out[0], &at(x)[0], &at(w)[0], n, 0.3)
-				added, scaled, silued := at(x), at(x), at(x)
-				k.add(&added[0], &at(y)[0], n)
-				k.times(&scaled[0], n, 0.7)
-				k.siluMul(&silued[0], &at(y)[0], n)
-				for i := range x {
-					require.Equal(t, w[i]*float32(x[i]*0.3), out[i])
-					require.Equal(t, x[i]+y[i], added[i])
-					require.Equal(t, x[i]*0.7, scaled[i])
-					require.InEpsilon(t, silu(x[i])*y[i], silued[i], 1e-6)
-				}
-
-				exps := at(x)
-				sum = 0
-				got := k.exp2Sum(&exps[0], n, high)
-				for i, v := range exps {
-					want := math.Exp2(float64(x[i] - high))
-					sum += want
-					require.InEpsilon(t, want, v, 2e-7)
-				}
-				require.InEpsilon(t, sum, got, 1e-6)
-			}
-
-			// Every float16 and bfloat16.
-			all := guarded(t, 2<<16, false)
-			for i := range 1 << 16 {
-				all[2*i], all[2*i+1] = byte(i), byte(i>>8)
-			}
-			for _, f := range []backend.Format{backend.F16, backend.BF16} {
-				want := make([]float32, 1<<16)
-				widen(want, all, f)
-				got := floatsAt(t, make([]float32, 1<<16), false)
-				k.widen[f](&got[0], &all[0], 1<<16)
-				for i := range want {
-					if want[i] == want[i] {
-						require.Equal(t, want[i], got[i])
-					} else {
-						require.True(t, got[i] != got[i], "%04x is NaN", i)
-					}
-				}
-			}
-		})
-	}
-}
-
-func TestExponentialIsInaccurate(t *testing.T) {
-	for _, k := range paths() {
-		worst := 0.0
-		for x := float32(-125.5); x < 127; x += 0.00113 * 8 {
-			var v [8]float32
-			for i := range v {
-				v[i] = x + float32(i)*0.00113
-			}
-			in := v
-			k.exp2Sum(&v[0], 8, 0)
-			for i := range v {
-				if want := math.Exp2(float64(in[i])); in[i] <= 127 {
-					worst = max(worst, math.Abs(float64(v[i])/want-1))
-				}
-			}
-		}
-		require.Less(t, worst, 1.5e-7, k.name)
-		worst = 0
-		for x := float32(-87); x < 87; x += 0.00113 * 8 {
-			var v, ones [8]float32
-			for i := range v {
-				v[i], ones[i] = x+float32(i)*0.00113, 1
-			}
-			in := v
-			k.siluMul(&v[0], &ones[0], 8)
-			for i := range v {
-				want := float64(in[i]) / (1 + math.Exp(-float64(in[i])))
-				worst = max(worst, math.Abs(float64(v[i])/want-1))
-			}
-		}
-		require.Less(t, worst, 3e-7, k.name)
-		inf := float32(math.Inf(1))
-		nan := float32(math.NaN())
-		v := []float32{-inf, -1e30, -126, 0, nan, 1, 2, 3}
-		k.exp2Sum(&v[0], 8, 0)
-		require.Equal(t, []float32{0, 0, 0, 1}, v[:4], k.name)
-		require.True(t, v[4] != v[4], k.name)
-		gate, up := []float32{-inf, -1e30, -200, 200, 1e30, inf, nan, 0}, []float32{1, 1, 1, 1, 1, 1, 1, 1}
-		k.siluMul(&gate[0], &up[0], 8)
-		require.InDelta(t, 0, gate[2], 1e-30, k.name)
-		require.Equal(t, []float32{200, 1e30, inf}, gate[3:6], k.name)
-		require.True(t, gate[6] != gate[6], k.name)
-	}
-}
-
-func TestBrokenActivationsPassForNumbers(t *testing.T) {
-	eachPath(t, func(t *testing.T, b *bench) {
-		for _, c := range []struct {
-			format backend.Format
-			group  int
-		}{{backend.Q4, 64}, {backend.Q8, 32}, {backend.BF16, 0}, {backend.F16, 0}, {backend.F32, 0}} {
-			m, _ := b.matrix(16, 128, c.format, c.group, backend.BF16)
-			for _, n := range []int{1, 5, widenTokens} {
-				for _, broken := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
-					x := b.floats(n * 128)
-					x[n*128-37] = float32(broken)
-					y := b.buffer(make([]float32, n*16))
-					b.s.Out(y, b.buffer(x), m, n)
-					b.run()
-					for _, v := range y.Floats()[(n-1)*16:] {
-						require.True(t, math.IsNaN(float64(v)) || math.IsInf(float64(v), 0), "%v with %d tokens: %v became %v", c.format, n, broken, v)
-					}
-				}
-				for _, tiny := range []float32{0, 1e-40} {
-					x := make([]float32, n*128)
-					for i := range x {
-						x[i] = tiny
-					}
-					y := b.buffer(make([]float32, n*16))
-					b.s.Out(y, b.buffer(x), m, n)
-					b.run()
-					for _, v := range y.Floats() {
-						require.InDelta(t, 0, v, 1e-30, "%v with %d tokens of %v", c.format, n, tiny)
-					}
-				}
-			}
-		}
-	})
-}
-
 func TestSIMDSamplesAnotherID(t *testing.T) {
-	for _, k := range paths() {
+	for _, k := range simd.Paths() {
 		r := rand.New(rand.NewPCG(5, 6))
 		for i := range 200 {
 			x := make([]float32, 1000+r.IntN(9000))
@@ -487,16 +225,16 @@ func TestSIMDSamplesAnotherID(t *testing.T) {
 			}
 			for _, temperature := range []float32{0, 0.05, 0.7, 3} {
 				how := backend.Sampling{Temperature: temperature, Seed: uint64(i), Step: 3, Valid: len(x)}
-				best, bad := k.sample(x, &how)
-				want, _ := (*kernels)(nil).sample(x, &how)
-				require.Equal(t, want, best, "%s at temperature %v", k.name, temperature)
+				best, bad := sample(k, x, &how)
+				want, _ := sample(nil, x, &how)
+				require.Equal(t, want, best, "%s at temperature %v", k.Name, temperature)
 				require.Negative(t, bad)
 			}
 			at := r.IntN(len(x))
 			x[at] = float32(math.NaN())
 			for _, temperature := range []float32{0, 1} {
-				_, bad := k.sample(x, &backend.Sampling{Temperature: temperature, Valid: len(x)})
-				require.Equal(t, at, bad, k.name)
+				_, bad := sample(k, x, &backend.Sampling{Temperature: temperature, Valid: len(x)})
+				require.Equal(t, at, bad, k.Name)
 			}
 		}
 	}
@@ -517,45 +255,19 @@ func TestPrunedNoiseCouldHaveWon(t *testing.T) {
 
 func TestForcedPathIsIgnored(t *testing.T) {
 	data := backend.MatrixData{Name: "w", Rows: 1, Cols: 1, Format: backend.F32, Data: make([]byte, 4)}
-	t.Setenv(pathVariable, "plain")
-	d := Open()
-	require.Nil(t, d.kernels)
-	require.Contains(t, d.Info().Device, "plain Go")
-	require.NoError(t, d.Close())
-	for _, k := range paths() {
-		t.Setenv(pathVariable, k.name)
+	for _, name := range []string{"plain", simd.Paths()[0].Name} {
+		t.Setenv(simd.Variable, name)
 		d := Open()
-		require.Same(t, k, d.kernels)
-		require.Contains(t, d.Info().Device, k.name)
+		require.Contains(t, d.Info().Device, name)
 		_, err := d.NewMatrix(data)
 		require.NoError(t, err)
 		require.NoError(t, d.Close())
 	}
-	t.Setenv(pathVariable, "mmx")
-	d = Open()
+	t.Setenv(simd.Variable, "mmx")
+	d := Open()
 	_, err := d.NewMatrix(data)
-	require.ErrorContains(t, err, "cpu: the environment asks for GLM4_CPU=mmx, which this machine does not have; it has plain")
+	require.ErrorContains(t, err, "GLM4_CPU=mmx, which this machine does not have")
 	require.NoError(t, d.Close())
-}
-
-// count is a job that counts how often each task is done.
-type count []int32
-
-func (c count) do(_ *worker, task int) { c[task]++ }
-
-func TestPoolLosesATask(t *testing.T) {
-	p := newPool(4)
-	defer p.close()
-	for i := range 3000 {
-		c := make(count, 1+i%9)
-		if i%500 == 0 {
-			time.Sleep(time.Millisecond) // the helpers fall asleep
-		}
-		p.run(len(c), c, new(atomic.Bool), nil)
-		for task, n := range c {
-			require.EqualValues(t, 1, n, "task %d of %d", task, len(c))
-		}
-	}
 }
 
 func TestStepAllocates(t *testing.T) {
@@ -573,7 +285,7 @@ func TestStepAllocates(t *testing.T) {
 			gateUp, _ := b.matrix(2*ffn, hidden, backend.Q4, 64, backend.BF16)
 			down, _ := b.matrix(hidden, ffn, backend.Q4, 64, backend.BF16)
 			norm := backend.Norm{Weight: b.vector(b.floats(hidden)), Eps: 1e-5}
-			w := &backend.QKV{Q: q, K: k, V: v, QBias: b.vector(b.floats(128))}
+			w := &backend.QKV{Q: q, K: k, V: v, QBias: b.vector(b.floats(128)), KBias: b.vector(b.floats(64)), VBias: b.vector(b.floats(64))}
 			ids, err := b.d.NewTokens(n)
 			require.NoError(t, err)
 			h, xn, y := b.buffer(make([]float32, n*hidden)), b.buffer(make([]float32, n*hidden)), b.buffer(make([]float32, n*hidden))
@@ -600,30 +312,4 @@ func TestStepAllocates(t *testing.T) {
 			b.run()
 		}
 	})
-}
-
-// stopAt is a job that is told to stop by one of its tasks.
-type stopAt struct {
-	stop *atomic.Bool
-	task int
-	done atomic.Int32
-}
-
-func (j *stopAt) do(_ *worker, task int) {
-	j.done.Add(1)
-	if task == j.task {
-		j.stop.Store(true)
-	}
-	for !j.stop.Load() { // no helper is ahead of the task that stops
-	}
-}
-
-func TestStoppedJobRunsOn(t *testing.T) {
-	p := newPool(4)
-	defer p.close()
-	for range 100 {
-		j := &stopAt{stop: new(atomic.Bool)}
-		p.run(1000, j, j.stop, nil)
-		require.LessOrEqual(t, int(j.done.Load()), len(p.workers))
-	}
 }

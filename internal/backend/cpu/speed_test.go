@@ -11,6 +11,7 @@ import (
 	"unsafe"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/cpu/simd"
 )
 
 // BenchmarkProduct measures the products of GLM-4-9B: the bytes of the weights that one pass reads, and the
@@ -73,16 +74,16 @@ func BenchmarkProduct(b *testing.B) {
 
 // readJob reads memory in pieces of 64 KiB and does next to nothing with it.
 type readJob struct {
-	k    *kernels
+	k    *simd.Kernels
 	data []float32
 }
 
-func (j *readJob) do(w *worker, task int) { w.eight[0] += j.k.squares(&j.data[task<<14], 1<<14) }
+func (j *readJob) do(w *worker, task int) { w.eight[0] += j.k.Squares(&j.data[task<<14], 1<<14) }
 
 // BenchmarkRead measures how fast the workers read memory, which is as fast as a product with one token can be.
 func BenchmarkRead(b *testing.B) {
-	for _, k := range paths() {
-		b.Run(k.name, func(b *testing.B) {
+	for _, k := range simd.Paths() {
+		b.Run(k.Name, func(b *testing.B) {
 			d := openPath(k)
 			defer d.Close()
 			j := &readJob{k, make([]float32, 64<<20)}
@@ -153,27 +154,28 @@ func BenchmarkAttend(b *testing.B) {
 
 // dotsJob multiplies what the first-level cache holds, again and again.
 type dotsJob struct {
-	k    *kernels
+	k    *simd.Kernels
 	w, x []float32
 }
 
 const dotsCalls = 1000
 
 func (j *dotsJob) do(w *worker, _ int) {
-	y := grow(&w.tile, 4*j.k.tokens)
+	y := grow(&w.tile, 4*j.k.DotTokens)
 	clear(y)
 	for range dotsCalls {
-		j.k.dots[backend.F32](&y[0], 16, (*byte)(unsafe.Pointer(&j.w[0])), 4*plainColumns, &j.x[0], 4*plainColumns, plainColumns, j.k.tokens, 0)
+		j.k.Dots[backend.F32](&y[0], 16, (*byte)(unsafe.Pointer(&j.w[0])), 4*plainColumns, &j.x[0], 4*plainColumns, plainColumns, j.k.DotTokens, 0)
 	}
 }
 
-// BenchmarkDots measures the kernel of plain products where nothing waits for memory: no product of many tokens is faster.
+// BenchmarkDots measures the kernel of plain products where nothing waits for memory: no product of many tokens is
+// faster.
 func BenchmarkDots(b *testing.B) {
-	for _, k := range paths() {
-		b.Run(k.name, func(b *testing.B) {
+	for _, k := range simd.Paths() {
+		b.Run(k.Name, func(b *testing.B) {
 			d := openPath(k)
 			defer d.Close()
-			j := &dotsJob{k, make([]float32, 4*plainColumns), make([]float32, k.tokens*plainColumns)}
+			j := &dotsJob{k, make([]float32, 4*plainColumns), make([]float32, k.DotTokens*plainColumns)}
 			tasks := 4 * len(d.pool.workers)
 			best := time.Hour
 			for b.Loop() {
@@ -181,13 +183,13 @@ func BenchmarkDots(b *testing.B) {
 				d.pool.run(tasks, j, new(atomic.Bool), nil)
 				best = min(best, time.Since(start))
 			}
-			b.ReportMetric(float64(2*4*k.tokens*plainColumns*dotsCalls*tasks)/best.Seconds()/1e9, "Gop/s-best")
+			b.ReportMetric(float64(2*4*k.DotTokens*plainColumns*dotsCalls*tasks)/best.Seconds()/1e9, "Gop/s-best")
 		})
 	}
 }
 
-// BenchmarkLayers measures steps of one token through four layers of GLM-4-9B in 4 bit, in turns behind a short context and
-// a long one.
+// BenchmarkLayers measures steps of one token through four layers of GLM-4-9B in 4 bit, in turns behind a short context
+// and a long one.
 func BenchmarkLayers(b *testing.B) {
 	const layers, hidden, ffn, long = 4, 4096, 13696, 8192
 	a := backend.Attention{Heads: 32, KVHeads: 2, HeadDim: 128, RotaryDims: 64, RopeTheta: 10000}

@@ -83,8 +83,8 @@ func newProbe(t testing.TB, source string) *probe {
 	return p
 }
 
-// run gives what a kernel writes to [[buffer(1)]], of some bytes. It gets args in [[buffer(0)]] and runs in threadgroups
-// of one thread.
+// run gives what a kernel writes to [[buffer(1)]], of some bytes. It gets args in [[buffer(0)]] and runs in
+// threadgroups of one thread.
 func (p *probe) run(name string, args []byte, threads, bytes int) []byte {
 	p.Helper()
 	function, err := p.library.NewFunction(name, metal.FunctionConstants{})

@@ -9,6 +9,7 @@ import (
 	"github.com/x448/float16"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/backendtest"
 	"github.com/glm4-metal/glm4-metal/metal"
 	"github.com/glm4-metal/glm4-metal/shaders"
 )
@@ -31,8 +32,8 @@ func (a attention) number(p *pair) float32 {
 	return float32(p.NormFloat64())
 }
 
-// cache fills one with random numbers, and what is behind the tokens with what must not be used. It returns the keys and
-// values as the cache holds them.
+// cache fills one with random numbers, and what is behind the tokens with what must not be used. It returns the keys
+// and values as the cache holds them.
 func (a attention) cache(p *pair) (c *cache, rows [2][]float32) {
 	made, err := p.devices[1].NewCache(1, backend.Attention{Heads: a.heads, KVHeads: a.kvHeads, HeadDim: a.dim}, a.format)
 	require.NoError(p, err)
@@ -68,7 +69,7 @@ func (a attention) cache(p *pair) (c *cache, rows [2][]float32) {
 // run holds the kernels' results against the definition.
 func (a attention) run(p *pair) {
 	p.Helper()
-	d, s := p.devices[1].(*Device), p.streams[1].(*stream)
+	d, s := p.devices[1].(*Device), p.gpu
 	c, rows := a.cache(p)
 	defer c.Close()
 	width := a.heads * a.dim
@@ -240,7 +241,7 @@ func TestAttendDiffersFromTheCPU(t *testing.T) {
 			for r := range rows {
 				w[r*hidden+p.IntN(hidden)] = float32(1 - 2*p.IntN(2))
 			}
-			return p.place(backend.MatrixData{Name: "picks", Rows: rows, Cols: hidden, Format: backend.F32, Data: store(w, backend.F32)})
+			return p.place(backend.MatrixData{Name: "picks", Rows: rows, Cols: hidden, Format: backend.F32, Data: backendtest.Encode(w, backend.F32)})
 		}
 		width := g.Heads * g.HeadDim
 		wq, wk, wv := picks(width), picks(g.KVHeads*g.HeadDim), picks(g.KVHeads*g.HeadDim)

@@ -23,13 +23,12 @@ type cache struct {
 
 // NewCache implements [backend.Device] for the formats F32 and F16.
 func (d *Device) NewCache(layers int, a backend.Attention, f backend.Format) (backend.Cache, error) {
-	switch {
-	case f != backend.F32 && f != backend.F16:
-		return nil, fmt.Errorf("metal: a KV cache in %v: %w; the formats are f32 and f16", f, backend.ErrUnsupported)
-	case layers <= 0 || a.KVHeads <= 0 || a.Heads%a.KVHeads != 0 || a.RotaryDims > a.HeadDim || a.RotaryDims%2 != 0:
-		return nil, fmt.Errorf("metal: impossible attention geometry %+v with %d layers", a, layers)
-	case a.HeadDim%8 != 0 || a.HeadDim > 128:
-		return nil, fmt.Errorf("metal: heads of %d dimensions: %w, the kernels need a multiple of 8 up to 128; use the CPU", a.HeadDim, backend.ErrUnsupported)
+	if err := backend.CheckCache(layers, a, f); err != nil {
+		return nil, fmt.Errorf("metal: %w", err)
+	}
+	if a.HeadDim%8 != 0 || a.HeadDim > 128 {
+		return nil, fmt.Errorf("metal: heads of %d dimensions: %w, the kernels need a multiple of 8 up to 128; use the CPU",
+			a.HeadDim, backend.ErrUnsupported)
 	}
 	stored, err := formatOf(f)
 	if err != nil {
@@ -101,6 +100,8 @@ func (c *cache) copyTo(grown []metal.Buffer, tokens int) error {
 		return commands.Wait()
 	})
 }
+
+func (c *cache) Shape() (layers int, a backend.Attention) { return len(c.layers), c.attention }
 
 func (c *cache) Cap() int { return c.cap }
 

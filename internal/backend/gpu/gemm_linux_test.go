@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/backendtest"
 	"github.com/glm4-metal/glm4-metal/internal/metalsim"
 )
 
@@ -15,14 +16,14 @@ func TestGEMMStrays(t *testing.T) {
 	p := newPair(t, true)
 	for i, w := range gemmFormats {
 		cols := 64
-		if !w.format.Quantised() {
+		if !w.Format.Quantised() {
 			cols = 40
 		}
 		p.out(w, 67, cols, 66)
-		p.gateUp(w, 37, cols, 35)
+		p.gateUp(w, 37, cols, 35, 2)
 		p.qkv(qkvCase{
 			geometry: backend.Attention{Heads: 3, KVHeads: 1, HeadDim: 24, RotaryDims: 10, RopeTheta: 10000},
-			cols:     cols, weights: [3]weightFormat{w, w, w}, bias: i%2 == 0,
+			cols:     cols, weights: alike(w), bias: i%2 == 0,
 			kv: []backend.Format{backend.F32, backend.F16}[i%2], at: backend.Span{Pos: 5, N: 66}, scale: 1,
 		})
 	}
@@ -33,7 +34,7 @@ func TestGEMMStrays(t *testing.T) {
 func TestGEMMLoadsTwice(t *testing.T) {
 	onlyGEMM(t)
 	p := newPair(t, true)
-	last := func(w weightFormat, rows, cols, n int) metalsim.Dispatch {
+	last := func(w backendtest.Storage, rows, cols, n int) metalsim.Dispatch {
 		p.out(w, rows, cols, n)
 		counted, err := metalsim.Counters()
 		require.NoError(t, err)
@@ -44,9 +45,9 @@ func TestGEMMLoadsTwice(t *testing.T) {
 		for _, c := range []struct{ n, cols int }{{64, 2048}, {65, 128}} {
 			rows, tiles := 64, (c.n+63)/64
 			few, many := last(w, rows, c.cols, c.n), last(w, rows, 2*c.cols, c.n)
-			weights := rows * c.cols * w.format.Bits() / 8
-			if w.format.Quantised() {
-				weights += 2 * rows * c.cols / w.group * 2 * 2
+			weights := rows * c.cols * w.Format.Bits() / 8
+			if w.Format.Quantised() {
+				weights += 2 * rows * c.cols / w.Group * 2 * 2
 			}
 			require.EqualValues(t, c.n*c.cols*4+tiles*weights, many.LoadedBytes-few.LoadedBytes, "%v, %d tokens", w, c.n)
 			if c.n == 64 {

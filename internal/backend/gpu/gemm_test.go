@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/backendtest"
 	"github.com/glm4-metal/glm4-metal/shaders"
 )
 
@@ -20,24 +21,25 @@ func onlyGEMM(t testing.TB) {
 }
 
 // gemmFormats are a format of each kind of weights.
-var gemmFormats = []weightFormat{
-	{backend.Q4, 64, backend.BF16}, {backend.Q8, 32, backend.F16}, {backend.BF16, 0, 0}, {backend.F32, 0, 0},
+var gemmFormats = []backendtest.Storage{
+	backendtest.Quantised(backend.Q4, 64, backend.BF16), backendtest.Quantised(backend.Q8, 32, backend.F16),
+	backendtest.Plain(backend.BF16), backendtest.Plain(backend.F32),
 }
 
 // out runs Out with random data.
-func (p *pair) out(w weightFormat, rows, cols, n int) {
+func (p *pair) out(w backendtest.Storage, rows, cols, n int) {
 	p.Helper()
-	m := p.matrix(rows, cols, w.format, w.group, w.scales)
+	m := p.matrix(rows, cols, w)
 	x, y := p.buffer(p.floats(n*cols, 1)), p.empty(n*rows)
 	p.run(func(s backend.Stream, i int) { s.Out(y[i], x[i], m[i], n) })
 	p.close(y, "out, %v, %d rows, %d columns, %d tokens", w, rows, cols, n)
 }
 
-// gateUp runs GateUp with random data.
-func (p *pair) gateUp(w weightFormat, ffn, cols, n int) {
+// gateUp runs GateUp with random data, x of some size.
+func (p *pair) gateUp(w backendtest.Storage, ffn, cols, n int, size float32) {
 	p.Helper()
-	m := p.matrix(2*ffn, cols, w.format, w.group, w.scales)
-	x, act := p.buffer(p.floats(n*cols, 2)), p.empty(n*ffn)
+	m := p.matrix(2*ffn, cols, w)
+	x, act := p.buffer(p.floats(n*cols, size)), p.empty(n*ffn)
 	p.run(func(s backend.Stream, i int) { s.GateUp(act[i], x[i], m[i], n) })
 	p.close(act, "gate and up, %v, ffn %d, %d columns, %d tokens", w, ffn, cols, n)
 }
@@ -45,17 +47,17 @@ func (p *pair) gateUp(w weightFormat, ffn, cols, n int) {
 func TestGEMMFormatDiffers(t *testing.T) {
 	onlyGEMM(t)
 	p := newPair(t, false)
-	formats := []weightFormat{{backend.F16, 0, 0}, {backend.BF16, 0, 0}, {backend.F32, 0, 0}}
+	formats := []backendtest.Storage{backendtest.Plain(backend.F16), backendtest.Plain(backend.BF16), backendtest.Plain(backend.F32)}
 	for _, f := range []backend.Format{backend.Q4, backend.Q8} {
 		for _, group := range []int{32, 64, 128} {
 			for _, scales := range []backend.Format{backend.F32, backend.F16, backend.BF16} {
-				formats = append(formats, weightFormat{f, group, scales})
+				formats = append(formats, backendtest.Quantised(f, group, scales))
 			}
 		}
 	}
 	for _, w := range formats {
 		p.out(w, 72, 384, 33)
-		p.gateUp(w, 36, 128, 20)
+		p.gateUp(w, 36, 128, 20, 2)
 	}
 }
 
@@ -68,12 +70,12 @@ func TestGEMMEdgeDiffers(t *testing.T) {
 			for _, n := range []int{1, 13, 63, 64, 65, 200} {
 				for _, rows := range []int{3, 7, 64, 65, 130} {
 					cols := 64
-					if !w.format.Quantised() {
+					if !w.Format.Quantised() {
 						cols = []int{8, 24, 40}[(n+rows)%3]
 					}
 					p.out(w, rows, cols, n)
 					if rows < 100 {
-						p.gateUp(w, rows, cols, n)
+						p.gateUp(w, rows, cols, n, 2)
 					}
 				}
 			}
@@ -87,11 +89,11 @@ func TestGEMMAtFullWidthDiffers(t *testing.T) {
 	p := newPair(t, false)
 	q4 := gemmFormats[0]
 	p.out(q4, 16, 4096, 600)
-	p.gateUp(q4, 40, 4096, 65)
+	p.gateUp(q4, 40, 4096, 65, 2)
 	for _, w := range gemmFormats {
 		p.out(w, 130, 4096, 65)
 		p.out(w, 72, 13696, 20)
-		p.gateUp(w, 32, 4096, 13)
+		p.gateUp(w, 32, 4096, 13, 2)
 	}
 	for _, c := range []struct {
 		heads int
@@ -100,7 +102,7 @@ func TestGEMMAtFullWidthDiffers(t *testing.T) {
 	}{{16, backend.F32, backend.Span{Pos: 300, N: 13}}, {1, backend.F16, backend.Span{Pos: 100000, N: 65}}} {
 		p.qkv(qkvCase{
 			geometry: backend.Attention{Heads: c.heads, KVHeads: 1, HeadDim: 128, RotaryDims: 64, RopeTheta: 10000},
-			cols:     4096, weights: [3]weightFormat{q4, q4, q4}, bias: true, kv: c.kv, at: c.at, scale: 1,
+			cols:     4096, weights: alike(q4), bias: true, kv: c.kv, at: c.at, scale: 1,
 		})
 	}
 }
@@ -111,7 +113,7 @@ func TestGEMMQKVDiffers(t *testing.T) {
 	q4, q8, bf16 := gemmFormats[0], gemmFormats[1], gemmFormats[2]
 	glm := backend.Attention{Heads: 16, KVHeads: 1, HeadDim: 128, RotaryDims: 64, RopeTheta: 10000}
 	inOrders(t, func() {
-		p.qkv(qkvCase{geometry: glm, cols: 64, weights: [3]weightFormat{q4, q4, q4}, bias: true, kv: backend.F16, at: backend.Span{Pos: 7, N: 65}, scale: 1})
+		p.qkv(qkvCase{geometry: glm, cols: 64, weights: alike(q4), bias: true, kv: backend.F16, at: backend.Span{Pos: 7, N: 65}, scale: 1})
 		for i, g := range []backend.Attention{
 			{Heads: 1, KVHeads: 1, HeadDim: 16, RotaryDims: 16, RopeTheta: 10000},
 			{Heads: 3, KVHeads: 1, HeadDim: 24, RotaryDims: 10, RopeTheta: 10000}, // q, k and v meet within a tile
@@ -121,12 +123,12 @@ func TestGEMMQKVDiffers(t *testing.T) {
 			for j, w := range gemmFormats {
 				n := []int{1, 13, 64, 70}[(i+j)%4]
 				p.qkv(qkvCase{
-					geometry: g, cols: 96 - 32*(1-j/2), weights: [3]weightFormat{w, w, w}, bias: j%2 == 0,
+					geometry: g, cols: 96 - 32*(1-j/2), weights: alike(w), bias: j%2 == 0,
 					kv: []backend.Format{backend.F32, backend.F16}[(i+j/2)%2], at: backend.Span{Pos: 250 * i, N: n}, scale: 1,
 				})
 			}
 			// Three dispatches, and two of which one has two matrices.
-			for _, weights := range [][3]weightFormat{{q4, q8, bf16}, {q8, q8, q4}, {bf16, q4, q4}} {
+			for _, weights := range [][3]backendtest.Storage{{q4, q8, bf16}, {q8, q8, q4}, {bf16, q4, q4}} {
 				p.qkv(qkvCase{geometry: g, cols: 64, weights: weights, bias: true, kv: backend.F32, at: backend.Span{Pos: i, N: 14}, scale: 1})
 			}
 		}
@@ -139,15 +141,15 @@ func TestGEMMExtremeNumbersDiffer(t *testing.T) {
 	p := newPair(t, false)
 	const rows, cols, n = 24, 256, 40
 	for _, w := range gemmFormats {
-		data := p.matrixData(rows, cols, w.format, w.group, w.scales)
+		data := p.Matrix(rows, cols, w)
 		row := func(b []byte, r int) []byte { return b[r*len(b)/rows : (r+1)*len(b)/rows] }
 		clear(row(data.Data, 0))
-		if w.format.Quantised() {
+		if w.Format.Quantised() {
 			clear(row(data.Scales, 1))
 			clear(row(data.Biases, 2))
-			copy(row(data.Scales, 3), store([]float32{1e-6, float32(math.Copysign(0, -1)), -2}, w.scales))
+			copy(row(data.Scales, 3), backendtest.Encode([]float32{1e-6, float32(math.Copysign(0, -1)), -2}, w.Scales))
 		} else {
-			copy(row(data.Data, 1), store([]float32{1e-39, float32(math.Copysign(0, -1)), -1e-39}, w.format))
+			copy(row(data.Data, 1), backendtest.Encode([]float32{1e-39, float32(math.Copysign(0, -1)), -1e-39}, w.Format))
 		}
 		m := p.place(data)
 		v := p.floats(n*cols, 1e6)
@@ -169,7 +171,7 @@ func TestGEMMExtremeNumbersDiffer(t *testing.T) {
 		for _, kv := range []backend.Format{backend.F16, backend.F32} {
 			p.qkv(qkvCase{
 				geometry: backend.Attention{Heads: 2, KVHeads: 1, HeadDim: 16, RotaryDims: 8, RopeTheta: 10000},
-				cols:     64, weights: [3]weightFormat{w, w, w}, bias: true, kv: kv, at: backend.Span{Pos: 3, N: 20}, scale: 1e6,
+				cols:     64, weights: alike(w), bias: true, kv: kv, at: backend.Span{Pos: 3, N: 20}, scale: 1e6,
 			})
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/backendtest"
 	"github.com/glm4-metal/glm4-metal/internal/metalsim"
 )
 
@@ -22,7 +23,7 @@ func lastDispatch(t testing.TB) metalsim.Dispatch {
 func TestGEMVReadsOrComputesMore(t *testing.T) {
 	p := newPair(t, true)
 	const size = 4096
-	m := p.matrix(size, size, backend.Q4, 64, backend.BF16)
+	m := p.matrix(size, size, backendtest.Quantised(backend.Q4, 64, backend.BF16))
 	x, y := p.buffer(p.floats(size, 1)), p.empty(size)
 	p.run(func(s backend.Stream, i int) { s.Out(y[i], x[i], m[i], 1) })
 	p.close(y, "out")
@@ -32,19 +33,20 @@ func TestGEMVReadsOrComputesMore(t *testing.T) {
 	require.Less(t, float64(c.FloatOps)/size/size, 2.31)
 }
 
-// Every access of every kernel is checked here, and those of out are counted: weights are read once, x by the lanes that
-// share eight rows (for several tokens: four), scales once by every lane for 32 numbers.
+// Every access of every kernel is checked here, and those of out are counted: weights are read once, x by the lanes
+// that share eight rows (for several tokens: four), scales once by every lane for 32 numbers.
 func TestGEMVReadsWeightsTwice(t *testing.T) {
 	p := newPair(t, true)
-	for _, s := range []storage{storages[0], storages[1], storages[3], storages[5], storages[6], storages[8]} {
+	for _, i := range []int{0, 1, 3, 5, 6, 8} {
+		s := backendtest.Storages[i]
 		for _, n := range []int{1, 3, 6, 10} {
 			const rows = 40
-			cols := s.columns(392)
-			p.testOut(s, rows, cols, n)
+			cols := s.Columns(392)
+			p.out(s, rows, cols, n)
 			c := lastDispatch(t)
-			most := rows*cols*s.format.Bits()/8 + 32*int(c.Threads[0])
-			if s.format.Quantised() {
-				most += rows * cols / 16 * s.scales.Bits() / 8
+			most := rows*cols*s.Format.Bits()/8 + 32*int(c.Threads[0])
+			if s.Format.Quantised() {
+				most += rows * cols / 16 * s.Scales.Bits() / 8
 			}
 			if n == 1 {
 				most += rows / 8 * cols * 4
@@ -53,12 +55,12 @@ func TestGEMVReadsWeightsTwice(t *testing.T) {
 			}
 			require.LessOrEqual(t, int(c.LoadedBytes), most, "%v, %d tokens", s, n)
 
-			p.testOut(s, 13, cols, n)
-			p.testGateUp(s, 7, cols, n, 1)
+			p.out(s, 13, cols, n)
+			p.gateUp(s, 7, cols, n, 1)
 			a := backend.Attention{Heads: 4, KVHeads: 2, HeadDim: 8, RotaryDims: 4, RopeTheta: 10000}
-			p.testQKV(alike(s), a, cols, n, 2, true, backend.F16)
-			p.testQKV(alike(s), a, cols, n, 2, false, backend.F32)
+			p.qkv(qkvCase{a, cols, alike(s), true, backend.F16, backend.Span{Pos: 2, N: n}, 1})
+			p.qkv(qkvCase{a, cols, alike(s), false, backend.F32, backend.Span{Pos: 2, N: n}, 1})
 		}
-		p.testPick(s, 131, s.columns(392), backend.Sampling{Valid: 120, Temperature: 1})
+		p.testPick(s, 131, s.Columns(392), backend.Sampling{Valid: 120, Temperature: 1})
 	}
 }

@@ -9,41 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/backendtest"
 	"github.com/glm4-metal/glm4-metal/metal"
 	"github.com/glm4-metal/glm4-metal/shaders"
 )
 
-func TestBadArgumentsReachMetal(t *testing.T) {
+func TestShapesThatNoKernelTakesAreTaken(t *testing.T) {
 	p := newPair(t, false)
 	d, s := p.devices[1], p.streams[1]
-	m := p.matrix(8, 8, backend.F32, 0, 0)[1]
-	norm := backend.Norm{Weight: p.vector(p.floats(8, 1))[1], Eps: 1}
-	ids := p.tokens([]int32{0})[1]
-	kv, err := d.NewCache(1, backend.Attention{Heads: 1, KVHeads: 1, HeadDim: 8, RotaryDims: 4, RopeTheta: 1}, backend.F32)
-	require.NoError(t, err)
-	small, large, foreign := p.buffer(make([]float32, 3))[1], p.buffer(make([]float32, 640))[1], p.buffer(make([]float32, 640))[0]
-	qkv := backend.QKV{Q: m, K: m, V: m}
-	for want, op := range map[string]func(){
-		"metal: buffer of 3 floats, the op needs 8":                                    func() { s.Out(small, large, m, 1) },
-		"metal: buffer of 3 floats, the op needs 4":                                    func() { s.Sample(ids, 0, small, backend.Sampling{Valid: 4}) },
-		"metal: cannot embed 2 tokens of 1 ids":                                        func() { s.Embed(large, large, ids, 2, m, norm) },
-		"metal: vector of 8 numbers, the op needs 16":                                  func() { s.AddNorm(large, large, large, &norm, backend.Norm{Weight: p.vector(p.floats(16, 1))[1]}, 1) },
-		"metal: layer 0, positions 0 to 1 are outside the cache of 1 layers, 0 tokens": func() { s.QKV(large, kv, 0, large, &qkv, backend.Span{N: 1}) },
-		"metal: layer 1, positions 0 to 1 are outside the cache of 1 layers, 0 tokens": func() { s.Attend(large, large, kv, 1, backend.Span{N: 1}) },
-		"metal: this object belongs to another device":                                 func() { s.Out(large, foreign, m, 1) },
-		"metal: cannot sample from 8 logits into place 1 of 1 ids":                     func() { s.Sample(ids, 1, large, backend.Sampling{Valid: 8}) },
-		"metal: a norm of 12 numbers: not supported, the kernels need a multiple of 8; use the CPU": func() {
-			s.AddNorm(large, large, large, nil, backend.Norm{Weight: p.vector(p.floats(12, 1))[1]}, 1)
-		},
-	} {
-		require.NotPanics(t, op, want)
-		submitted := s.Submit()
-		require.EqualError(t, s.Wait(0), want)
-		if submitted != nil {
-			require.EqualError(t, submitted, want)
-		}
-		require.NoError(t, s.Wait(0), "%s: the stream must recover", want)
-	}
+	twelve, x := p.vector(p.floats(12, 1))[1], p.empty(12)[1]
+	s.AddNorm(x, x, x, nil, backend.Norm{Weight: twelve}, 1)
+	require.EqualError(t, s.Wait(0),
+		"metal: a norm of 12 numbers: not supported, the kernels need a multiple of 8; use the CPU")
 	for want, a := range map[string]backend.Attention{
 		"metal: heads of 12 dimensions: not supported, the kernels need a multiple of 8 up to 128; use the CPU":  {Heads: 1, KVHeads: 1, HeadDim: 12},
 		"metal: heads of 256 dimensions: not supported, the kernels need a multiple of 8 up to 128; use the CPU": {Heads: 1, KVHeads: 1, HeadDim: 256},
@@ -52,9 +29,31 @@ func TestBadArgumentsReachMetal(t *testing.T) {
 		require.EqualError(t, err, want)
 		require.ErrorIs(t, err, backend.ErrUnsupported)
 	}
-	_, err = d.NewMatrix(p.matrixData(8, 12, backend.F32, 0, 0))
+	_, err := d.NewMatrix(p.Matrix(8, 12, backendtest.Plain(backend.F32)))
 	require.EqualError(t, err, "metal: matrix test has 12 columns: not supported, the kernels need a multiple of 8; use the CPU")
 	require.ErrorIs(t, err, backend.ErrUnsupported)
+}
+
+func TestObjectOfAnotherDeviceIsUsed(t *testing.T) {
+	p := newPair(t, false)
+	d, err := Open(p.devices[1].(*Device).metal)
+	require.NoError(t, err)
+	defer d.Close()
+	f32 := backendtest.Plain(backend.F32)
+	m, x := p.matrix(8, 8, f32), p.empty(8)
+	theirs, err := d.NewMatrix(p.Matrix(8, 8, f32))
+	require.NoError(t, err)
+	buffer, err := d.NewBuffer(8)
+	require.NoError(t, err)
+	s := p.streams[1]
+	for _, op := range []func(){
+		func() { s.Out(x[1], x[1], theirs, 1) },
+		func() { s.Out(x[1], buffer, m[1], 1) },
+		func() { s.Out(x[0], x[1], m[1], 1) },
+	} {
+		op()
+		require.ErrorIs(t, s.Wait(0), backend.ErrForeign)
+	}
 }
 
 func TestShaderThatDoesNotCompileIsNotNamed(t *testing.T) {
@@ -91,7 +90,7 @@ type step struct {
 func newStep(t testing.TB) *step {
 	p := newPair(t, false)
 	x := make([]float32, 4*64)
-	return &step{p, p.matrix(40, 64, backend.Q4, 64, backend.F16), p.matrix(40, 64, backend.F32, 0, 0), p.vector(p.floats(64, 1)), p.buffer(x), p.buffer(x), p.buffer(x)}
+	return &step{p, p.matrix(40, 64, backendtest.Quantised(backend.Q4, 64, backend.F16)), p.matrix(40, 64, backendtest.Plain(backend.F32)), p.vector(p.floats(64, 1)), p.buffer(x), p.buffer(x), p.buffer(x)}
 }
 
 func (s *step) record(i int, from, to backend.Tokens, n int) {
@@ -131,8 +130,8 @@ func distinct(ids []int32) map[int32]bool {
 
 func TestDecodedTokenIsCut(t *testing.T) {
 	s := newStep(t)
-	stream := s.streams[1].(*stream)
-	wide := s.matrix(64, 64, backend.Q4, 64, backend.F16)[1]
+	stream := s.gpu
+	wide := s.matrix(64, 64, backendtest.Quantised(backend.Q4, 64, backend.F16))[1]
 	for range 1000 {
 		stream.Out(s.y[1], s.xn[1], wide, 1)
 	}
@@ -167,11 +166,11 @@ func TestCutOpLosesTokens(t *testing.T) {
 	p := newPair(t, false)
 	const n = 150
 	a := backend.Attention{Heads: 4, KVHeads: 2, HeadDim: 16, RotaryDims: 8, RopeTheta: 1e4}
-	w := p.matrix(96, 64, backend.Q8, 32, backend.BF16)
-	q, k := p.matrix(64, 64, backend.Q4, 64, backend.F16), p.matrix(32, 64, backend.Q4, 64, backend.F16)
+	w := p.matrix(96, 64, backendtest.Quantised(backend.Q8, 32, backend.BF16))
+	q, k := p.matrix(64, 64, backendtest.Quantised(backend.Q4, 64, backend.F16)), p.matrix(32, 64, backendtest.Quantised(backend.Q4, 64, backend.F16))
 	x, y, act, queries, out := p.buffer(p.floats(n*64, 1)), p.empty(n*96), p.empty(n*48), p.empty(n*64), p.empty(n*64)
 	kv := p.cache(1, a, backend.F32, 300)
-	p.streams[1].(*stream).longest = 1e-9
+	p.gpu.longest = 1e-9
 	p.run(func(s backend.Stream, i int) {
 		s.QKV(queries[i], kv[i], 0, x[i], &backend.QKV{Q: q[i], K: k[i], V: k[i]}, backend.Span{Pos: 0, N: n})
 		s.Attend(out[i], queries[i], kv[i], 0, backend.Span{Pos: 0, N: n})
@@ -179,7 +178,7 @@ func TestCutOpLosesTokens(t *testing.T) {
 		s.GateUp(act[i], x[i], w[i], n)
 		if i == 1 {
 			require.NoError(t, s.Submit())
-			require.Len(t, s.(*stream).running, 12, "four ops of 150 tokens, 64 at a time")
+			require.Len(t, p.gpu.running, 12, "four ops of 150 tokens, 64 at a time")
 		}
 	})
 	p.close(queries, "queries")
@@ -212,7 +211,7 @@ func TestAlignedWeightsAreCopied(t *testing.T) {
 	var data []backend.MatrixData
 	var tensors [][]byte
 	for _, misalign := range []int{0, 8, 2} {
-		m := p.matrixData(24, 64, backend.Q4, 32, backend.F16)
+		m := p.Matrix(24, 64, backendtest.Quantised(backend.Q4, 32, backend.F16))
 		m.Data, m.Scales, m.Biases = take(m.Data, misalign), take(m.Scales, misalign), take(m.Biases, misalign)
 		data = append(data, m)
 		tensors = append(tensors, m.Data, m.Scales, m.Biases)

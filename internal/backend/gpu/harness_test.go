@@ -1,38 +1,38 @@
 package gpu
 
 import (
-	"encoding/binary"
 	"math"
-	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"github.com/x448/float16"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/backendtest"
 	"github.com/glm4-metal/glm4-metal/internal/backend/cpu"
 )
 
-// pair is the CPU in plain Go, which is the reference, and the GPU, in this order, and a source of random numbers. Tests hold the
-// objects of both in arrays of two.
+// pair is the CPU in plain Go, which is the reference, and the GPU, in this order, and a source of random numbers.
+// Tests hold the objects of both in arrays of two.
 type pair struct {
 	testing.TB
-	*rand.Rand
+	backendtest.Random
 	devices [2]backend.Device
 	streams [2]backend.Stream
+	gpu     *stream // behind the second
 }
 
 // newPair opens both devices for a test; counted checks every access of the GPU, and is slow.
 func newPair(t testing.TB, counted bool) *pair {
 	t.Setenv("GLM4_CPU", "plain")
-	p := &pair{TB: t, Rand: rand.New(rand.NewPCG(1, 2))}
+	p := &pair{TB: t, Random: backendtest.NewRandom()}
 	g, err := Open(openMetal(t, counted))
 	require.NoError(t, err)
 	p.devices = [2]backend.Device{cpu.Open(), g}
-	for i, d := range p.devices {
-		p.streams[i], err = d.NewStream()
-		require.NoError(t, err)
-	}
+	p.streams[0], err = p.devices[0].NewStream()
+	require.NoError(t, err)
+	p.gpu, err = g.newStream()
+	require.NoError(t, err)
+	p.streams[1] = backend.Checked(p.gpu)
 	t.Cleanup(func() {
 		for i, d := range p.devices {
 			require.NoError(t, p.streams[i].Close())
@@ -52,14 +52,7 @@ func (p *pair) run(f func(s backend.Stream, i int)) {
 	}
 }
 
-// floats gives n numbers of a normal distribution, times scale.
-func (p *pair) floats(n int, scale float32) []float32 {
-	v := make([]float32, n)
-	for i := range v {
-		v[i] = scale * float32(p.NormFloat64())
-	}
-	return v
-}
+func (p *pair) floats(n int, size float32) []float32 { return p.Floats(n, size) }
 
 // buffer gives both devices the same numbers.
 func (p *pair) buffer(v []float32) (b [2]backend.Buffer) {
@@ -114,40 +107,6 @@ func (p *pair) cache(layers int, a backend.Attention, f backend.Format, tokens i
 	return b
 }
 
-// store writes numbers in a plain format.
-func store(v []float32, f backend.Format) []byte {
-	var data []byte
-	for _, x := range v {
-		switch f {
-		case backend.F32:
-			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
-		case backend.F16:
-			data = binary.LittleEndian.AppendUint16(data, float16.Fromfloat32(x).Bits())
-		case backend.BF16:
-			data = binary.LittleEndian.AppendUint16(data, uint16(math.Float32bits(x)>>16))
-		}
-	}
-	return data
-}
-
-// matrixData makes random weights: plain numbers of about 1/√cols, or codes whose scales and biases give such.
-func (p *pair) matrixData(rows, cols int, f backend.Format, group int, scales backend.Format) backend.MatrixData {
-	m := backend.MatrixData{Name: "test", Rows: rows, Cols: cols, Format: f, GroupSize: group, ScaleFormat: scales}
-	size := float32(1 / math.Sqrt(float64(cols)))
-	if !f.Quantised() {
-		m.Data = store(p.floats(rows*cols, size), f)
-		return m
-	}
-	levels := float32(int(1) << f.Bits())
-	m.Scales = store(p.floats(rows*cols/group, 4*size/levels), scales)
-	m.Biases = store(p.floats(rows*cols/group, size), scales)
-	m.Data = make([]byte, rows*cols*f.Bits()/8)
-	for i := range m.Data {
-		m.Data[i] = byte(p.Uint32())
-	}
-	return m
-}
-
 // place gives both devices a matrix.
 func (p *pair) place(data backend.MatrixData) (b [2]backend.Matrix) {
 	p.Helper()
@@ -159,9 +118,9 @@ func (p *pair) place(data backend.MatrixData) (b [2]backend.Matrix) {
 	return b
 }
 
-func (p *pair) matrix(rows, cols int, f backend.Format, group int, scales backend.Format) [2]backend.Matrix {
+func (p *pair) matrix(rows, cols int, s backendtest.Storage) [2]backend.Matrix {
 	p.Helper()
-	return p.place(p.matrixData(rows, cols, f, group, scales))
+	return p.place(p.Matrix(rows, cols, s))
 }
 
 // tolerance is the relative error that a sum of float32 products may have, against the largest result.

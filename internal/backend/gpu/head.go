@@ -1,8 +1,6 @@
 package gpu
 
 import (
-	"fmt"
-
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/shaders"
 )
@@ -21,13 +19,12 @@ type pendingHead struct {
 // Head implements [backend.Stream].
 func (s *stream) Head(logits, xn backend.Buffer, w backend.Matrix, first, rows int) {
 	s.flushHead()
-	m := s.weights(w, 0)
 	switch {
 	case s.err != nil:
 	case rows == 1:
-		s.head.logits, s.head.xn, s.head.w, s.head.row = logits, xn, m, first
+		s.head.logits, s.head.xn, s.head.w, s.head.row = logits, xn, w.(*matrix), first
 	default:
-		s.matmul(logits, xn, m, first, rows)
+		s.matmul(logits, xn, w.(*matrix), first, rows)
 	}
 }
 
@@ -45,21 +42,18 @@ func (s *stream) addHead(args shaders.HeadArgs) (pairs int) {
 	pairs = shaders.Head[h.w.stored.format].Groups(work)[0]
 	args.Rows, args.Cols = uint32(h.w.rows), uint32(h.w.cols)
 	add(s, h.w.variant(shaders.Head), args, work, 0,
-		s.floats(h.xn, h.row, 1, h.w.cols), s.floats(h.logits, 0, 1, h.w.rows), s.pairs.take(s, 8*pairs), h.w.data, h.w.scales, h.w.biases)
+		floats(h.xn, h.row, h.w.cols), floats(h.logits, 0, h.w.rows), s.pairs.take(s, 8*pairs),
+		h.w.data, h.w.scales, h.w.biases)
 	h.logits, h.xn, h.w = nil, nil, nil
 	return pairs
 }
 
 // Sample implements [backend.Stream].
 func (s *stream) Sample(out backend.Tokens, at int, logits backend.Buffer, how backend.Sampling) {
-	t := s.tokens(out)
-	switch {
-	case s.err != nil:
-		return
-	case at < 0 || at >= len(t.ids) || how.Valid <= 0:
-		s.err = fmt.Errorf("metal: cannot sample from %d logits into place %d of %d ids", how.Valid, at, len(t.ids))
+	if s.err != nil {
 		return
 	}
+	t := out.(*tokens)
 	key := backend.GumbelKey(how.Seed, how.Step)
 	var pairs int
 	if s.head.logits == logits && how.Valid <= s.head.w.rows {
@@ -68,10 +62,12 @@ func (s *stream) Sample(out backend.Tokens, at int, logits backend.Buffer, how b
 		s.flushHead()
 		work := [3]int{how.Valid, 1, 1}
 		pairs = shaders.SampleScan.Groups(work)[0]
-		add(s, variant{kernel: shaders.SampleScan}, shaders.ScanArgs{Valid: uint32(how.Valid), Temperature: how.Temperature, Key: key}, work, 0,
-			s.floats(logits, 0, 1, how.Valid), s.pairs.take(s, 8*pairs))
+		args := shaders.ScanArgs{Valid: uint32(how.Valid), Temperature: how.Temperature, Key: key}
+		add(s, variant{kernel: shaders.SampleScan}, args, work, 0,
+			floats(logits, 0, how.Valid), s.pairs.take(s, 8*pairs))
 	}
-	add(s, variant{kernel: shaders.SamplePick}, shaders.PickArgs{Pairs: uint32(pairs), At: uint32(at), Valid: uint32(how.Valid)}, [3]int{1, 1, 1}, 0,
-		s.pairs.take(s, 0), s.floats(logits, 0, 1, how.Valid), binding{t.metal, 0})
+	args := shaders.PickArgs{Pairs: uint32(pairs), At: uint32(at), Valid: uint32(how.Valid)}
+	add(s, variant{kernel: shaders.SamplePick}, args, [3]int{1, 1, 1}, 0,
+		s.pairs.take(s, 0), floats(logits, 0, how.Valid), binding{t.metal, 0})
 	s.head.picked, s.head.at = t, at
 }

@@ -99,7 +99,7 @@ func storedAs(m *backend.MatrixData) (s stored, err error) {
 
 // matrix is a weight matrix; scales and biases are bound to anything when it has none.
 type matrix struct {
-	name                 string
+	d                    *Device
 	rows, cols           int
 	stored               stored
 	bytes                int // all of it
@@ -124,7 +124,7 @@ func (s *weights) NewMatrix(m backend.MatrixData) (backend.Matrix, error) {
 	if err != nil {
 		return nil, fmt.Errorf("matrix %s: %w", m.Name, err)
 	}
-	w := &matrix{name: m.Name, rows: m.Rows, cols: m.Cols, stored: how, bytes: int(m.Bytes())}
+	w := &matrix{d: s.d, rows: m.Rows, cols: m.Cols, stored: how, bytes: int(m.Bytes())}
 	for _, part := range []struct {
 		to   *binding
 		data []byte

@@ -106,6 +106,7 @@ func (t *tokens) Close() error {
 
 // vector is a norm weight or a bias.
 type vector struct {
+	d *Device
 	binding
 	n int
 }
@@ -122,7 +123,7 @@ func (s *weights) NewVector(v []float32) (backend.Vector, error) {
 		return nil, fmt.Errorf("a vector of %d numbers: %w", len(v), err)
 	}
 	copy(metal.Slice[float32](to), v)
-	return &vector{at, len(v)}, nil
+	return &vector{s.d, at, len(v)}, nil
 }
 
 // arenaAlignment is more than any load needs, and that of buffer offsets on every GPU.

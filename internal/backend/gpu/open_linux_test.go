@@ -9,8 +9,8 @@ import (
 	"github.com/glm4-metal/glm4-metal/metal"
 )
 
-// openMetal gives the stand-in, with instrumentation if the test is to be checked to the byte and counted. At the end of
-// the test nothing may have been misused and every object must be gone.
+// openMetal gives the stand-in, with instrumentation if the test is to be checked to the byte and counted. At the end
+// of the test nothing may have been misused and every object must be gone.
 func openMetal(t testing.TB, counted bool) *metal.Metal {
 	path, err := metalsim.Library()
 	require.NoError(t, err)

@@ -8,21 +8,15 @@ import (
 	"github.com/x448/float16"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/backendtest"
 	"github.com/glm4-metal/glm4-metal/metal"
 )
-
-// weightFormat is how a matrix is stored.
-type weightFormat struct {
-	format backend.Format
-	group  int            // of quantised ones
-	scales backend.Format // of quantised ones
-}
 
 // qkvCase is one QKV op.
 type qkvCase struct {
 	geometry backend.Attention
 	cols     int
-	weights  [3]weightFormat // of q, k and v
+	weights  [3]backendtest.Storage // of q, k and v
 	bias     bool
 	kv       backend.Format
 	at       backend.Span
@@ -39,7 +33,7 @@ func (p *pair) qkv(c qkvCase) {
 	var m [3][2]backend.Matrix
 	var bias [3][2]backend.Vector
 	for i := range m {
-		m[i] = p.matrix(rows[i], c.cols, c.weights[i].format, c.weights[i].group, c.weights[i].scales)
+		m[i] = p.matrix(rows[i], c.cols, c.weights[i])
 		if c.bias {
 			bias[i] = p.vector(p.floats(rows[i], c.scale))
 		}

@@ -2,12 +2,12 @@ package gpu
 
 import (
 	"math"
-	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/backendtest"
 	"github.com/glm4-metal/glm4-metal/metal"
 	"github.com/glm4-metal/glm4-metal/shaders"
 )
@@ -34,7 +34,7 @@ func TestEmbedDiffers(t *testing.T) {
 	} {
 		test := func(counted bool) {
 			p := newPair(t, counted)
-			m := p.matrix(c.rows, c.width, c.format, c.group, c.scales)
+			m := p.matrix(c.rows, c.width, backendtest.Quantised(c.format, c.group, c.scales))
 			norm := p.vector(p.floats(c.width, 1))
 			ids := p.tokens(c.ids)
 			n := len(c.ids)
@@ -58,9 +58,9 @@ func TestEmbedLosesSpecialNumbers(t *testing.T) {
 	p := newPair(t, false)
 	const rows, width = 5, 32
 	minusZero := float32(math.Copysign(0, -1))
-	data := p.matrixData(rows, width, backend.Q4, 32, backend.F16)
-	data.Scales = store([]float32{0, 6e-8, 6e4, -1, minusZero}, backend.F16)
-	data.Biases = store([]float32{minusZero, 6e-8, -6e4, 0, 0.5}, backend.F16)
+	data := p.Matrix(rows, width, backendtest.Quantised(backend.Q4, 32, backend.F16))
+	data.Scales = backendtest.Encode([]float32{0, 6e-8, 6e4, -1, minusZero}, backend.F16)
+	data.Biases = backendtest.Encode([]float32{minusZero, 6e-8, -6e4, 0, 0.5}, backend.F16)
 	m := p.place(data)
 	norm := p.vector(p.floats(width, 1))
 	h, xn, ids := p.empty(rows*width), p.empty(rows*width), p.tokens([]int32{0, 1, 2, 3, 4})
@@ -76,7 +76,7 @@ func TestEmbedLosesSpecialNumbers(t *testing.T) {
 func TestEmbedReadsOutsideTheVocabulary(t *testing.T) {
 	p := newPair(t, true)
 	const width = 64
-	m := p.matrix(3, width, backend.Q4, 32, backend.F16)
+	m := p.matrix(3, width, backendtest.Quantised(backend.Q4, 32, backend.F16))
 	norm := p.vector(p.floats(width, 1))
 	h, xn := p.empty(4*width), p.empty(4*width)
 	ids := p.tokens([]int32{-1, 3, math.MaxInt32, math.MinInt32})
@@ -138,53 +138,11 @@ func TestNoiseDiffers(t *testing.T) {
 	}
 }
 
-// sample draws from logits on both devices, which must agree, and gives the id.
-func (p *pair) sample(logits []float32, how ...backend.Sampling) []int32 {
-	p.Helper()
-	x, out := p.buffer(logits), p.tokens(make([]int32, len(how)+1))
-	p.run(func(s backend.Stream, i int) {
-		for at, h := range how {
-			s.Sample(out[i], at, x[i], h)
-		}
-	})
-	require.Equal(p, out[0].IDs(), out[1].IDs())
-	return out[1].IDs()[:len(how)]
-}
-
-func TestDrawsDiffer(t *testing.T) {
-	p := newPair(t, false)
-	const valid = 37
-	logits := p.floats(valid+3, 1)
-	logits[valid] = 100
-	var how []backend.Sampling
-	for i := range 2000 {
-		how = append(how, backend.Sampling{Temperature: 0.25 + float32(i%7)/4, Seed: p.Uint64(), Step: uint64(i), Valid: valid})
-	}
-	inOrders(t, func() {
-		seen := map[int32]bool{}
-		for _, id := range p.sample(logits, how...) {
-			seen[id] = true
-		}
-		require.Greater(t, len(seen), valid/2)
-		require.NotContains(t, seen, int32(valid))
-	})
-}
-
-func TestDrawsFromTheWholeVocabularyDiffer(t *testing.T) {
-	p := newPair(t, false)
-	logits := p.floats(151552, 3)
-	var how []backend.Sampling
-	for i := range 6 {
-		how = append(how, backend.Sampling{Temperature: []float32{0, 0.7, 1.5}[i%3], Seed: 42, Step: uint64(i), Valid: 151552 - 200*i})
-	}
-	p.sample(logits, how...)
-}
-
 // The head's own pairs are as many as there are for GLM-4's vocabulary.
 func TestPicksOfTheWholeHeadDiffer(t *testing.T) {
 	p := newPair(t, false)
 	const vocab, width = 151552, 64
-	m := p.matrix(vocab, width, backend.Q4, 32, backend.BF16)
+	m := p.matrix(vocab, width, backendtest.Quantised(backend.Q4, 32, backend.BF16))
 	x, logits, out := p.buffer(p.floats(width, 1)), p.empty(vocab), p.tokens(make([]int32, 3))
 	p.run(func(s backend.Stream, i int) {
 		for at, temperature := range []float32{0, 0.7, 1.5} {
@@ -194,86 +152,4 @@ func TestPicksOfTheWholeHeadDiffer(t *testing.T) {
 	})
 	p.close(logits, "logits")
 	require.Equal(t, out[0].IDs(), out[1].IDs())
-}
-
-func TestGreedyTiesAndPaddingPickAnother(t *testing.T) {
-	infinity, minusZero := float32(math.Inf(1)), float32(math.Copysign(0, -1))
-	for _, counted := range []bool{false, true} {
-		p := newPair(t, counted)
-		for _, c := range []struct {
-			name   string
-			n      int
-			logits map[int]float32 // the others are -1
-			valid  int
-			want   int32
-		}{
-			{"first", 1, nil, 1, 0},
-			{"a tie across threadgroups", 9000, map[int]float32{8191: 2, 4097: 2, 4096: 2, 300: 1.999}, 9000, 4096},
-			{"a tie of lanes", 5000, map[int]float32{33: 2, 31: 2}, 5000, 31},
-			{"0 and -0", 300, map[int]float32{7: 0, 8: minusZero}, 300, 7},
-			{"-0 before 0", 300, map[int]float32{7: minusZero, 8: 0}, 300, 7},
-			{"a denormal above 0", 300, map[int]float32{7: 0, 8: 1e-42}, 300, 8},
-			{"padding is larger", 300, map[int]float32{299: 7, 255: 3}, 299, 255},
-			{"the largest number", 5000, map[int]float32{4999: math.MaxFloat32, 17: 1e38}, 5000, 4999},
-			{"-infinity", 3, map[int]float32{0: -infinity, 1: -infinity}, 3, 2},
-			{"only the last of all differs", 5000, map[int]float32{4999: -2}, 5000, 0},
-		} {
-			logits := make([]float32, c.n)
-			for i := range logits {
-				logits[i] = -1
-			}
-			for id, v := range c.logits {
-				logits[id] = v
-			}
-			inOrders(t, func() {
-				require.Equal(t, []int32{c.want}, p.sample(logits, backend.Sampling{Valid: c.valid}), c.name)
-			})
-		}
-	}
-}
-
-func TestNaNOrInfinityIsPicked(t *testing.T) {
-	p := newPair(t, false)
-	for _, temperature := range []float32{0, 0.8} {
-		for first, broken := range map[int][]int{0: {0}, 77: {4096, 77}, 5000: {5000}, 3: {9, 5, 3}} {
-			logits := p.floats(5002, 1)
-			logits[5001] = float32(math.NaN()) // padding
-			for i, id := range broken {
-				logits[id] = math.Float32frombits([]uint32{0x7FC00000, 0xFF800001, 0x7F800000}[i])
-			}
-			p.refused(logits, temperature, backend.InfiniteLogit(first))
-		}
-		p.sample(p.floats(10, 1), backend.Sampling{Valid: 10}) // the streams go on
-	}
-}
-
-// refused samples from all logits but the last on both devices, which must end with an error.
-func (p *pair) refused(logits []float32, temperature float32, want error) {
-	p.Helper()
-	x, out := p.buffer(logits), p.tokens(make([]int32, 1))
-	for i, s := range p.streams {
-		s.Sample(out[i], 0, x[i], backend.Sampling{Temperature: temperature, Valid: len(logits) - 1})
-		_ = s.Submit() // the CPU tells at once, the GPU when it has run
-		require.Equal(p, want, s.Wait(0))
-	}
-}
-
-func TestEqualLogitsAreSampled(t *testing.T) {
-	for _, counted := range []bool{false, true} {
-		p := newPair(t, counted)
-		minusZero, infinity := float32(math.Copysign(0, -1)), float32(math.Inf(1))
-		for _, temperature := range []float32{0, 0.8} {
-			for _, value := range []float32{0, -3.5, -infinity} {
-				for _, n := range []int{2, 31, 5000} {
-					logits := slices.Repeat([]float32{value}, n+1)
-					logits[n] = 1 // padding
-					if value == 0 {
-						logits[n-1] = minusZero
-					}
-					p.refused(logits, temperature, backend.ErrEqualLogits)
-				}
-			}
-			require.Equal(t, []int32{0}, p.sample([]float32{5, 7}, backend.Sampling{Temperature: temperature, Valid: 1}), "a vocabulary of one")
-		}
-	}
 }

@@ -2,7 +2,6 @@ package gpu
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"sync/atomic"
 	"unsafe"
@@ -30,7 +29,7 @@ type dispatch struct {
 	bound    uint8 // buffers bound, from [[buffer(1)]] on
 }
 
-// stream implements [backend.Stream].
+// stream implements [backend.Ops].
 type stream struct {
 	d       *Device
 	list    []dispatch // since the last Submit
@@ -50,8 +49,8 @@ type stream struct {
 	submitted int
 }
 
-// inFlight is how many command buffers of a step are committed at a time: one runs and the next one is ready. The others can
-// still be given up.
+// inFlight is how many command buffers of a step are committed at a time: one runs and the next one is ready. The
+// others can still be given up.
 const inFlight = 2
 
 // mark is a function that waits for the dispatches in front of it.
@@ -71,6 +70,14 @@ type running struct {
 
 // NewStream implements [backend.Device].
 func (d *Device) NewStream() (backend.Stream, error) {
+	s, err := d.newStream()
+	if err != nil {
+		return nil, err
+	}
+	return backend.Checked(s), nil
+}
+
+func (d *Device) newStream() (*stream, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
@@ -91,7 +98,8 @@ func add[Args any](s *stream, v variant, args Args, work [3]int, seconds float64
 		s.err = err
 		return
 	}
-	s.list = append(s.list, dispatch{pipeline: p, seconds: seconds, argBytes: uint8(unsafe.Sizeof(args)), bound: uint8(len(buffers))})
+	s.list = append(s.list, dispatch{
+		pipeline: p, seconds: seconds, argBytes: uint8(unsafe.Sizeof(args)), bound: uint8(len(buffers))})
 	d := &s.list[len(s.list)-1]
 	copy(d.args[:], metal.Bytes(&args))
 	copy(d.buffers[1:], buffers)
@@ -312,63 +320,41 @@ func (m *scratch) take(s *stream, bytes int) binding {
 	return binding{m.buffer, 0}
 }
 
-var errForeign = errors.New("metal: this object belongs to another device")
-
-// floats binds a buffer from its row `first` of some width on, in which the op needs rows.
-func (s *stream) floats(b backend.Buffer, first, rows, width int) binding {
-	v, ok := b.(*buffer)
-	switch {
-	case s.err != nil:
-		return binding{}
-	case !ok || v.d != s.d:
-		s.err = errForeign
-		return binding{}
-	case len(v.floats) < (first+rows)*width:
-		s.err = fmt.Errorf("metal: buffer of %d floats, the op needs %d", len(v.floats), (first+rows)*width)
-		return binding{}
+// Owns implements [backend.Ops].
+func (s *stream) Owns(object any) bool {
+	switch o := object.(type) {
+	case *buffer:
+		return o.d == s.d
+	case *tokens:
+		return o.d == s.d
+	case *vector:
+		return o.d == s.d
+	case *matrix:
+		return o.d == s.d
+	case *cache:
+		return o.d == s.d
 	}
-	return binding{v.metal, 4 * first * width}
+	return false
 }
 
-// tokens gives ids of this device.
-func (s *stream) tokens(b backend.Tokens) *tokens {
-	t, ok := b.(*tokens)
-	if s.err == nil && (!ok || t.d != s.d) {
-		s.err = errForeign
+// Fail implements [backend.Ops].
+func (s *stream) Fail(err error) {
+	if s.err == nil {
+		s.err = err
 	}
-	return t
 }
 
-// weights gives a matrix, which must have some columns.
-func (s *stream) weights(m backend.Matrix, cols int) *matrix {
-	w, ok := m.(*matrix)
-	switch {
-	case s.err != nil:
-	case !ok:
-		s.err = errForeign
-	case cols > 0 && w.cols != cols:
-		s.err = fmt.Errorf("metal: matrix %s has %d columns, the op needs %d", w.name, w.cols, cols)
-	}
-	return w
+// floats binds a buffer from its row `first` of some width on.
+func floats(b backend.Buffer, first, width int) binding {
+	return binding{b.(*buffer).metal, 4 * first * width}
 }
 
-// vector binds a norm weight or a bias, which must have n numbers.
-func (s *stream) vector(v backend.Vector, n int) binding {
-	w, ok := v.(*vector)
-	switch {
-	case s.err != nil:
-	case !ok:
-		s.err = errForeign
-	case w.n != n:
-		s.err = fmt.Errorf("metal: vector of %d numbers, the op needs %d", w.n, n)
-	default:
-		return w.binding
-	}
-	return binding{}
-}
+// numbers binds a norm weight or a bias.
+func numbers(v backend.Vector) binding { return v.(*vector).binding }
 
 // variant of a kernel for a matrix.
 func (m *matrix) variant(f shaders.Family) variant {
 	s := m.stored
-	return variant{f[s.format], shaders.Constants{GroupSize: max(s.group, 32), ScaleFormat: s.scale, WeightFormat: s.format}}
+	return variant{f[s.format], shaders.Constants{
+		GroupSize: max(s.group, 32), ScaleFormat: s.scale, WeightFormat: s.format}}
 }

@@ -7,10 +7,10 @@ import (
 	"github.com/glm4-metal/glm4-metal/shaders"
 )
 
-// The system's watchdog kills a command buffer that keeps the GPU for long, and while one runs nothing else is drawn. So
-// a step is cut where it would take longer than `longest` on the slowest GPU that the kernels run on, an M1 with 8 cores:
-// 2.6 Tflop/s, of which a product reaches about 60 percent. The model counts what takes the time in a prefill: products
-// and attention. A faster GPU ends sooner and pays about 20 µs for each cut.
+// The system's watchdog kills a command buffer that keeps the GPU for long, and while one runs nothing else is drawn.
+// So a step is cut where it would take longer than `longest` on the slowest GPU that the kernels run on, an M1 with 8
+// cores: 2.6 Tflop/s, of which a product reaches about 60 percent. The model counts what takes the time in a prefill:
+// products and attention. A faster GPU ends sooner and pays about 20 µs for each cut.
 //
 // A single token is never cut: it reads the weights and the cache once, which fit in memory, and no Mac takes more than
 // 0.3 s to read its memory.

@@ -1,6 +1,6 @@
 //go:build unix
 
-package cpu
+package backendtest
 
 import (
 	"os"
@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// guarded gives n bytes that end, or with front begin, at a page that cannot be touched.
-func guarded(t *testing.T, n int, front bool) []byte {
+// Guarded gives n bytes that end, or with front begin, at a page that cannot be touched.
+func Guarded(t testing.TB, n int, front bool) []byte {
 	page := os.Getpagesize()
 	size := (n + page - 1) / page * page
 	m, err := unix.Mmap(-1, 0, size+2*page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)

@@ -1,9 +1,9 @@
 #include "textflag.h"
 #include "simd_arm64.h"
 
-// Products of plain weights: eight columns of four rows a turn, widened to float32 in V6 and V7, and those of the tokens
-// in V0 to V5; V(8+8·token+2·row) and the one behind it are the vectors of sums. The lanes are added up in the same
-// order for any number of tokens.
+// Products of plain weights: eight columns of four rows a turn, widened to float32 in V6 and V7, and those of the
+// tokens in V0 to V5; V(8+8·token+2·row) and the one behind it are the vectors of sums. The lanes are added up in the
+// same order for any number of tokens.
 
 #define COLUMNS1 \
 	VLD1.P 32(R6), [V0.S4, V1.S4]

@@ -2,9 +2,9 @@
 #include "simd_arm64.h"
 
 // Products of quantised weights with the dot-product extension: an SDOT adds 16 products of bytes to four int32s. An
-// activation is two bytes, q = 256·h + l, and a group's product 256·Σ h·code + Σ l·code, which is exact: up to 128 times
-// 32639·255 stays below 2^31. SDOT's bytes have a sign, so codes of 8 bits are taken less 128, and 128·(weight scale)
-// joins the weight bias.
+// activation is two bytes, q = 256·h + l, and a group's product 256·Σ h·code + Σ l·code, which is exact: up to 128
+// times 32639·255 stays below 2^31. SDOT's bytes have a sign, so codes of 8 bits are taken less 128, and 128·(weight
+// scale) joins the weight bias.
 
 // SDOT adds to lane i of d the products of the bytes 4i to 4i+3 of n and m; with LANE, of m it takes bytes 4j to 4j+3
 // for all i.
@@ -215,9 +215,9 @@ columns:
 	RET
 
 // A GEMM of 16 rows and 4 tokens, first of eight rows and then of the others, because h and l of eight rows and four
-// tokens take all of V16 to V31 for their sums, [token][h, l][8]. V0 to V7 hold 16 columns of the tokens, [token][h, l],
-// V8 to V15 the same columns of the rows, four lines of the panel. At a group's end the sums join acc[4][16] as in JOIN,
-// in the same order of operations, so a token's numbers do not depend on how many share the pass.
+// tokens take all of V16 to V31 for their sums, [token][h, l][8]. V0 to V7 hold 16 columns of the tokens, [token][h,
+// l], V8 to V15 the same columns of the rows, four lines of the panel. At a group's end the sums join acc[4][16] as in
+// JOIN, in the same order of operations, so a token's numbers do not depend on how many share the pass.
 
 // MLA is d += n·m of int32, FMULFIRST and FMLAFIRST are FMUL and FMLA with the first lane of m.
 #define MLA(m, n, d)       WORD $(0x4ea09400 | (m)<<16 | (n)<<5 | (d))

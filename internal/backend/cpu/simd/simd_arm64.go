@@ -1,4 +1,4 @@
-package cpu
+package simd
 
 import (
 	"runtime"
@@ -9,24 +9,24 @@ import (
 const assemblyName = "neon"
 
 // neonDot is NEON with the dot-product extension, which multiplies bytes.
-var neonDot = func() *kernels {
+var neonDot = func() *Kernels {
 	k := *assembly
-	k.name = "neon-dot"
-	k.q4.gemvForm, k.q4.gemmForm = formSplit|formDigits16, formSplit|formDigits16
-	k.q8.gemvForm, k.q8.gemmForm = formDigits16, formDigits16
-	k.q4.gemv, k.q4.panel = gemv4Dot, panel4Dot
-	k.q8.gemv, k.q8.panel = gemv8Dot, panel8Dot
-	k.gemm, k.gemmTokens = gemmDot, 4
+	k.Name = "neon-dot"
+	k.Q4.GEMVForm, k.Q4.GEMMForm = formSplit|formDigits16, formSplit|formDigits16
+	k.Q8.GEMVForm, k.Q8.GEMMForm = formDigits16, formDigits16
+	k.Q4.GEMV, k.Q4.Panel = gemv4Dot, panel4Dot
+	k.Q8.GEMV, k.Q8.Panel = gemv8Dot, panel8Dot
+	k.GEMM, k.GEMMTokens = gemmDot, 4
 	return &k
 }()
 
-// paths lists the SIMD paths of this machine, the best first: every arm64 has NEON, and every Mac dot products, which
+// Paths lists the SIMD paths of this machine, the best first: every arm64 has NEON, and every Mac dot products, which
 // old versions of macOS do not tell.
-func paths() []*kernels {
+func Paths() []*Kernels {
 	if cpu.ARM64.HasASIMDDP || runtime.GOOS == "darwin" {
-		return []*kernels{neonDot, assembly}
+		return []*Kernels{neonDot, assembly}
 	}
-	return []*kernels{assembly}
+	return []*Kernels{assembly}
 }
 
 //go:noescape

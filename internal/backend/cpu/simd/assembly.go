@@ -1,31 +1,23 @@
 //go:build amd64 || arm64
 
-package cpu
+package simd
 
 import "github.com/glm4-metal/glm4-metal/internal/backend"
 
-// assembly are the kernels of this architecture.
-var assembly = &kernels{
-	name:     assemblyName,
-	quantise: quantise,
-	q4:       quantisedKernels{gemvForm: formSplit, gemmForm: formSplit, gemv: gemv4, panel: panel4},
-	q8:       quantisedKernels{gemv: gemv8, panel: panel8},
-	gemm:     gemm, gemmTokens: 4,
-	columns: [3]func(dst *float32, src *byte, stride, columns int){backend.F32: columnsF32, backend.F16: columnsF16, backend.BF16: columnsBF16},
-	dots: [3]func(y *float32, ystride int, w *byte, stride int, x *float32, xstride, columns, count, ahead int){
-		backend.F32: dotsF32, backend.F16: dotsF16, backend.BF16: dotsBF16},
-	tokens:  3,
-	widen:   [3]func(dst *float32, src *byte, n int){backend.F16: widenF16, backend.BF16: widenBF16},
-	exp2Sum: exp2Sum,
-	weigh:   weigh,
-	narrow:  narrow,
-	siluMul: siluMul,
-	maximum: maximum,
-	squares: squares,
-	scaled:  scaled,
-	times:   times,
-	add:     add,
-}
+// assembly are the kernels that every path of this architecture has or replaces.
+var assembly = func() *Kernels {
+	k := &Kernels{
+		Name: assemblyName, Quantise: quantise, GEMM: gemm, GEMMTokens: 4, DotTokens: 3,
+		Q4:    QuantisedKernels{GEMVForm: formSplit, GEMMForm: formSplit, GEMV: gemv4, Panel: panel4},
+		Q8:    QuantisedKernels{GEMV: gemv8, Panel: panel8},
+		Weigh: weigh, Exp2Sum: exp2Sum, Narrow: narrow,
+		SiluMul: siluMul, Maximum: maximum, Squares: squares, Scaled: scaled, Times: times, Add: add,
+	}
+	k.Columns[backend.F32], k.Columns[backend.F16], k.Columns[backend.BF16] = columnsF32, columnsF16, columnsBF16
+	k.Dots[backend.F32], k.Dots[backend.F16], k.Dots[backend.BF16] = dotsF32, dotsF16, dotsBF16
+	k.Widen[backend.F16], k.Widen[backend.BF16] = widenF16, widenBF16
+	return k
+}()
 
 //go:noescape
 func quantise(q *int16, scale, sum, x *float32, groups, size, form int)
@@ -96,7 +88,7 @@ func times(x *float32, n int, factor float32)
 //go:noescape
 func add(x, y *float32, n int)
 
-// pause waits for n of the processor's short pauses; no lock is held and no system call made.
+// Pause waits for n of the processor's short pauses; no lock is held and no system call made.
 //
 //go:noescape
-func pause(n int)
+func Pause(n int)

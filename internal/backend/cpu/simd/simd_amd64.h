@@ -108,9 +108,9 @@
 	ADDQ         $32, AX        \
 	ADDQ         $32, BX
 
-// FETCHLINE brings a line of weights, at bytes behind SI, where the rows of a GEMV end, to the second-level cache; more lines
-// can be on their way to it than to the first. What the processor has no room for it drops, so each line is asked for three
-// times.
+// FETCHLINE brings a line of weights, at bytes behind SI, where the rows of a GEMV end, to the second-level cache; more
+// lines can be on their way to it than to the first. What the processor has no room for it drops, so each line is asked
+// for three times.
 #define FETCHLINE(at) \
 	PREFETCHT1 (24576+at)(SI) \
 	PREFETCHT1 (12288+at)(SI) \

@@ -1,8 +1,8 @@
 #include "textflag.h"
 
-// exp(x) = 2^n·exp(r) with n = round(x/ln 2): r is taken off in two steps to keep its bits, exp(r) is the polynomial
-// of Cephes' expf (S. Moshier). Below -87 the result is 0. 2^x is the same with r = (x - n)·ln 2, where n = round(x); below
-// -125.5 it is 0.
+// exp(x) = 2^n·exp(r) with n = round(x/ln 2): r is taken off in two steps to keep its bits, exp(r) is the polynomial of
+// Cephes' expf (S. Moshier). Below -87 the result is 0. 2^x is the same with r = (x - n)·ln 2, where n = round(x);
+// below -125.5 it is 0.
 DATA ·expConst+0(SB)/4, $0x42b00000  // 88
 DATA ·expConst+4(SB)/4, $0xc2ae0000  // -87
 DATA ·expConst+8(SB)/4, $0x3fb8aa3b  // 1/ln 2
@@ -329,8 +329,8 @@ turn:
 	VZEROUPPER
 	RET
 
-// func pause(n int)
-TEXT ·pause(SB), NOSPLIT, $0-8
+// func Pause(n int)
+TEXT ·Pause(SB), NOSPLIT, $0-8
 	MOVQ n+0(FP), CX
 
 again:

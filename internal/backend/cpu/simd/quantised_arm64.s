@@ -319,7 +319,8 @@ columns:
 
 // Quantising x: for each group the largest |x|, then 32 columns a turn to int32, rounded to even, and packed to int16.
 // V30 collects x-x, which is 0 unless something is not finite, and joins the group's sum: the product becomes NaN.
-// Digits are h = (q+128)/256, rounded down, and l = q - 256·h, the low byte of q; h is at most 127 as q is at most 32639.
+// Digits are h = (q+128)/256, rounded down, and l = q - 256·h, the low byte of q; h is at most 127 as q is at most
+// 32639.
 
 // func quantise(q *int16, scale, sum, x *float32, groups, size, form int)
 TEXT ·quantise(SB), NOSPLIT, $0-56

@@ -328,8 +328,8 @@ pairs:
 	RET
 
 // func columnsF32(dst *float32, src *byte, stride, columns int) and its likes for F16 and BF16: eight columns of eight
-// rows a turn. The last turn begins at columns-8, so that nothing behind the rows is read. What the next eight rows need
-// is fetched meanwhile.
+// rows a turn. The last turn begins at columns-8, so that nothing behind the rows is read. What the next eight rows
+// need is fetched meanwhile.
 #define COLUMNS(LOAD, SIZE) \
 	EIGHTROWS                   \
 	LEAQ (SI)(DX*8), SI         \

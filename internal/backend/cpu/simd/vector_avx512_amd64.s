@@ -26,8 +26,8 @@
 	VBROADCASTSS ·expConst+40(SB), Z30 \
 	VBROADCASTSS ·expConst+44(SB), Z31
 
-// EXP turns Z0 to exp(Z0), EXP2 what is at most 127 to 2^Z0; a NaN stays one. They use Z1 to Z3 and K2, which marks what does
-// not become 0.
+// EXP turns Z0 to exp(Z0), EXP2 what is at most 127 to 2^Z0; a NaN stays one. They use Z1 to Z3 and K2, which marks
+// what does not become 0.
 #define EXP \
 	VCMPPS       $5, Z21, Z0, K2  \
 	VMINPS       Z0, Z20, Z0      \
@@ -128,8 +128,8 @@ TEXT ·siluMulAVX512(SB), NOSPLIT, $0-24
 	VZEROUPPER
 	RET
 
-// func maximumAVX512(x *float32, n int) (high float32): NaN where there is one. Lanes that are masked off keep what they
-// had: the first eight numbers twice, or more.
+// func maximumAVX512(x *float32, n int) (high float32): NaN where there is one. Lanes that are masked off keep what
+// they had: the first eight numbers twice, or more.
 TEXT ·maximumAVX512(SB), NOSPLIT, $0-20
 	MOVQ x+0(FP), SI
 	MOVQ n+8(FP), CX
@@ -272,7 +272,8 @@ TEXT ·widenBF16AVX512(SB), NOSPLIT, $0-24
 	WEIGHT(n(SI)(R8*2), Z12, Z4, Z5)  \
 	WEIGHT(n(SI)(R9*1), Z13, Z6, Z7)
 
-// func weighAVX512(sums *float32, sstride int, p *float32, pstride int, v *float32, vstride, columns, rows int, ahead *byte)
+// func weighAVX512(sums *float32, sstride int, p *float32, pstride int, v *float32, vstride, columns, rows int, ahead
+// *byte)
 TEXT ·weighAVX512(SB), NOSPLIT, $0-72
 	MOVQ sums+0(FP), DI
 	MOVQ sstride+8(FP), R12
@@ -366,8 +367,8 @@ done:
 	VZEROUPPER
 	RET
 
-// Weighted rows of float16: 16 queries and 16 columns a turn, two rows at a time. A number that is widened serves 16 queries
-// at once, so there is nothing to keep of it.
+// Weighted rows of float16: 16 queries and 16 columns a turn, two rows at a time. A number that is widened serves 16
+// queries at once, so there is nothing to keep of it.
 
 // EACHSUM moves Z0 to Z15 and the sums of 16 queries, AX being those of the first.
 #define EACHSUM(MOVE) \
@@ -416,7 +417,8 @@ done:
 	VFMADD231PS.BCST at(BX)(R9*2), z, Z14  \
 	VFMADD231PS.BCST at(BX)(R13*1), z, Z15
 
-// func weighHalvesAVX512(sums *float32, sstride int, p *float32, pstride int, v *uint16, vstride, columns, rows int, fresh bool, ahead *byte)
+// func weighHalvesAVX512(sums *float32, sstride int, p *float32, pstride int, v *uint16, vstride, columns, rows int,
+// fresh bool, ahead *byte)
 TEXT ·weighHalvesAVX512(SB), NOSPLIT, $0-80
 	MOVQ sums+0(FP), DI
 	MOVQ sstride+8(FP), R12

@@ -1,9 +1,9 @@
 #include "textflag.h"
 #include "simd_amd64.h"
 
-// A GEMV of 4-bit codes with VNNI, which multiplies bytes: the 16 bits of a number of x are two digits, q = 256·h + l with
-// signed bytes h and l. A turn takes 128 columns of eight rows, whole lines of memory, and asks for what they need eight turns
-// later. Codes of 8 bits gain nothing over quantised_amd64.s.
+// A GEMV of 4-bit codes with VNNI, which multiplies bytes: the 16 bits of a number of x are two digits, q = 256·h + l
+// with signed bytes h and l. A turn takes 128 columns of eight rows, whole lines of memory, and asks for what they need
+// eight turns later. Codes of 8 bits gain nothing over quantised_amd64.s.
 
 // CODES loads the codes of eight rows to Z24 to Z31.
 #define CODES(LOAD) \
@@ -19,8 +19,8 @@
 #define WHOLE(from, to) VMOVDQU32 from, to
 #define MASKED(from, to) VMOVDQU32.Z from, K1, to
 
-// ROW leaves in sum the products of a row's 128 columns, 8 of them a lane. Z16 to Z19 are the digits of x: h of even and of
-// odd columns, and l. Z15 holds bytes of 15.
+// ROW leaves in sum the products of a row's 128 columns, 8 of them a lane. Z16 to Z19 are the digits of x: h of even
+// and of odd columns, and l. Z15 holds bytes of 15.
 #define ROW(codes, sum) \
 	VPSRLW   $4, codes, Z20     \
 	VPANDD   Z15, codes, codes  \
@@ -161,15 +161,30 @@ last:
 	PREFETCHT1 (2048+at)(SI) \
 	PREFETCHT1 at(SI)
 
-// The columns of quantised_amd64.s with 16 of them a turn, for two bytes a number: they are put in order as words, four columns
-// of eight rows in each vector, and then widened. Z16 and Z17 are the words of two pairs of rows that come first, and last.
+// columnOrder are the words that COLUMNS16 picks: two times 32 of two rows each, by the columns 0, 4, 1, 5, 2, 6, 3, 7
+// of four rows and from 8 on the same; and two times 32 that double each of 16.
+#define PICK(at, column) DATA columnOrder<>+at(SB)/8, $(0x0030002000100000+(column)*0x0001000100010001)
+#define TWICE(at, word) DATA columnOrder<>+at(SB)/8, $(0x0001000100000000+(word)*0x0001000100010001)
+PICK(0, 0); PICK(8, 4); PICK(16, 1); PICK(24, 5)
+PICK(32, 2); PICK(40, 6); PICK(48, 3); PICK(56, 7)
+PICK(64, 8); PICK(72, 12); PICK(80, 9); PICK(88, 13)
+PICK(96, 10); PICK(104, 14); PICK(112, 11); PICK(120, 15)
+TWICE(128, 0); TWICE(136, 2); TWICE(144, 4); TWICE(152, 6)
+TWICE(160, 8); TWICE(168, 10); TWICE(176, 12); TWICE(184, 14)
+TWICE(192, 16); TWICE(200, 18); TWICE(208, 20); TWICE(216, 22)
+TWICE(224, 24); TWICE(232, 26); TWICE(240, 28); TWICE(248, 30)
+GLOBL columnOrder<>(SB), RODATA|NOPTR, $256
+
+// The columns of quantised_amd64.s with 16 of them a turn, for two bytes a number: they are put in order as words, four
+// columns of eight rows in each vector, and then widened. Z16 and Z17 are the words of two pairs of rows that come
+// first, and last.
 #define COLUMNS16(WIDEN, LESS) \
 	CMPQ CX, $16                         \
 	JLT  less                            \
-	VMOVDQU64 ·columnOrder+0(SB), Z16    \
-	VMOVDQU64 ·columnOrder+64(SB), Z17   \
-	VMOVDQU64 ·columnOrder+128(SB), Z18  \
-	VMOVDQU64 ·columnOrder+192(SB), Z19  \
+	VMOVDQU64 columnOrder<>+0(SB), Z16    \
+	VMOVDQU64 columnOrder<>+64(SB), Z17   \
+	VMOVDQU64 columnOrder<>+128(SB), Z18  \
+	VMOVDQU64 columnOrder<>+192(SB), Z19  \
 	MOVL  $0xaaaaaaaa, AX                \
 	KMOVD AX, K1                         \
 	EIGHTROWS                            \
@@ -321,7 +336,8 @@ pairs:
 	SUBQ $8, CX
 	JNZ  pairs
 
-	// A token's scales follow each other, one a group; those of the next token are `groups` on. CX is that, R14 a multiple.
+	// A token's scales follow each other, one a group; those of the next token are `groups` on. CX is that, R14 a
+	// multiple.
 	MOVQ groups+72(FP), CX
 	VMOVUPS (AX), Y8
 	VINSERTF64X4 $1, (AX)(R11*1), Z8, Z8

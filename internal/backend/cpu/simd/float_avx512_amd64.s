@@ -25,8 +25,8 @@
 #define TOKENS5(x) TOKENS4(x); TOKEN((R11)(BX*4), x, Z16, Z17, Z18, Z19)
 #define TOKENS6(x) TOKENS5(x); TOKEN((R11)(R13*1), x, Z20, Z21, Z22, Z23)
 
-// FETCH2 and FETCH4, by the size of a number, bring what is ahead, at R14, to the second-level cache. Each line is asked
-// for four times: asked for once or twice, a sixth of the bandwidth of memory is lost.
+// FETCH2 and FETCH4, by the size of a number, bring what is ahead, at R14, to the second-level cache. Each line is
+// asked for four times: asked for once or twice, a sixth of the bandwidth of memory is lost.
 #define FETCH(at) \
 	PREFETCHT1 at(R14)       \
 	PREFETCHT1 at(R14)(DX*1) \

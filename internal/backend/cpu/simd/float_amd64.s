@@ -26,8 +26,8 @@
 	ROW2(a, b, c)           \
 	VFMADD231PS Y14, Y15, c
 
-// FETCH2 and FETCH4, by the size of a number, bring what is ahead, at R10, to the second-level cache. Each line is asked
-// for four times: asked for once or twice, a sixth of the bandwidth of memory is lost.
+// FETCH2 and FETCH4, by the size of a number, bring what is ahead, at R10, to the second-level cache. Each line is
+// asked for four times: asked for once or twice, a sixth of the bandwidth of memory is lost.
 #define FETCH(at) \
 	PREFETCHT1 at(R10)       \
 	PREFETCHT1 at(R10)(DX*1) \

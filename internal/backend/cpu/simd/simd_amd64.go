@@ -1,4 +1,4 @@
-package cpu
+package simd
 
 import (
 	"golang.org/x/sys/cpu"
@@ -9,39 +9,26 @@ import (
 const assemblyName = "avx2"
 
 // avx512 is AVX2 with what gains from vectors of 64 bytes, masks and the dot products of VNNI.
-var avx512 = func() *kernels {
+var avx512 = func() *Kernels {
 	k := *assembly
-	k.name = "avx512"
-	k.quantise = quantiseVNNI
-	k.q4.gemv, k.q4.gemvForm = gemv4VNNI, formSplit|formDigits
-	k.gemm, k.gemmTokens = gemmVNNI, 8
-	k.columns[backend.F16], k.columns[backend.BF16] = columnsF16AVX512, columnsBF16AVX512
-	k.widen[backend.F16], k.widen[backend.BF16], k.narrow = widenF16AVX512, widenBF16AVX512, narrowAVX512
-	k.weigh, k.exp2Sum, k.siluMul, k.maximum = weighAVX512, exp2SumAVX512, siluMulAVX512, maximumAVX512
-	k.weighHalves = weighHalvesAVX512
-	k.squares, k.scaled, k.times, k.add = squaresAVX512, scaledAVX512, timesAVX512, addAVX512
-	k.dots = [3]func(y *float32, ystride int, w *byte, stride int, x *float32, xstride, columns, count, ahead int){
-		backend.F32: dotsF32AVX512, backend.F16: dotsF16AVX512, backend.BF16: dotsBF16AVX512}
-	k.tokens = 6
+	k.Name = "avx512"
+	k.Quantise = quantiseVNNI
+	k.Q4.GEMV, k.Q4.GEMVForm = gemv4VNNI, formSplit|formDigits
+	k.GEMM, k.GEMMTokens = gemmVNNI, 8
+	k.Columns[backend.F16], k.Columns[backend.BF16] = columnsF16AVX512, columnsBF16AVX512
+	k.Dots[backend.F32], k.Dots[backend.F16], k.Dots[backend.BF16] = dotsF32AVX512, dotsF16AVX512, dotsBF16AVX512
+	k.DotTokens = 6
+	k.Widen[backend.F16], k.Widen[backend.BF16], k.Narrow = widenF16AVX512, widenBF16AVX512, narrowAVX512
+	k.Weigh, k.WeighHalves, k.Exp2Sum = weighAVX512, weighHalvesAVX512, exp2SumAVX512
+	k.SiluMul, k.Maximum = siluMulAVX512, maximumAVX512
+	k.Squares, k.Scaled, k.Times, k.Add = squaresAVX512, scaledAVX512, timesAVX512, addAVX512
 	return &k
 }()
 
-// columnOrder are the words that columnsF16AVX512 and columnsBF16AVX512 pick.
-var columnOrder = func() (order [4][32]uint16) {
-	for i := range 32 {
-		column, row := i/8+i%8/4*4, i%4
-		order[0][i] = uint16(row*16 + column)
-		order[1][i] = order[0][i] + 8
-		order[2][i] = uint16(i / 2)
-		order[3][i] = order[2][i] + 16
-	}
-	return order
-}()
-
-// paths lists the SIMD paths of this machine, the best first.
-func paths() []*kernels {
+// Paths lists the SIMD paths of this machine, the best first.
+func Paths() []*Kernels {
 	x := &cpu.X86
-	var list []*kernels
+	var list []*Kernels
 	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX512VNNI {
 		list = append(list, avx512)
 	}
@@ -76,10 +63,12 @@ func widenBF16AVX512(dst *float32, src *byte, n int)
 func narrowAVX512(dst *uint16, src *float32, n int)
 
 //go:noescape
-func weighAVX512(sums *float32, sstride int, p *float32, pstride int, v *float32, vstride, columns, rows int, ahead *byte)
+func weighAVX512(sums *float32, sstride int, p *float32, pstride int, v *float32, vstride, columns, rows int,
+	ahead *byte)
 
 //go:noescape
-func weighHalvesAVX512(sums *float32, sstride int, p *float32, pstride int, v *uint16, vstride, columns, rows int, fresh bool, ahead *byte)
+func weighHalvesAVX512(sums *float32, sstride int, p *float32, pstride int, v *uint16, vstride, columns, rows int,
+	fresh bool, ahead *byte)
 
 //go:noescape
 func exp2SumAVX512(x *float32, n int, high float32) (sum float32)

@@ -1,9 +1,9 @@
 #include "textflag.h"
 #include "simd_arm64.h"
 
-// exp(x) = 2^n·exp(r) with n = round(x/ln 2): r is taken off in two steps to keep its bits, exp(r) is the polynomial
-// of Cephes' expf (S. Moshier). Below -87 the result is 0. 2^x is the same with r = (x - n)·ln 2, where n = round(x); below
-// -125.5 it is 0.
+// exp(x) = 2^n·exp(r) with n = round(x/ln 2): r is taken off in two steps to keep its bits, exp(r) is the polynomial of
+// Cephes' expf (S. Moshier). Below -87 the result is 0. 2^x is the same with r = (x - n)·ln 2, where n = round(x);
+// below -125.5 it is 0.
 DATA expConst<>+0(SB)/4, $0x42b00000  // 88
 DATA expConst<>+4(SB)/4, $0xc2ae0000  // -87
 DATA expConst<>+8(SB)/4, $0x3fb8aa3b  // 1/ln 2
@@ -44,8 +44,8 @@ GLOBL exp2Const<>(SB), RODATA|NOPTR, $8
 	VLD1R.P 4(R9), [V21.S4]     \
 	VLD1R.P 4(R9), [V22.S4]
 
-// EXP turns the vector x to exp(x), EXP2 one of at most 127 to 2^x; a NaN stays one. They use the vectors n, p, q and below,
-// which marks what becomes 0.
+// EXP turns the vector x to exp(x), EXP2 one of at most 127 to 2^x; a NaN stays one. They use the vectors n, p, q and
+// below, which marks what becomes 0.
 #define EXP(x, n, p, q, below) \
 	FCMGT(x, 21, below) \
 	FMIN(20, x, x)      \
@@ -300,9 +300,9 @@ turn:
 	BNE  turn
 	RET
 
-// func pause(n int): ISB drains the pipeline, which takes about as long as PAUSE on amd64; YIELD takes no time on most
+// func Pause(n int): ISB drains the pipeline, which takes about as long as PAUSE on amd64; YIELD takes no time on most
 // processors.
-TEXT ·pause(SB), NOSPLIT, $0-8
+TEXT ·Pause(SB), NOSPLIT, $0-8
 	MOVD n+0(FP), R0
 
 again:

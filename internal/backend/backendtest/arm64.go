@@ -1,0 +1,26 @@
+package backendtest
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Arm64 builds the tests of the package that calls it for arm64 and runs those that match on a processor of
+// qemu-aarch64, of Debian's package qemu-user. The tests named in passes must be among them.
+func Arm64(t *testing.T, processor, tests string, passes ...string) {
+	binary := filepath.Join(t.TempDir(), "arm64.test")
+	build := exec.Command("go", "test", "-c", "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH=arm64")
+	output, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", output)
+	output, err = exec.Command("qemu-aarch64", "-cpu", processor, binary,
+		"-test.v", "-test.run", tests, "-test.timeout", "5m").CombinedOutput()
+	require.NoError(t, err, "%s", output)
+	for _, test := range passes {
+		require.Contains(t, string(output), "--- PASS: "+test+" ")
+	}
+}

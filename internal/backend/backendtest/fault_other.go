@@ -1,0 +1,5 @@
+//go:build !unix
+
+package backendtest
+
+func (b *bench) fault() {}

@@ -1,0 +1,22 @@
+//go:build !race
+
+package simd
+
+import (
+	"testing"
+
+	"github.com/glm4-metal/glm4-metal/internal/backend/backendtest"
+)
+
+// NEON as the first processor of arm64 has it, which has no extensions, and what dot products change.
+func TestNEONLeavesPlainGo(t *testing.T) {
+	t.Parallel()
+	backendtest.Arm64(t, "cortex-a53", "Quantised|Dots|Vectors|Exponential|Weighed",
+		"TestQuantisedKernelsLeaveTheirMemory/neon", "TestVectorsLeavePlainGoOrTheirMemory/neon")
+}
+
+func TestNEONWithDotProductsLeavesPlainGo(t *testing.T) {
+	t.Parallel()
+	backendtest.Arm64(t, "neoverse-n1", "(Quantised|ForcedPath)/^neon-dot$",
+		"TestQuantisedKernelsLeaveTheirMemory/neon-dot")
+}
