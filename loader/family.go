@@ -101,33 +101,33 @@ func (f *family) stored(name string) string {
 }
 
 // read reads the shape of a model.
-func (n *family) read(c *Config, f *fields) {
-	c.SandwichNorms = n.sandwichNorms
-	c.Layers = f.positive(n.fields.layers, maxLayers)
-	if n.fields.layersToo != "" {
-		f.agrees(n.fields.layersToo, c.Layers, n.fields.layers)
+func (f *family) read(c *Config, in *fields) {
+	c.SandwichNorms = f.sandwichNorms
+	c.Layers = in.positive(f.fields.layers, maxLayers)
+	if f.fields.layersToo != "" {
+		in.agrees(f.fields.layersToo, c.Layers, f.fields.layers)
 	}
-	c.Hidden = f.positive("hidden_size", maxWidth)
-	c.FFN = f.positive(n.fields.ffn, maxWidth)
-	c.Heads = f.positive("num_attention_heads", maxHeads)
-	c.KVHeads = f.positive(n.fields.kvHeads, maxHeads)
-	f.divides(n.fields.kvHeads, c.KVHeads, "num_attention_heads", c.Heads)
-	if !n.headDimOptional || f.has(n.fields.headDim) {
-		c.HeadDim = f.positive(n.fields.headDim, maxHeadDim)
-	} else if f.divides("num_attention_heads", c.Heads, "hidden_size", c.Hidden) {
+	c.Hidden = in.positive("hidden_size", maxWidth)
+	c.FFN = in.positive(f.fields.ffn, maxWidth)
+	c.Heads = in.positive("num_attention_heads", maxHeads)
+	c.KVHeads = in.positive(f.fields.kvHeads, maxHeads)
+	in.divides(f.fields.kvHeads, c.KVHeads, "num_attention_heads", c.Heads)
+	if !f.headDimOptional || in.has(f.fields.headDim) {
+		c.HeadDim = in.positive(f.fields.headDim, maxHeadDim)
+	} else if in.divides("num_attention_heads", c.Heads, "hidden_size", c.Hidden) {
 		c.HeadDim = c.Hidden / c.Heads
 	}
-	c.MaxPositions = f.positive(n.fields.positions, maxPositions)
-	c.Vocab = f.positive(n.fields.vocab, maxVocab)
-	c.RMSEps = f.number(n.fields.eps, 0, 1)
-	c.TieEmbeddings = f.flag("tie_word_embeddings", false)
-	if f.has(n.fields.bias) {
-		c.biasField = n.fields.bias
-		c.AttentionBias = f.flag(n.fields.bias, false)
+	c.MaxPositions = in.positive(f.fields.positions, maxPositions)
+	c.Vocab = in.positive(f.fields.vocab, maxVocab)
+	c.RMSEps = in.number(f.fields.eps, 0, 1)
+	c.TieEmbeddings = in.flag("tie_word_embeddings", false)
+	if in.has(f.fields.bias) {
+		c.biasField = f.fields.bias
+		c.AttentionBias = in.flag(f.fields.bias, false)
 	}
-	n.rotary(c, f)
-	if n.check != nil {
-		n.check(f)
+	f.rotary(c, in)
+	if f.check != nil {
+		f.check(in)
 	}
 }
 

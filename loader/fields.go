@@ -161,13 +161,6 @@ func (f *fields) mustBe(name, want, explain string) {
 	}
 }
 
-func (f *fields) mustBeNumber(name string, want float64) {
-	var n float64
-	if json.Unmarshal(f.values[name], &n) != nil || n != want {
-		f.fail(name, fmt.Sprintf("%g", want))
-	}
-}
-
 // divides reports whether small divides big, and fails if not.
 func (f *fields) divides(small string, s int, big string, b int) bool {
 	if f.err == nil && b%s != 0 {

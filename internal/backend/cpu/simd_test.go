@@ -72,7 +72,11 @@ func TestSIMDProductLeavesPlainGoOrItsMemory(t *testing.T) {
 				plain.s.Out(buffer(want), buffer(x), p, n)
 				b.run()
 				plain.run()
-				backendtest.Close(t, backendtest.Doubles(want), y, 2*b.loss(c.format), "%+v with %d tokens", c, n)
+				loss := 2 * b.loss(c.format)
+				if c.cols < 256 { // sums of few numbers may nearly cancel, also the largest
+					loss *= 1.5
+				}
+				backendtest.Close(t, backendtest.Doubles(want), y, loss, "%+v with %d tokens", c, n)
 			}
 		}
 	})
