@@ -1,5 +1,5 @@
-// Package bench measures what the machine can read from memory, which limits how fast it can decode: a token takes every
-// weight once.
+// Package bench measures what the machine can read from memory, which limits how fast it can decode: a token takes
+// every weight once.
 //
 //	b, err := bench.MeasureBandwidth(ctx)
 //	if err != nil { ... }
@@ -32,8 +32,8 @@ const (
 	bandwidthBytes  = 1 << 30
 )
 
-// MeasureBandwidth takes a gigabyte of memory and reads it nine times, each core its own part of it from front to back; in
-// huge pages where the system has them, which mapped weights may have, too. It looks at ctx between the readings.
+// MeasureBandwidth takes a gigabyte of memory and reads it nine times, each core its own part of it from front to back;
+// in huge pages where the system has them, which mapped weights may have, too. It looks at ctx between the readings.
 func MeasureBandwidth(ctx context.Context) (Bandwidth, error) {
 	b := Bandwidth{Cores: runtime.GOMAXPROCS(0), Bytes: bandwidthBytes}
 	if err := ctx.Err(); err != nil {

@@ -1,9 +1,9 @@
 // Package loader turns a folder that holds a GLM-4 checkpoint into named, checked tensors.
 //
-// It reads what the hub publishes: config.json of the glm4, glm and chatglm families, weights in safetensors files (one, or several
-// with an index) that are bf16, f16, f32 or packed by MLX's affine quantisation. Files are mapped, not read, so that opening
-// a checkpoint costs its headers and a weight's page is only touched by whoever uses it. Whatever the family, modules go by
-// the names that transformers gives them in its glm and glm4 models.
+// It reads what the hub publishes: config.json of the glm4, glm and chatglm families, weights in safetensors files
+// (one, or several with an index) that are bf16, f16, f32 or packed by MLX's affine quantisation. Files are mapped, not
+// read, so that opening a checkpoint costs its headers and a weight's page is only touched by whoever uses it. Whatever
+// the family, modules go by the names that transformers gives them in its glm and glm4 models.
 //
 //	c, err := loader.Open(ctx, "GLM-4-9B-0414-4bit")
 //	if err != nil {
@@ -15,9 +15,10 @@
 //	row := make([]float32, q.Cols)
 //	err = c.Guard(func() error { q.Dequantize(row, 0); return nil })
 //
-// The package knows bytes and shapes but no device. Errors are one line that names the file, the field or tensor, what was
-// found and what was expected; they wrap [fs.ErrNotExist] and [fs.ErrPermission] where that is the cause,
-// [errors.ErrUnsupported] for a model of another family, and are a [*FaultError] where mapped bytes cannot be read any more.
+// The package knows bytes and shapes but no device. Errors are one line that names the file, the field or tensor, what
+// was found and what was expected; they wrap [fs.ErrNotExist] and [fs.ErrPermission] where that is the cause,
+// [errors.ErrUnsupported] for a model of another family, and are a [*FaultError] where mapped bytes cannot be read any
+// more.
 package loader
 
 import (
@@ -48,11 +49,12 @@ type Checkpoint struct {
 	notes    []string
 }
 
-// Open opens the checkpoint in a folder. It reads config.json and the headers of the safetensors files, maps those files read-only and
-// checks everything that can be checked without touching more than a few pages of the weights: each tensor that the config
-// implies is there, with the right shape and type, and nothing else that would change the arithmetic. Where embeddings are
-// tied beside a head, both are compared. A file that cannot be mapped is read. One that is replaced or grows while it is
-// mapped does no harm; of one that shrinks, or whose disk fails, see [Checkpoint.Guard].
+// Open opens the checkpoint in a folder. It reads config.json and the headers of the safetensors files, maps those
+// files read-only and checks everything that can be checked without touching more than a few pages of the weights: each
+// tensor that the config implies is there, with the right shape and type, and nothing else that would change the
+// arithmetic. Where embeddings are tied beside a head, both are compared. A file that cannot be mapped is read. One
+// that is replaced or grows while it is mapped does no harm; of one that shrinks, or whose disk fails, see
+// [Checkpoint.Guard].
 //
 // It ends early with ctx, whose error it then returns. Of other errors see the package.
 func Open(ctx context.Context, dir string) (*Checkpoint, error) {
@@ -64,15 +66,16 @@ func Open(ctx context.Context, dir string) (*Checkpoint, error) {
 	})
 }
 
-// OpenFS opens a checkpoint whose files are not on disk, such as an embedded one. They are read into memory that, like a mapping,
-// begins on a page and lives until Close. name stands for the folder in errors.
+// OpenFS opens a checkpoint whose files are not on disk, such as an embedded one. They are read into memory that, like
+// a mapping, begins on a page and lives until Close. name stands for the folder in errors.
 func OpenFS(ctx context.Context, fsys fs.FS, name string) (*Checkpoint, error) {
 	return open(ctx, name, fsys, func(file string) (region, error) {
 		return readAligned(name+"/"+file, fsys, file)
 	})
 }
 
-func open(ctx context.Context, dir string, fsys fs.FS, load func(name string) (region, error)) (_ *Checkpoint, err error) {
+func open(ctx context.Context, dir string, fsys fs.FS, load func(name string) (region, error)) (_ *Checkpoint,
+	err error) {
 	c := &Checkpoint{Dir: dir, fsys: fsys, stored: map[string]Tensor{}}
 	defer func() {
 		if err != nil {
@@ -92,7 +95,8 @@ func open(ctx context.Context, dir string, fsys fs.FS, load func(name string) (r
 	for _, file := range files {
 		// aria2 gives a file its full size at once and removes its notes when all of it has come.
 		if _, err := fs.Stat(fsys, file+".aria2"); err == nil {
-			return nil, fmt.Errorf("%s/%s: the file is incomplete%s; finish it with aria2c -c", dir, file, unfinishedBeside(fsys, file))
+			return nil, fmt.Errorf("%s/%s: the file is incomplete%s; finish it with aria2c -c", dir, file,
+				unfinishedBeside(fsys, file))
 		}
 		r, err := load(file)
 		if err != nil {
@@ -161,7 +165,8 @@ func (c *Checkpoint) Close() error {
 // FS returns the checkpoint's folder, for its tokenizer and templates.
 func (c *Checkpoint) FS() fs.FS { return c.fsys }
 
-// Has reports whether the model has a tensor, by its canonical name such as "model.layers.0.self_attn.q_proj.bias". A tied lm_head has none.
+// Has reports whether the model has a tensor, by its canonical name such as "model.layers.0.self_attn.q_proj.bias". A
+// tied lm_head has none.
 func (c *Checkpoint) Has(name string) bool {
 	if _, ok := c.vectors[name]; ok {
 		return true
@@ -187,8 +192,9 @@ func (c *Checkpoint) Tensors() []Tensor {
 // embeddings that are not the same.
 func (c *Checkpoint) Notes() []string { return slices.Clone(c.notes) }
 
-// Unused returns the tensors that the model has no use for, sorted by name: extras that are known to change nothing, such
-// as ChatGLM's rotary_pos_emb.inv_freq, a vision tower or a head for multi-token prediction. Others are refused by Open.
+// Unused returns the tensors that the model has no use for, sorted by name: extras that are known to change nothing,
+// such as ChatGLM's rotary_pos_emb.inv_freq, a vision tower or a head for multi-token prediction. Others are refused by
+// Open.
 func (c *Checkpoint) Unused() []Tensor { return slices.Clone(c.unused) }
 
 func sortByName(tensors []Tensor) {
@@ -204,8 +210,8 @@ func (c *Checkpoint) Bytes() int64 {
 	return n
 }
 
-// Mapped returns the memory of the files, one region each, headers included. Each begins on a page, every tensor's Data lies in one,
-// and they are read-only and valid until Close. Reading them may fault: see [Checkpoint.Guard].
+// Mapped returns the memory of the files, one region each, headers included. Each begins on a page, every tensor's Data
+// lies in one, and they are read-only and valid until Close. Reading them may fault: see [Checkpoint.Guard].
 func (c *Checkpoint) Mapped() [][]byte {
 	var regions [][]byte
 	for _, r := range c.regions {
@@ -214,7 +220,8 @@ func (c *Checkpoint) Mapped() [][]byte {
 	return regions
 }
 
-// Aligned reports whether every tensor begins at a multiple of n bytes, n at most a page, so that a device can use it in place.
+// Aligned reports whether every tensor begins at a multiple of n bytes, n at most a page, so that a device can use it
+// in place.
 func (c *Checkpoint) Aligned(n int) bool {
 	for _, t := range c.stored {
 		if t.Offset%int64(n) != 0 {

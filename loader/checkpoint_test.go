@@ -151,10 +151,12 @@ func TestQuantisedModules(t *testing.T) {
 
 func TestQuantisedChatGLMIsSlicedInAllThreeTensors(t *testing.T) {
 	const fused = "transformer.encoder.layers.1.self_attention.query_key_value"
-	config := tinyChatGLM.with(object{"quantization": object{"bits": 4, "group_size": 64, fused: object{"bits": 8, "group_size": 32}}})
+	config := tinyChatGLM.with(object{"quantization": object{"bits": 4, "group_size": 64,
+		fused: object{"bits": 8, "group_size": 32}}})
 	c := tiny(config, quantise(chatglmTensors(), fused, 128, 64, 8, 32)).open(t)
 	parts := quantised(fused, 128, 64, 8, 32)
-	whole := Matrix{Rows: 128, Cols: 64, DType: U32, Data: parts[0].Data, Bits: 8, GroupSize: 32, Scales: parts[1].Data, Biases: parts[2].Data, ScaleDType: BF16}
+	whole := Matrix{Rows: 128, Cols: 64, DType: U32, Data: parts[0].Data, Bits: 8, GroupSize: 32, Scales: parts[1].Data,
+		Biases: parts[2].Data, ScaleDType: BF16}
 	v, err := c.Matrix("model.layers.1.self_attn.v_proj")
 	require.NoError(t, err)
 	want, got := make([]float32, 64), make([]float32, 64)
@@ -179,7 +181,9 @@ func TestTiedHeadIsTheEmbedding(t *testing.T) {
 
 // withoutBias removes the biases of the projections that match.
 func withoutBias(ts []Tensor, part string) []Tensor {
-	return slices.DeleteFunc(slices.Clone(ts), func(t Tensor) bool { return strings.HasSuffix(t.Name, ".bias") && strings.Contains(t.Name, part) })
+	return slices.DeleteFunc(slices.Clone(ts), func(t Tensor) bool {
+		return strings.HasSuffix(t.Name, ".bias") && strings.Contains(t.Name, part)
+	})
 }
 
 func TestBiasIsDecidedByItsTensors(t *testing.T) {
@@ -188,7 +192,8 @@ func TestBiasIsDecidedByItsTensors(t *testing.T) {
 	none := tiny(silent, withoutBias(glm4Tensors(), "")).open(t)
 	require.False(t, none.Config.AttentionBias)
 	require.False(t, none.Has("model.layers.0.self_attn.q_proj.bias"))
-	require.False(t, tiny(tinyGLM4.with(object{"attention_bias": false}), withoutBias(glm4Tensors(), "")).open(t).Config.AttentionBias)
+	require.False(t, tiny(tinyGLM4.with(object{"attention_bias": false}),
+		withoutBias(glm4Tensors(), "")).open(t).Config.AttentionBias)
 }
 
 func TestNonFiniteValueInVector(t *testing.T) {
@@ -201,7 +206,8 @@ func TestNonFiniteValueInVector(t *testing.T) {
 				}
 			}
 			_, err := tiny(tinyGLM4, ts).open(t).Vector(name)
-			require.EqualError(t, err, "DIR/model.safetensors: tensor "+name+" has "+text+" at index 31; every value must be finite: the file is damaged")
+			require.EqualError(t, err, "DIR/model.safetensors: tensor "+name+" has "+text+
+				" at index 31; every value must be finite: the file is damaged")
 		}
 	}
 }
@@ -226,46 +232,67 @@ func TestTensorThatIsNotWhatTheConfigImplies(t *testing.T) {
 			"DIR: tensor lm_head.weight is missing from the weights, but config.json implies it"},
 		{"more layers declared than stored", tinyGLM4.with(object{"num_hidden_layers": 1000}), good,
 			"DIR: tensor model.layers.2.input_layernorm.weight is missing from the weights, but config.json implies it"},
-		{"transposed", tinyGLM4, replace(good, "model.layers.0.self_attn.k_proj.weight", random("model.layers.0.self_attn.k_proj.weight", 64, 32)),
-			"DIR/model.safetensors: tensor model.layers.0.self_attn.k_proj.weight is BF16 [64 32]; config.json implies [32 64] of BF16, F16 or F32"},
+		{"transposed", tinyGLM4, replace(good, "model.layers.0.self_attn.k_proj.weight",
+			random("model.layers.0.self_attn.k_proj.weight", 64, 32)),
+			"DIR/model.safetensors: tensor model.layers.0.self_attn.k_proj.weight is BF16 [64 32]; config.json implies [32 " +
+				"64] of BF16, F16 or F32"},
 		{"one dimension too many", tinyGLM4, replace(good, "model.norm.weight", random("model.norm.weight", 1, 64)),
 			"DIR/model.safetensors: tensor model.norm.weight is BF16 [1 64]; config.json implies [64] of BF16, F16 or F32"},
 		{"scalar norm", tinyGLM4, replace(good, "model.norm.weight", random("model.norm.weight", []int{}...)),
 			"DIR/model.safetensors: tensor model.norm.weight is BF16 []; config.json implies [64] of BF16, F16 or F32"},
 		{"vocabulary of another size", tinyGLM4.with(object{"vocab_size": 49}), good,
-			"DIR/model.safetensors: tensor model.embed_tokens.weight is BF16 [48 64]; config.json implies [49 64] of BF16, F16 or F32"},
+			"DIR/model.safetensors: tensor model.embed_tokens.weight is BF16 [48 64]; config.json implies [49 64] of BF16, " +
+				"F16 or F32"},
 		{"integer weights", tinyGLM4, replace(good, "lm_head.weight", retyped(random("lm_head.weight", 48, 64), I16)),
 			"DIR/model.safetensors: tensor lm_head.weight is I16 [48 64]; config.json implies [48 64] of BF16, F16 or F32"},
-		{"bias of another length", tinyGLM4, replace(good, "model.layers.0.self_attn.q_proj.bias", random("model.layers.0.self_attn.q_proj.bias", 32)),
-			"DIR/model.safetensors: tensor model.layers.0.self_attn.q_proj.bias is BF16 [32]; config.json implies [64] of BF16, F16 or F32"},
+		{"bias of another length", tinyGLM4, replace(good, "model.layers.0.self_attn.q_proj.bias",
+			random("model.layers.0.self_attn.q_proj.bias", 32)),
+			"DIR/model.safetensors: tensor model.layers.0.self_attn.q_proj.bias is BF16 [32]; config.json implies [64] of " +
+				"BF16, F16 or F32"},
 		{"bias declared but absent", tinyGLM4, withoutBias(good, ""),
-			"DIR: tensor model.layers.0.self_attn.q_proj.bias is missing from the weights, but attention_bias is true in config.json"},
+			"DIR: tensor model.layers.0.self_attn.q_proj.bias is missing from the weights, but attention_bias is true in " +
+				"config.json"},
 		{"bias there but denied", tinyGLM4.with(object{"attention_bias": false}), good,
-			"DIR/model.safetensors: tensor model.layers.0.self_attn.q_proj.bias is there, but attention_bias is false in config.json"},
+			"DIR/model.safetensors: tensor model.layers.0.self_attn.q_proj.bias is there, but attention_bias is false in " +
+				"config.json"},
 		{"bias in some layers", tinyGLM4.with(object{"attention_bias": nil}), withoutBias(good, "layers.1.self_attn.v_proj"),
-			"DIR: tensor model.layers.1.self_attn.v_proj.bias is missing from the weights, but model.layers.0.self_attn.q_proj.bias is there; all of q_proj, k_proj and v_proj must have a bias, or none"},
+			"DIR: tensor model.layers.1.self_attn.v_proj.bias is missing from the weights, but " +
+				"model.layers.0.self_attn.q_proj.bias is there; all of q_proj, k_proj and v_proj must have a bias, or none"},
 		{"packed without a quantization block", tinyGLM4, packed,
-			"DIR/model.safetensors: tensor lm_head.scales belongs to a quantised module, but config.json has no quantization block; it must give group_size and bits"},
-		{"packed although excluded", tinyGLM4.with(object{"quantization": object{"bits": 4, "group_size": 32, "lm_head": false}}), packed,
-			"DIR/model.safetensors: tensor lm_head.scales belongs to a quantised module, but quantization in config.json says false for it"},
+			"DIR/model.safetensors: tensor lm_head.scales belongs to a quantised module, but config.json has no quantization " +
+				"block; it must give group_size and bits"},
+		{"packed although excluded", tinyGLM4.with(object{"quantization": object{"bits": 4, "group_size": 32,
+			"lm_head": false}}), packed,
+			"DIR/model.safetensors: tensor lm_head.scales belongs to a quantised module, but quantization in config.json says " +
+				"false for it"},
 		{"scales missing", q, replace(packed, "lm_head.scales"),
 			"DIR: tensor lm_head.scales is missing from the weights, but config.json implies it"},
 		{"biases missing", q, replace(packed, "lm_head.biases"),
 			"DIR: tensor lm_head.biases is missing from the weights, but config.json implies it"},
-		{"override without scales", tinyGLM4.with(object{"quantization": object{"bits": 4, "group_size": 32, "lm_head": object{"bits": 8, "group_size": 32}}}), good,
+		{"override without scales", tinyGLM4.with(object{"quantization": object{"bits": 4, "group_size": 32,
+			"lm_head": object{"bits": 8, "group_size": 32}}}), good,
 			"DIR: tensor lm_head.scales is missing from the weights, but config.json implies it"},
 		{"packed with other bits", tinyGLM4.with(object{"quantization": object{"bits": 8, "group_size": 32}}), packed,
-			"DIR/model.safetensors: tensor lm_head.weight is U32 [48 8]; config.json implies [48 16] of U32 for 8 bits in groups of 32"},
+			"DIR/model.safetensors: tensor lm_head.weight is U32 [48 8]; config.json implies [48 16] of U32 for 8 bits in " +
+				"groups of 32"},
 		{"packed in other groups", tinyGLM4.with(object{"quantization": object{"bits": 4, "group_size": 64}}), packed,
-			"DIR/model.safetensors: tensor lm_head.scales is BF16 [48 2]; config.json implies [48 1] of BF16, F16 or F32 for 4 bits in groups of 64"},
+			"DIR/model.safetensors: tensor lm_head.scales is BF16 [48 2]; config.json implies [48 1] of BF16, F16 or F32 for " +
+				"4 bits in groups of 64"},
 		{"packed as another type", q, replace(packed, "lm_head.weight", retyped(quantised("lm_head", 48, 64, 4, 32)[0], I32)),
-			"DIR/model.safetensors: tensor lm_head.weight is I32 [48 8]; config.json implies [48 8] of U32 for 4 bits in groups of 32"},
-		{"scales and biases of two types", q, replace(packed, "lm_head.biases", retyped(random("lm_head.biases", 48, 2), F16)),
-			"DIR/model.safetensors: tensor lm_head.biases is F16 [48 2]; config.json implies [48 2] of BF16 like the scales for 4 bits in groups of 32"},
-		{"rows that groups do not divide", tinyGLM4.with(object{"quantization": object{"bits": 4, "group_size": 64}}), quantise(good, "model.layers.0.mlp.down_proj", 64, 96, 4, 32),
-			"DIR/config.json: quantization has groups of 64 but the rows of model.layers.0.mlp.down_proj have 96 values, which is no multiple"},
-		{"fused projection of another height", tinyChatGLM, replace(chatglmTensors(), qp+".weight", random(qp+".weight", 192, 64)),
-			"DIR/model.safetensors: tensor " + qp + ".weight is BF16 [192 64]; config.json implies [128 64] of BF16, F16 or F32"},
+			"DIR/model.safetensors: tensor lm_head.weight is I32 [48 8]; config.json implies [48 8] of U32 for 4 bits in " +
+				"groups of 32"},
+		{"scales and biases of two types", q, replace(packed, "lm_head.biases",
+			retyped(random("lm_head.biases", 48, 2), F16)),
+			"DIR/model.safetensors: tensor lm_head.biases is F16 [48 2]; config.json implies [48 2] of BF16 like the scales " +
+				"for 4 bits in groups of 32"},
+		{"rows that groups do not divide", tinyGLM4.with(object{"quantization": object{"bits": 4, "group_size": 64}}),
+			quantise(good, "model.layers.0.mlp.down_proj", 64, 96, 4, 32),
+			"DIR/config.json: quantization has groups of 64 but the rows of model.layers.0.mlp.down_proj have 96 values, " +
+				"which is no multiple"},
+		{"fused projection of another height", tinyChatGLM, replace(chatglmTensors(), qp+".weight",
+			random(qp+".weight", 192, 64)),
+			"DIR/model.safetensors: tensor " + qp +
+				".weight is BF16 [192 64]; config.json implies [128 64] of BF16, F16 or F32"},
 		{"fused bias of another height", tinyChatGLM, replace(chatglmTensors(), qp+".bias", random(qp+".bias", 64)),
 			"DIR/model.safetensors: tensor " + qp + ".bias is BF16 [64]; config.json implies [128] of BF16, F16 or F32"},
 	} {
@@ -319,9 +346,12 @@ func TestChatTemplateOfTheCheckpoint(t *testing.T) {
 		{"a string", files{"tokenizer_config.json": config("[gMASK]<sop>")}, "[gMASK]<sop>", ""},
 		{"a list", files{"tokenizer_config.json": config(list("tool_use", "default"))}, "the default one", ""},
 		{"its own file wins", files{"tokenizer_config.json": config("old"), "chat_template.jinja": []byte("new")}, "new", ""},
-		{"a list without default", files{"tokenizer_config.json": config(list("rag", "tool_use"))}, "", "DIR/tokenizer_config.json: chat_template has no template called default, only rag, tool_use"},
-		{"a number", files{"tokenizer_config.json": config(1)}, "", "DIR/tokenizer_config.json: chat_template is 1; it must be a string or a list of {name, template}"},
-		{"damaged", files{"tokenizer_config.json": []byte("{")}, "", "DIR/tokenizer_config.json: not valid JSON at byte 1: unexpected end of JSON input"},
+		{"a list without default", files{"tokenizer_config.json": config(list("rag", "tool_use"))}, "",
+			"DIR/tokenizer_config.json: chat_template has no template called default, only rag, tool_use"},
+		{"a number", files{"tokenizer_config.json": config(1)}, "",
+			"DIR/tokenizer_config.json: chat_template is 1; it must be a string or a list of {name, template}"},
+		{"damaged", files{"tokenizer_config.json": []byte("{")}, "",
+			"DIR/tokenizer_config.json: not valid JSON at byte 1: unexpected end of JSON input"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := folder.with(tt.extra).open(t)
@@ -336,10 +366,12 @@ func TestChatTemplateOfTheCheckpoint(t *testing.T) {
 	}
 }
 
-// writeSparse writes GLM-4-9B-0414 in its true shapes, 4 bit, as one file that takes its full 5.3 GB in size but 2 MB on disk.
+// writeSparse writes GLM-4-9B-0414 in its true shapes, 4 bit, as one file that takes its full 5.3 GB in size but 2 MB
+// on disk.
 func writeSparse(t *testing.T) string {
 	config := Config{
-		ModelType: "glm4", Layers: 40, Hidden: 4096, FFN: 13696, Heads: 32, KVHeads: 2, HeadDim: 128, Vocab: 151552, SandwichNorms: true,
+		ModelType: "glm4", Layers: 40, Hidden: 4096, FFN: 13696, Heads: 32, KVHeads: 2, HeadDim: 128, Vocab: 151552,
+		SandwichNorms: true,
 	}
 	header, end := object{}, 0
 	add := func(name string, dtype DType, shape ...int) {
@@ -364,7 +396,8 @@ func writeSparse(t *testing.T) string {
 	}
 	dir := files{
 		"config.json": tinyGLM4.with(object{
-			"num_hidden_layers": 40, "hidden_size": 4096, "intermediate_size": 13696, "num_attention_heads": 32, "head_dim": 128, "vocab_size": 151552,
+			"num_hidden_layers": 40, "hidden_size": 4096, "intermediate_size": 13696, "num_attention_heads": 32, "head_dim": 128,
+			"vocab_size":   151552,
 			"quantization": object{"bits": 4, "group_size": 64},
 		}).bytes(),
 		singleName: file(string(header.bytes()), nil),

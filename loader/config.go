@@ -9,7 +9,8 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/textfile"
 )
 
-// Config is what config.json says about a model, under one set of names whatever the family. Every value has been validated.
+// Config is what config.json says about a model, under one set of names whatever the family. Every value has been
+// validated.
 type Config struct {
 	ModelType     string  // "glm4" (GLM-4-0414, GLM-Z1), "glm" (glm-4-9b-chat-hf, GLM-Edge) or "chatglm" (glm-4-9b-chat)
 	Layers        int     // decoder layers
@@ -35,7 +36,8 @@ type Config struct {
 	biasField string
 }
 
-// Limits far above any GLM-4. They keep every product of two sizes, and every allocation that follows from one, in bounds.
+// Limits far above any GLM-4. They keep every product of two sizes, and every allocation that follows from one, in
+// bounds.
 const (
 	maxLayers    = 1 << 10
 	maxWidth     = 1 << 20

@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDequantizeIsBitIdenticalToMLX compares with testdata/dequantize.safetensors, written by scripts/goldens/loader/dequantize.py.
+// TestDequantizeIsBitIdenticalToMLX compares with testdata/dequantize.safetensors, written by
+// scripts/goldens/loader/dequantize.py.
 func TestDequantizeIsBitIdenticalToMLX(t *testing.T) {
 	buf, err := os.ReadFile("testdata/dequantize.safetensors")
 	require.NoError(t, err)
@@ -35,7 +36,8 @@ func TestDequantizeIsBitIdenticalToMLX(t *testing.T) {
 					for row := range m.Rows {
 						m.Dequantize(got, row)
 						for col, v := range got {
-							require.Equal(t, math.Float32bits(F32.at(want.Data, row*m.Cols+col)), math.Float32bits(v), "row %d column %d", row, col)
+							require.Equal(t, math.Float32bits(F32.at(want.Data, row*m.Cols+col)), math.Float32bits(v), "row %d column %d",
+								row, col)
 						}
 					}
 				})

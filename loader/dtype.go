@@ -10,7 +10,8 @@ import (
 // DType is the type of a tensor's elements, named as in a safetensors header.
 type DType uint8
 
-// The element types that a safetensors header may name. Only F32, F16 and BF16 can be weights, and U32 holds packed quantised ones.
+// The element types that a safetensors header may name. Only F32, F16 and BF16 can be weights, and U32 holds packed
+// quantised ones.
 const (
 	Invalid DType = iota
 	F32
@@ -80,7 +81,8 @@ func parseDType(name string) DType {
 	return Invalid
 }
 
-// at returns element i of data as float32. Every F16 and BF16 value has exactly one float32 value. d must be a float type.
+// at returns element i of data as float32. Every F16 and BF16 value has exactly one float32 value. d must be a float
+// type.
 func (d DType) at(data []byte, i int) float32 {
 	switch d {
 	case F32:

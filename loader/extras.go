@@ -9,7 +9,8 @@ import (
 
 // extraPrefixes begin the names of parts that stand beside a text model and take no part in its arithmetic.
 var extraPrefixes = []string{
-	"model.visual.", "visual.", "model.vision.", "transformer.vision.", "vision_tower.", "model.vision_tower.", "vision_model.", "model.vision_model.",
+	"model.visual.", "visual.", "model.vision.", "transformer.vision.", "vision_tower.", "model.vision_tower.",
+	"vision_model.", "model.vision_model.",
 	"multi_modal_projector.", "model.multi_modal_projector.", "audio_tower.", "model.audio_tower.", "mtp.", "model.mtp.",
 }
 
@@ -50,9 +51,11 @@ func (c *Checkpoint) checkUnused() error {
 		return fmt.Errorf("%spart of a %s model, but model_type is %q in config.json; %s",
 			at, sandwichType(), c.Config.ModelType, wayOut)
 	case inLayer:
-		return fmt.Errorf("%sno part of a %s model, which would compute something else without it; %s, or a program that supports this architecture", at, c.Config.ModelType, wayOut)
+		return fmt.Errorf("%sno part of a %s model, which would compute something else without it; %s, or a program that "+
+			"supports this architecture", at, c.Config.ModelType, wayOut)
 	}
-	return fmt.Errorf("%sno part of a %s model, nor known as an extra that may be left out; %s, or remove the tensor if it is not needed", at, c.Config.ModelType, wayOut)
+	return fmt.Errorf("%sno part of a %s model, nor known as an extra that may be left out; %s, or remove the tensor if "+
+		"it is not needed", at, c.Config.ModelType, wayOut)
 }
 
 // extra reports whether a tensor that is not used is known to change nothing.
@@ -61,7 +64,8 @@ func (c *Checkpoint) extra(name string, mtp map[int]bool) bool {
 		return true
 	}
 	if part, ok := strings.CutPrefix(name, c.Config.place(module{name: lmHead}).stored+"."); ok && c.Config.TieEmbeddings {
-		return part == "weight" || part == "scales" || part == "biases" // decideTie has found them the same as the embedding's
+		// decideTie has found them the same as the embedding's
+		return part == "weight" || part == "scales" || part == "biases"
 	}
 	if slices.ContainsFunc(extraPrefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
 		return true
@@ -70,12 +74,14 @@ func (c *Checkpoint) extra(name string, mtp map[int]bool) bool {
 	return ok && mtp[layer]
 }
 
-// mtpLayers are the layers behind the last one of the decoder that belong to multi-token prediction, as their parts show.
+// mtpLayers are the layers behind the last one of the decoder that belong to multi-token prediction, as their parts
+// show.
 func (c *Checkpoint) mtpLayers() map[int]bool {
 	layers := map[int]bool{}
 	for _, t := range c.unused {
 		layer, rest, ok := c.layerOf(t.Name)
-		if ok && layer >= c.Config.Layers && slices.ContainsFunc(mtpParts, func(p string) bool { return strings.HasPrefix(rest, p) }) {
+		if ok && layer >= c.Config.Layers &&
+			slices.ContainsFunc(mtpParts, func(p string) bool { return strings.HasPrefix(rest, p) }) {
 			layers[layer] = true
 		}
 	}
@@ -99,16 +105,19 @@ var packings = []struct {
 	what  string
 }{
 	{[]string{"lora_A", "lora_B", "lora_a", "lora_b", "lora_embedding_A", "lora_embedding_B", "lora_magnitude_vector"},
-		"belongs to a LoRA adapter, which cannot be applied here; merge it into its model with mlx_lm.fuse or peft's merge_and_unload"},
+		"belongs to a LoRA adapter, which cannot be applied here; merge it into its model with mlx_lm.fuse or peft's " +
+			"merge_and_unload"},
 	{[]string{"g_idx"}, "is of a model packed by GPTQ: " + wayOut},
 	{[]string{"qweight", "qzeros"}, "is of a model packed by GPTQ or AWQ: " + wayOut},
 	{[]string{"weight_packed"}, "is of a model packed by compressed-tensors: " + wayOut},
-	{[]string{"weight_scale_inv", "weight_scale", "input_scale"}, "is of a model in FP8 or another scaled format: " + wayOut},
-	{[]string{"absmax", "quant_map", "nested_absmax", "nested_quant_map", "quant_state", "SCB"}, "is of a model packed by bitsandbytes: " + wayOut},
+	{[]string{"weight_scale_inv", "weight_scale", "input_scale"}, "is of a model in FP8 or another scaled format: " +
+		wayOut},
+	{[]string{"absmax", "quant_map", "nested_absmax", "nested_quant_map", "quant_state", "SCB"},
+		"is of a model packed by bitsandbytes: " + wayOut},
 }
 
-// checkPacking names a quantisation that cannot be read, or an adapter, by the tensors that it leaves, before one is missed
-// that it lacks.
+// checkPacking names a quantisation that cannot be read, or an adapter, by the tensors that it leaves, before one is
+// missed that it lacks.
 func (c *Checkpoint) checkPacking() error {
 	tensors := c.Tensors()
 	for _, p := range packings {

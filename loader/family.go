@@ -6,9 +6,9 @@ import (
 )
 
 // family is what the checkpoints of one model_type have in common. All of them are the same kind of decoder: RMS norms,
-// query heads that share KV heads, rotation of pairs that lie side by side, and SwiGLU whose gate and up are one matrix.
-// A new one of that kind is another entry of families, and its model type joins the family whose control tokens it has,
-// or founds one, in the table of package chatformat. One of another kind needs ops first.
+// query heads that share KV heads, rotation of pairs that lie side by side, and SwiGLU whose gate and up are one
+// matrix. A new one of that kind is another entry of families, and its model type joins the family whose control tokens
+// it has, or founds one, in the table of package chatformat. One of another kind needs ops first.
 type family struct {
 	modelType       string // in config.json
 	sandwichNorms   bool   // also norms behind the attention and the MLP
@@ -156,7 +156,8 @@ func transformersRotary(c *Config, f *fields) {
 	}
 	c.RotaryDims = int(float64(c.HeadDim) * factor)
 	if c.RotaryDims < 2 || c.RotaryDims%2 != 0 {
-		f.err = fmt.Errorf("%s: partial_rotary_factor %v of head_dim %d makes %d rotary dimensions; it must be an even number of at least 2",
+		f.err = fmt.Errorf("%s: partial_rotary_factor %v of head_dim %d makes %d rotary dimensions; it must be an even "+
+			"number of at least 2",
 			f.file, factor, c.HeadDim, c.RotaryDims)
 	}
 }

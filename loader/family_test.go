@@ -14,7 +14,8 @@ func TestAnotherFamilyNeedsCode(t *testing.T) {
 	other := *chatglm
 	other.modelType, other.sandwichNorms, other.layers, other.headDimOptional = "other", true, "net.blocks.", true
 	other.fields = fieldNames{
-		layers: "depth", ffn: "ffn", kvHeads: "groups", headDim: "head_dim", positions: "n_ctx", vocab: "n_vocab", eps: "eps", bias: "qkv_bias",
+		layers: "depth", ffn: "ffn", kvHeads: "groups", headDim: "head_dim", positions: "n_ctx", vocab: "n_vocab", eps: "eps",
+		bias: "qkv_bias",
 	}
 	other.rotary = transformersRotary
 	other.check = nil

@@ -8,8 +8,8 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/fault"
 )
 
-// FaultError says that the bytes of a checkpoint's file can no longer be read: it has shrunk since it was opened, or its disk
-// fails or is gone.
+// FaultError says that the bytes of a checkpoint's file can no longer be read: it has shrunk since it was opened, or
+// its disk fails or is gone.
 type FaultError struct {
 	File       string // with its folder
 	Size, Left int64  // bytes when it was opened, and now
@@ -18,7 +18,8 @@ type FaultError struct {
 
 func (e *FaultError) Error() string {
 	if e.Left < e.Size {
-		return fmt.Sprintf("%s: the file has shrunk from %d to %d bytes while it was in use; restore it and load the model again", e.File, e.Size, e.Left)
+		return fmt.Sprintf("%s: the file has shrunk from %d to %d bytes while it was in use; "+
+			"restore it and load the model again", e.File, e.Size, e.Left)
 	}
 	return fmt.Sprintf("%s: some of its bytes cannot be read; see to its disk and load the model again", e.File)
 }
@@ -26,8 +27,8 @@ func (e *FaultError) Error() string {
 // Unwrap gives what failed.
 func (e *FaultError) Unwrap() error { return e.Err }
 
-// Guard calls read, which reads bytes of tensors in its own goroutine, and returns its error. Where a byte cannot be read,
-// because its file has shrunk or its disk fails, that is a [FaultError]; without Guard it would end the process.
+// Guard calls read, which reads bytes of tensors in its own goroutine, and returns its error. Where a byte cannot be
+// read, because its file has shrunk or its disk fails, that is a [FaultError]; without Guard it would end the process.
 func (c *Checkpoint) Guard(read func() error) error {
 	return c.Explain(guard(c.Mapped(), read))
 }
@@ -37,9 +38,9 @@ func guard(regions [][]byte, read func() error) (err error) {
 	return read()
 }
 
-// Explain names the file of an error that came from reading tensors elsewhere, such as on a device: one that tells of mapped
-// memory that can no longer be read becomes a [FaultError] that wraps it, unless nothing tells which file it was. Any other
-// error stays as it is.
+// Explain names the file of an error that came from reading tensors elsewhere, such as on a device: one that tells of
+// mapped memory that can no longer be read becomes a [FaultError] that wraps it, unless nothing tells which file it
+// was. Any other error stays as it is.
 func (c *Checkpoint) Explain(err error) error {
 	var f *fault.Error
 	if !errors.As(err, &f) {
@@ -58,8 +59,8 @@ func (c *Checkpoint) Explain(err error) error {
 	return err
 }
 
-// Check asks for the size of each mapped file. It returns a [FaultError] for one that is shorter than when it was opened: its
-// bytes are gone, or read as zeros up to the end of a page.
+// Check asks for the size of each mapped file. It returns a [FaultError] for one that is shorter than when it was
+// opened: its bytes are gone, or read as zeros up to the end of a page.
 func (c *Checkpoint) Check() error {
 	for _, r := range c.regions {
 		if e := r.fault(nil); e.Left < e.Size || e.Err != nil {

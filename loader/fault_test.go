@@ -102,12 +102,15 @@ func TestErrorOfAnotherKindNamesAFile(t *testing.T) {
 	elsewhere := &fault.Error{Err: errors.New("a device's")}
 	require.Equal(t, error(elsewhere), c.Explain(elsewhere))
 	mapped := &fault.Error{Addr: uintptr(unsafe.Pointer(&c.Mapped()[0][0]))}
-	require.EqualError(t, c.Explain(mapped), dir+"/"+singleName+": some of its bytes cannot be read; see to its disk and load the model again")
+	require.EqualError(t, c.Explain(mapped), dir+"/"+singleName+
+		": some of its bytes cannot be read; see to its disk and load the model again")
 }
 
 // openWith opens a folder with another way of mapping.
 func openWith(dir string, mapping mapMemoryFunc) (*Checkpoint, error) {
-	return open(context.Background(), dir, os.DirFS(dir), func(name string) (region, error) { return mapFile(filepath.Join(dir, name), mapping) })
+	return open(context.Background(), dir, os.DirFS(dir), func(name string) (region, error) {
+		return mapFile(filepath.Join(dir, name), mapping)
+	})
 }
 
 func TestFileThatShrinksDuringOpen(t *testing.T) {

@@ -46,7 +46,8 @@ func (f *fields) fail(name, want string) {
 		return
 	}
 	if f.has(name) {
-		f.err = fmt.Errorf("%s: %s%s is %s; it must be %s", f.file, f.prefix, name, printable(clip(oneLine(f.values[name]))), want)
+		f.err = fmt.Errorf("%s: %s%s is %s; it must be %s", f.file, f.prefix, name, printable(clip(oneLine(f.values[name]))),
+			want)
 	} else {
 		f.err = fmt.Errorf("%s: %s%s is missing; it must be %s", f.file, f.prefix, name, want)
 	}

@@ -22,12 +22,13 @@ const (
 	lfsPointer fileKind = "a Git LFS pointer"
 	htmlPage   fileKind = "an HTML page, such as of a login or an error, saved in place of the file; download it again"
 	ggufFile   fileKind = "a GGUF file, " + takeSafetensors
-	torchFile  fileKind = "a PyTorch file, which cannot be read; take a safetensors checkpoint, or save this one again with transformers' save_pretrained(safe_serialization=True)"
-	onnxFile   fileKind = "an ONNX model, " + takeSafetensors
-	numpyFile  fileKind = "a file of NumPy arrays, " + takeSafetensors
-	hdf5File   fileKind = "an HDF5 file (Keras, TensorFlow), " + takeSafetensors
-	flatFile   fileKind = "a TensorFlow Lite model, " + takeSafetensors
-	archive    fileKind = "an archive; unpack it and give the folder that holds config.json"
+	torchFile  fileKind = "a PyTorch file, which cannot be read; take a safetensors checkpoint, or save this one again " +
+		"with transformers' save_pretrained(safe_serialization=True)"
+	onnxFile  fileKind = "an ONNX model, " + takeSafetensors
+	numpyFile fileKind = "a file of NumPy arrays, " + takeSafetensors
+	hdf5File  fileKind = "an HDF5 file (Keras, TensorFlow), " + takeSafetensors
+	flatFile  fileKind = "a TensorFlow Lite model, " + takeSafetensors
+	archive   fileKind = "an archive; unpack it and give the folder that holds config.json"
 )
 
 // startBytes is how much of a file kindOf wants to see.
@@ -39,9 +40,11 @@ var magics = []struct {
 	bytes string
 	kind  fileKind
 }{
-	{0, "GGUF", ggufFile}, {0, "FUGG", ggufFile}, {0, "lmgg", ggufFile}, {0, "tjgg", ggufFile}, {0, "fmgg", ggufFile}, // FUGG: big-endian; the others: GGUF's forerunners
+	// FUGG: big-endian; the others: GGUF's forerunners
+	{0, "GGUF", ggufFile}, {0, "FUGG", ggufFile}, {0, "lmgg", ggufFile}, {0, "tjgg", ggufFile}, {0, "fmgg", ggufFile},
 	{0, "\x93NUMPY", numpyFile}, {0, "\x89HDF\r\n\x1a\n", hdf5File}, {4, "TFL3", flatFile},
-	{0, "\x80\x02", torchFile}, {0, "\x80\x03", torchFile}, {0, "\x80\x04", torchFile}, {0, "\x80\x05", torchFile}, // Python pickles
+	// Python pickles
+	{0, "\x80\x02", torchFile}, {0, "\x80\x03", torchFile}, {0, "\x80\x04", torchFile}, {0, "\x80\x05", torchFile},
 	{0, "\x1f\x8b", archive}, {0, "BZh", archive}, {0, "\xfd7zXZ\x00", archive}, {0, "\x28\xb5\x2f\xfd", archive},
 	{0, "7z\xbc\xaf\x27\x1c", archive}, {0, "Rar!\x1a\x07", archive}, {257, "ustar", archive},
 }
@@ -80,7 +83,8 @@ func kindOf(name string, start []byte) fileKind {
 	return otherFile
 }
 
-// isSafetensors reports whether a file begins as a safetensors file does: with a length below 100 MB and the brace of its header.
+// isSafetensors reports whether a file begins as a safetensors file does: with a length below 100 MB and the brace of
+// its header.
 func isSafetensors(start []byte) bool {
 	return len(start) > 8 && start[8] == '{' && start[4] == 0 && start[5] == 0 && start[6] == 0 && start[7] == 0
 }

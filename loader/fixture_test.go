@@ -40,7 +40,8 @@ func (o object) bytes() []byte {
 	return b
 }
 
-// tinyGLM4 and tinyChatGLM are models of the same size: hidden 64, FFN 96, 4 query heads and 2 KV heads of 16, 48 tokens.
+// tinyGLM4 and tinyChatGLM are models of the same size: hidden 64, FFN 96, 4 query heads and 2 KV heads of 16, 48
+// tokens.
 var (
 	tinyGLM4 = object{
 		"model_type": "glm4", "num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 4,
@@ -50,7 +51,8 @@ var (
 	}
 	tinyChatGLM = object{
 		"model_type": "chatglm", "num_layers": 2, "hidden_size": 64, "ffn_hidden_size": 96, "num_attention_heads": 4,
-		"multi_query_attention": true, "multi_query_group_num": 2, "kv_channels": 16, "seq_length": 128, "padded_vocab_size": 48,
+		"multi_query_attention": true, "multi_query_group_num": 2, "kv_channels": 16, "seq_length": 128,
+		"padded_vocab_size": 48,
 		"layernorm_epsilon": 1e-5, "rope_ratio": 500, "add_qkv_bias": true, "add_bias_linear": false, "rmsnorm": true,
 		"post_layer_norm": true, "apply_residual_connection_post_layernorm": false, "original_rope": true,
 		"eos_token_id": []int{1, 2}, "pad_token_id": 1, "tie_word_embeddings": false, "torch_dtype": "bfloat16",
@@ -82,7 +84,8 @@ func quantised(name string, rows, cols, bits, group int) []Tensor {
 
 // glm4Tensors are the tensors of tinyGLM4.
 func glm4Tensors() []Tensor {
-	ts := []Tensor{random("model.embed_tokens.weight", 48, 64), random("model.norm.weight", 64), random("lm_head.weight", 48, 64)}
+	ts := []Tensor{random("model.embed_tokens.weight", 48, 64), random("model.norm.weight", 64),
+		random("lm_head.weight", 48, 64)}
 	for i := range 2 {
 		l := fmt.Sprintf("model.layers.%d.", i)
 		ts = append(ts,
@@ -100,7 +103,8 @@ func glm4Tensors() []Tensor {
 // chatglmTensors are the tensors of tinyChatGLM.
 func chatglmTensors() []Tensor {
 	ts := []Tensor{
-		random("transformer.embedding.word_embeddings.weight", 48, 64), random("transformer.encoder.final_layernorm.weight", 64),
+		random("transformer.embedding.word_embeddings.weight", 48, 64),
+		random("transformer.encoder.final_layernorm.weight", 64),
 		random("transformer.output_layer.weight", 48, 64), random("transformer.rotary_pos_emb.inv_freq", 4),
 	}
 	for i := range 2 {
@@ -133,7 +137,8 @@ func encode(tensors []Tensor, align int) []byte {
 	header := map[string]any{"__metadata__": map[string]string{"format": "pt"}}
 	var data []byte
 	for _, t := range tensors {
-		header[t.Name] = object{"dtype": t.DType.String(), "shape": t.Shape, "data_offsets": []int{len(data), len(data) + len(t.Data)}}
+		header[t.Name] = object{"dtype": t.DType.String(), "shape": t.Shape,
+			"data_offsets": []int{len(data), len(data) + len(t.Data)}}
 		data = append(data, t.Data...)
 	}
 	text := object(header).bytes()

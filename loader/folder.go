@@ -17,7 +17,8 @@ import (
 )
 
 // wholeCheckpoint says what a checkpoint consists of.
-const wholeCheckpoint = "a checkpoint is a folder with config.json, " + singleName + " (or shards and their index) and tokenizer.json"
+const wholeCheckpoint = "a checkpoint is a folder with config.json, " + singleName +
+	" (or shards and their index) and tokenizer.json"
 
 // namedError is an error about a path whose text needs no cause, such as "file does not exist", behind it.
 type namedError struct {
@@ -33,14 +34,15 @@ func missing(format string, args ...any) error {
 	return &namedError{fmt.Sprintf(format, args...), fs.ErrNotExist}
 }
 
-// CheckFolder says what a path is that cannot be a checkpoint: nothing, a file (and of which kind), a folder that may not
-// be searched, or one that holds other things. A folder passes that has a config.json or a tokenizer, which need not be
-// complete or valid. Errors wrap fs.ErrNotExist or fs.ErrPermission where that is the cause.
+// CheckFolder says what a path is that cannot be a checkpoint: nothing, a file (and of which kind), a folder that may
+// not be searched, or one that holds other things. A folder passes that has a config.json or a tokenizer, which need
+// not be complete or valid. Errors wrap fs.ErrNotExist or fs.ErrPermission where that is the cause.
 func CheckFolder(dir string) error {
 	info, err := os.Stat(dir)
 	if err != nil {
 		if err = textfile.Explain(dir, err); textfile.Absent(err) {
-			return missing("%s: there is no such folder; give the path of a checkpoint (config.json, *.safetensors, tokenizer.json)", printable(dir))
+			return missing("%s: there is no such folder; give the path of a checkpoint (config.json, *.safetensors, "+
+				"tokenizer.json)", printable(dir))
 		}
 		return err
 	}
@@ -93,10 +95,12 @@ func checkFile(file string, info fs.FileInfo) error {
 		return explainAdapter(file, os.DirFS(dir))
 	case kind == otherFile && shardName.MatchString(name):
 		n := shardName.FindStringSubmatch(name)
-		return fmt.Errorf("%s: one shard of a checkpoint, file %s of %s; %s", shown, strings.TrimLeft(n[1], "0"), strings.TrimLeft(n[2], "0"), wayOut)
+		return fmt.Errorf("%s: one shard of a checkpoint, file %s of %s; %s", shown, strings.TrimLeft(n[1], "0"),
+			strings.TrimLeft(n[2], "0"), wayOut)
 	case kind == otherFile && strings.HasSuffix(name, ".safetensors"):
 		return fmt.Errorf("%s: the weights of a checkpoint; %s", shown, wayOut)
-	case kind == otherFile && (strings.HasSuffix(name, ".json") || strings.HasSuffix(name, ".jinja") || name == "tokenizer.model"):
+	case kind == otherFile && (strings.HasSuffix(name, ".json") || strings.HasSuffix(name,
+		".jinja") || name == "tokenizer.model"):
 		return fmt.Errorf("%s: one file of a checkpoint; %s", shown, wayOut)
 	case kind == otherFile:
 		return fmt.Errorf("%s: a file; %s", shown, wholeCheckpoint)
@@ -133,9 +137,11 @@ func explainNoConfig(dir string, fsys fs.FS) error {
 			more = fmt.Sprintf(" and %d more", len(models)-most)
 			models = models[:most]
 		}
-		return missing("%s: no checkpoint but a folder of them; give one: %s%s", shown, printable(dir+"/"+strings.Join(models, ", "+dir+"/")), more)
+		return missing("%s: no checkpoint but a folder of them; give one: %s%s", shown,
+			printable(dir+"/"+strings.Join(models, ", "+dir+"/")), more)
 	}
-	return missing("%s: no checkpoint: it holds no config.json (a checkpoint has config.json, %s, tokenizer.json)", shown, singleName)
+	return missing("%s: no checkpoint: it holds no config.json (a checkpoint has config.json, %s, tokenizer.json)", shown,
+		singleName)
 }
 
 // explainNoWeights says what a folder with a config.json but no weights holds instead.
@@ -145,7 +151,8 @@ func explainNoWeights(dir string, fsys fs.FS) error {
 		return err
 	}
 	if name := first(fsys, "*.safetensors"); name != "" {
-		return missing("%s: has %s but neither %s nor %s, which says what the other shards are; download it", shown, printable(name), singleName, indexName)
+		return missing("%s: has %s but neither %s nor %s, which says what the other shards are; download it", shown,
+			printable(name), singleName, indexName)
 	}
 	entries, _ := fs.ReadDir(fsys, ".")
 	if err := explainForeign(dir, fsys, entries); err != nil {
@@ -166,7 +173,8 @@ func explainAdapter(given string, fsys fs.FS) error {
 			}
 		}
 	}
-	return fmt.Errorf("%s: a LoRA adapter%s and no model; adapters cannot be applied here: merge it into its model with mlx_lm.fuse or peft's merge_and_unload, and give the result's folder",
+	return fmt.Errorf("%s: a LoRA adapter%s and no model; adapters cannot be applied here: merge it into its model with "+
+		"mlx_lm.fuse or peft's merge_and_unload, and give the result's folder",
 		printable(given), model)
 }
 
@@ -186,7 +194,8 @@ func explainAdapterOrUnfinished(dir string, fsys fs.FS) error {
 	if name == "" {
 		return nil
 	}
-	return missing("%s: %s is a download that has not ended; finish it, or download the checkpoint again", printable(dir), printable(name))
+	return missing("%s: %s is a download that has not ended; finish it, or download the checkpoint again", printable(dir),
+		printable(name))
 }
 
 // explainForeign names a file in another format, nil if there is none.
@@ -260,7 +269,8 @@ func glob(fsys fs.FS, patterns ...string) (names []string) {
 // unfinishedEndings are what downloaders append to the name of a file that they have not finished.
 var unfinishedEndings = []string{".aria2", ".part", ".crdownload", ".incomplete", ".partial", ".download", ".!qB"}
 
-// unfinishedBeside ends an error about a damaged or missing file if a downloader left something beside it, and is "" otherwise.
+// unfinishedBeside ends an error about a damaged or missing file if a downloader left something beside it, and is ""
+// otherwise.
 func unfinishedBeside(fsys fs.FS, file string) string {
 	for _, ending := range unfinishedEndings {
 		if _, err := fs.Stat(fsys, file+ending); err == nil {
@@ -292,13 +302,15 @@ func explainNoShard(dir string, fsys fs.FS, file string, shards int, err error) 
 		if blob := unfinishedBlob(dir); beside == "" && blob != "" {
 			beside = fmt.Sprintf("; %s is a download that has not ended", printable(blob))
 		}
-		return missing("%s/%s: the file is missing, but %s names it as one of %d; download it%s", dir, file, indexName, shards, beside)
+		return missing("%s/%s: the file is missing, but %s names it as one of %d; download it%s", dir, file, indexName,
+			shards, beside)
 	case beside != "":
 		return fmt.Errorf("%w%s", err, beside)
 	case errors.Is(err, unix.ENOMEM):
 		var limit unix.Rlimit
 		if unix.Getrlimit(unix.RLIMIT_AS, &limit) == nil && limit.Cur < 1<<62 {
-			return fmt.Errorf("%w; the address space of the process is limited to %.2f GB (ulimit -v), and all weights are mapped into it: raise the limit", err, float64(limit.Cur)/1e9)
+			return fmt.Errorf("%w; the address space of the process is limited to %.2f GB (ulimit -v), and all weights are "+
+				"mapped into it: raise the limit", err, float64(limit.Cur)/1e9)
 		}
 	}
 	return err

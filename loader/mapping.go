@@ -24,7 +24,8 @@ type region struct {
 // mapMemoryFunc is mapMemory, or what a test puts in its place.
 type mapMemoryFunc func(fd, length, prot, flags int) ([]byte, error)
 
-// mapFile maps a whole file, read-only and shared, without touching its pages. Where the file system cannot map, it reads.
+// mapFile maps a whole file, read-only and shared, without touching its pages. Where the file system cannot map, it
+// reads.
 func mapFile(path string, mapMemory mapMemoryFunc) (region, error) {
 	// Without waiting, as a FIFO that nobody writes would make it.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
@@ -58,7 +59,8 @@ func cannotMap(err error) bool {
 	return false
 }
 
-// readAligned reads a file that is not on disk into memory that, like a mapping, begins on a page and is later unmapped.
+// readAligned reads a file that is not on disk into memory that, like a mapping, begins on a page and is later
+// unmapped.
 func readAligned(path string, fsys fs.FS, name string) (region, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
@@ -107,12 +109,12 @@ func readMemory(path string, f fs.File, size int) ([]byte, error) {
 	return nil, errors.Join(err, unmap(data))
 }
 
-// regionPage is what a mapping begins on and has to itself to the end of: the page of Apple silicon, wherever we run, so
-// that a device may wrap whole pages.
+// regionPage is what a mapping begins on and has to itself to the end of: the page of Apple silicon, wherever we run,
+// so that a device may wrap whole pages.
 const regionPage = 16384
 
-// hugePage is where a mapping begins, so that a system that caches files in huge pages can map them as such (Linux does, on
-// ext4 and XFS): streaming the weights is a fifth faster.
+// hugePage is where a mapping begins, so that a system that caches files in huge pages can map them as such (Linux
+// does, on ext4 and XFS): streaming the weights is a fifth faster.
 const hugePage = 2 << 20
 
 // mapMemory maps a file, or memory of its own where fd is -1, into the middle of a reserved range, which aligns it.

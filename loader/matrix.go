@@ -23,8 +23,8 @@ type Matrix struct {
 // Quantized reports whether the values are packed.
 func (m Matrix) Quantized() bool { return m.Bits > 0 }
 
-// Dequantize writes the Cols exact values of one row to dst. A quantised one is scale·q + bias, product and sum each rounded once to
-// float32, as mx.dequantize computes it from scales and biases cast to float32.
+// Dequantize writes the Cols exact values of one row to dst. A quantised one is scale·q + bias, product and sum each
+// rounded once to float32, as mx.dequantize computes it from scales and biases cast to float32.
 func (m Matrix) Dequantize(dst []float32, row int) {
 	dst = dst[:m.Cols]
 	if !m.Quantized() {
@@ -46,8 +46,8 @@ func (m Matrix) Dequantize(dst []float32, row int) {
 	}
 }
 
-// Matrix returns a matrix by its canonical module name, such as "model.layers.0.self_attn.q_proj", "model.embed_tokens" or "lm_head".
-// A tied lm_head is embed_tokens.
+// Matrix returns a matrix by its canonical module name, such as "model.layers.0.self_attn.q_proj", "model.embed_tokens"
+// or "lm_head". A tied lm_head is embed_tokens.
 func (c *Checkpoint) Matrix(name string) (Matrix, error) {
 	m, ok := c.matrices[name]
 	if !ok {
@@ -70,7 +70,8 @@ func (c *Checkpoint) Vector(name string) ([]float32, error) {
 		for i := range v {
 			v[i] = t.DType.at(t.Data, i)
 			if math.IsNaN(float64(v[i])) || math.IsInf(float64(v[i]), 0) {
-				return fmt.Errorf("%s/%s: tensor %s has %v at index %d; every value must be finite: the file is damaged", c.Dir, t.File, t.Name, v[i], i)
+				return fmt.Errorf("%s/%s: tensor %s has %v at index %d; every value must be finite: the file is damaged", c.Dir,
+					t.File, t.Name, v[i], i)
 			}
 			empty = empty && v[i] == 0
 		}

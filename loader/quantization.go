@@ -7,11 +7,12 @@ import (
 	"strings"
 )
 
-// Quantization is how MLX packed the weights, from the block of that name in config.json. The zero value means not at all.
+// Quantization is how MLX packed the weights, from the block of that name in config.json. The zero value means not at
+// all.
 //
-// A quantised module X has three tensors: X.weight of uint32 with 32/Bits values in each, the lowest bits first, and X.scales and
-// X.biases with one value for each GroupSize weights of a row. A weight is scale·q + bias.
-// Source: mlx.core.quantize, https://ml-explore.github.io/mlx/build/html/python/_autosummary/mlx.core.quantize.html.
+// A quantised module X has three tensors: X.weight of uint32 with 32/Bits values in each, the lowest bits first, and
+// X.scales and X.biases with one value for each GroupSize weights of a row. A weight is scale·q + bias. Source:
+// mlx.core.quantize, https://ml-explore.github.io/mlx/build/html/python/_autosummary/mlx.core.quantize.html.
 type Quantization struct {
 	Bits      int // 4 or 8
 	GroupSize int // 32, 64 or 128
@@ -22,8 +23,10 @@ type Quantization struct {
 type ModuleQuantization struct{ Bits, GroupSize int }
 
 // wayOut ends an error about a quantisation that cannot be read.
-const wayOut = "supported are the plain bf16, f16 and f32 weights and MLX affine quantisation with 4 or 8 bits in groups of 32, 64 or 128; " +
-	"take such a model (mlx-community/GLM-4-9B-0414-4bit) or make one from the original with mlx_lm.convert -q --q-bits 4 --q-group-size 64"
+const wayOut = "supported are the plain bf16, f16 and f32 weights and MLX affine quantisation with 4 or 8 bits in " +
+	"groups of 32, 64 or 128; " +
+	"take such a model (mlx-community/GLM-4-9B-0414-4bit) or make one from the original with mlx_lm.convert -q --q-bits " +
+	"4 --q-group-size 64"
 
 // module returns what applies to a module that goes by several names, and whether an override says so.
 func (q Quantization) module(names ...string) (m ModuleQuantization, override bool) {
@@ -42,7 +45,8 @@ func quantization(f *fields) Quantization {
 	}
 	block := f.object("quantization")
 	if other := f.object("quantization_config"); other != nil {
-		for _, name := range []string{"quant_method", "load_in_4bit", "load_in_8bit"} { // the latter are of old versions of bitsandbytes
+		// the latter are of old versions of bitsandbytes
+		for _, name := range []string{"quant_method", "load_in_4bit", "load_in_8bit"} {
 			if other.has(name) && string(other.values[name]) != "false" {
 				other.fail(name, "absent: "+wayOut)
 			}

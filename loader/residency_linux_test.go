@@ -16,7 +16,8 @@ func TestOpenTouchesNoWeights(t *testing.T) {
 	region := c.Mapped()[0]
 	page := os.Getpagesize()
 	resident := make([]byte, (len(region)+page-1)/page)
-	_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&region[0])), uintptr(len(region)), uintptr(unsafe.Pointer(&resident[0])))
+	_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&region[0])), uintptr(len(region)),
+		uintptr(unsafe.Pointer(&resident[0])))
 	require.Zero(t, errno)
 	n := 0
 	for _, r := range resident {

@@ -60,9 +60,11 @@ func (r *resolver) matrix(m module, p place) error {
 	scales, packed := r.stored[p.stored+".scales"]
 	switch {
 	case packed && q.Bits == 0 && override:
-		return fmt.Errorf("%s/%s: tensor %s belongs to a quantised module, but quantization in config.json says false for it", r.dir, scales.File, scales.Name)
+		return fmt.Errorf("%s/%s: tensor %s belongs to a quantised module, but quantization in config.json says false for it",
+			r.dir, scales.File, scales.Name)
 	case packed && q.Bits == 0:
-		return fmt.Errorf("%s/%s: tensor %s belongs to a quantised module, but config.json has no quantization block; it must give group_size and bits", r.dir, scales.File, scales.Name)
+		return fmt.Errorf("%s/%s: tensor %s belongs to a quantised module, but config.json has no quantization block; it "+
+			"must give group_size and bits", r.dir, scales.File, scales.Name)
 	}
 	w, err := r.find(p.stored + ".weight")
 	if err != nil {
@@ -86,7 +88,8 @@ func (r *resolver) matrix(m module, p place) error {
 		return err
 	}
 	if m.cols%q.GroupSize != 0 {
-		return fmt.Errorf("%s/config.json: quantization has groups of %d but the rows of %s have %d values, which is no multiple", r.dir, q.GroupSize, p.stored, m.cols)
+		return fmt.Errorf("%s/config.json: quantization has groups of %d but the rows of %s have %d values, which is no "+
+			"multiple", r.dir, q.GroupSize, p.stored, m.cols)
 	}
 	packing := fmt.Sprintf(" for %d bits in groups of %d", q.Bits, q.GroupSize)
 	groups := m.cols / q.GroupSize
@@ -96,11 +99,13 @@ func (r *resolver) matrix(m module, p place) error {
 	if err := r.check(scales, "BF16, F16 or F32"+packing, scales.DType.float(), p.total, groups); err != nil {
 		return err
 	}
-	if err := r.check(biases, scales.DType.String()+" like the scales"+packing, biases.DType == scales.DType, p.total, groups); err != nil {
+	if err := r.check(biases, scales.DType.String()+" like the scales"+packing, biases.DType == scales.DType, p.total,
+		groups); err != nil {
 		return err
 	}
 	out.Bits, out.GroupSize, out.ScaleDType = q.Bits, q.GroupSize, scales.DType
-	out.Data, out.Scales, out.Biases = rows(w, p.first, m.rows), rows(scales, p.first, m.rows), rows(biases, p.first, m.rows)
+	out.Data, out.Scales, out.Biases = rows(w, p.first, m.rows), rows(scales, p.first, m.rows), rows(biases, p.first,
+		m.rows)
 	r.matrices[m.name] = out
 	return nil
 }
@@ -121,7 +126,8 @@ func (r *resolver) bias(m module, p place) error {
 	case field != "" && !found && r.config.AttentionBias:
 		return fmt.Errorf("%s: tensor %s is missing from the weights, but %s is true in config.json", r.dir, name, field)
 	case r.withBias != "" && r.withoutBias != "":
-		return fmt.Errorf("%s: tensor %s is missing from the weights, but %s is there; all of q_proj, k_proj and v_proj must have a bias, or none", r.dir, r.withoutBias, r.withBias)
+		return fmt.Errorf("%s: tensor %s is missing from the weights, but %s is there; all of q_proj, k_proj and v_proj "+
+			"must have a bias, or none", r.dir, r.withoutBias, r.withBias)
 	case !found:
 		return nil
 	}
@@ -158,7 +164,8 @@ func (r *resolver) check(t Tensor, want string, typeOK bool, shape ...int) error
 	if typeOK && slices.Equal(t.Shape, shape) {
 		return nil
 	}
-	return fmt.Errorf("%s/%s: tensor %s is %s %v; config.json implies %v of %s", r.dir, t.File, t.Name, t.DType, t.Shape, shape, want)
+	return fmt.Errorf("%s/%s: tensor %s is %s %v; config.json implies %v of %s", r.dir, t.File, t.Name, t.DType, t.Shape,
+		shape, want)
 }
 
 // rows returns rows [first, first+n) of a tensor whose shape has been checked.

@@ -38,19 +38,21 @@ type Tensor struct {
 	Offset int64  // of Data's first byte in the file
 }
 
-// readHeader parses the header of a safetensors file held in buf: 8 bytes of little-endian length, a JSON object of that length
-// (which may be padded with spaces), then the data without gaps. The tensors come back in the order of their data.
-// Format: https://github.com/huggingface/safetensors#format.
+// readHeader parses the header of a safetensors file held in buf: 8 bytes of little-endian length, a JSON object of
+// that length (which may be padded with spaces), then the data without gaps. The tensors come back in the order of
+// their data. Format: https://github.com/huggingface/safetensors#format.
 func readHeader(ctx context.Context, file string, buf []byte) ([]Tensor, error) {
 	if len(buf) < 8 {
 		return nil, fmt.Errorf("the file has %d bytes; a safetensors file has at least 8: it is truncated", len(buf))
 	}
 	n := binary.LittleEndian.Uint64(buf)
 	if n > maxHeader {
-		return nil, fmt.Errorf("header length is %d bytes, above the format's limit of %d: this is no safetensors file", n, maxHeader)
+		return nil, fmt.Errorf("header length is %d bytes, above the format's limit of %d: this is no safetensors file", n,
+			maxHeader)
 	}
 	if n > uint64(len(buf)-8) {
-		return nil, fmt.Errorf("header length is %d bytes but only %d follow: the file is truncated; download it again", n, len(buf)-8)
+		return nil, fmt.Errorf("header length is %d bytes but only %d follow: the file is truncated; download it again", n,
+			len(buf)-8)
 	}
 	header, data := buf[8:8+n], buf[8+n:]
 	entries, err := parseHeader(ctx, header)
@@ -79,8 +81,8 @@ type entry struct {
 	begin, end uint64
 }
 
-// parseHeader reads the JSON header, token by token because a map would hide a name that stands there twice. It ends with
-// ctx.
+// parseHeader reads the JSON header, token by token because a map would hide a name that stands there twice. It ends
+// with ctx.
 func parseHeader(ctx context.Context, header []byte) ([]entry, error) {
 	if len(header) == 0 || header[0] != '{' {
 		return nil, errors.New("the header does not begin with '{': this is no safetensors file")
@@ -202,7 +204,8 @@ func parseEntry(name string, fields map[string]json.RawMessage) (entry, error) {
 	}
 	e.begin, e.end = offsets[0], offsets[1]
 	if e.end-e.begin != size {
-		return entry{}, fmt.Errorf("data_offsets %v hold %d bytes but %s %v takes %d", offsets, e.end-e.begin, e.dtype, e.shape, size)
+		return entry{}, fmt.Errorf("data_offsets %v hold %d bytes but %s %v takes %d", offsets, e.end-e.begin, e.dtype,
+			e.shape, size)
 	}
 	return e, nil
 }
@@ -225,17 +228,21 @@ func checkLayout(entries []entry, size uint64) error {
 	for _, e := range entries {
 		switch {
 		case e.begin < last.end:
-			return fmt.Errorf("tensor %s begins at byte %d of the data, inside tensor %s, which ends at %d: they overlap", quote(e.name), e.begin, quote(last.name), last.end)
+			return fmt.Errorf("tensor %s begins at byte %d of the data, inside tensor %s, which ends at %d: they overlap",
+				quote(e.name), e.begin, quote(last.name), last.end)
 		case e.begin > last.end:
-			return fmt.Errorf("tensor %s begins at byte %d of the data but what precedes it ends at %d: the bytes between belong to no tensor", quote(e.name), e.begin, last.end)
+			return fmt.Errorf("tensor %s begins at byte %d of the data but what precedes it ends at %d: the bytes between "+
+				"belong to no tensor", quote(e.name), e.begin, last.end)
 		}
 		last = e
 	}
 	if last.end > size {
-		return fmt.Errorf("the header describes %d bytes of data but %d follow it (tensor %s ends at %d): the file is truncated; download it again", last.end, size, quote(last.name), last.end)
+		return fmt.Errorf("the header describes %d bytes of data but %d follow it (tensor %s ends at %d): the file is "+
+			"truncated; download it again", last.end, size, quote(last.name), last.end)
 	}
 	if last.end < size {
-		return fmt.Errorf("the header describes %d bytes of data but %d follow it: the rest belongs to no tensor", last.end, size)
+		return fmt.Errorf("the header describes %d bytes of data but %d follow it: the rest belongs to no tensor", last.end,
+			size)
 	}
 	return nil
 }

@@ -51,8 +51,8 @@ func weightFiles(ctx context.Context, dir string, fsys fs.FS) (files []string, i
 	return slices.Sorted(maps.Keys(shards)), index, nil
 }
 
-// parseIndex reads model.safetensors.index.json: which shard holds which tensor. It goes token by token, so that it ends
-// with ctx.
+// parseIndex reads model.safetensors.index.json: which shard holds which tensor. It goes token by token, so that it
+// ends with ctx.
 func parseIndex(ctx context.Context, data []byte) (map[string]string, error) {
 	index, err := parseWeightMap(ctx, data)
 	switch {
@@ -65,8 +65,10 @@ func parseIndex(ctx context.Context, data []byte) (map[string]string, error) {
 	}
 	for _, tensor := range slices.Sorted(maps.Keys(index)) {
 		shard := index[tensor]
-		if !fs.ValidPath(shard) || strings.Contains(shard, `\`) || !strings.HasSuffix(shard, ".safetensors") || printable(shard) != shard {
-			return nil, fmt.Errorf("weight_map puts tensor %s in %s; it must be a .safetensors file inside the folder", quote(tensor), quote(shard))
+		if !fs.ValidPath(shard) || strings.Contains(shard, `\`) || !strings.HasSuffix(shard, ".safetensors") ||
+			printable(shard) != shard {
+			return nil, fmt.Errorf("weight_map puts tensor %s in %s; it must be a .safetensors file inside the folder",
+				quote(tensor), quote(shard))
 		}
 	}
 	return index, nil
@@ -112,7 +114,8 @@ func parseWeightMap(ctx context.Context, data []byte) (map[string]string, error)
 			}
 			file, ok := shard.(string)
 			if !ok {
-				return nil, fmt.Errorf("weight_map has %v for tensor %s; it must be the name of a file", shard, quote(tensor.(string)))
+				return nil, fmt.Errorf("weight_map has %v for tensor %s; it must be the name of a file", shard,
+					quote(tensor.(string)))
 			}
 			if index[tensor.(string)] = file; len(index) > maxTensors {
 				return nil, fmt.Errorf("weight_map has more than %d tensors", maxTensors)
@@ -131,10 +134,12 @@ func checkIndex(dir string, index map[string]string, stored map[string]Tensor) e
 		shard := index[name]
 		t, ok := stored[name]
 		if !ok {
-			return fmt.Errorf("%s/%s: tensor %s is missing, but %s says that it is in this file; download both again", dir, shard, quote(name), indexName)
+			return fmt.Errorf("%s/%s: tensor %s is missing, but %s says that it is in this file; download both again", dir,
+				shard, quote(name), indexName)
 		}
 		if t.File != shard {
-			return fmt.Errorf("%s/%s: tensor %s should be in %s but is in %s; download them again", dir, indexName, quote(name), shard, t.File)
+			return fmt.Errorf("%s/%s: tensor %s should be in %s but is in %s; download them again", dir, indexName, quote(name),
+				shard, t.File)
 		}
 	}
 	return nil

@@ -15,9 +15,9 @@ const maxTemplate = 64 << 20
 
 const tokenizerConfigName = "tokenizer_config.json"
 
-// ChatTemplate returns a checkpoint's Jinja chat template: chat_template.jinja, or else additional_chat_templates/default.jinja, or else the
-// chat_template of tokenizer_config.json, of a list of named ones that called "default". It returns "" when there is none. name stands for the folder in
-// errors.
+// ChatTemplate returns a checkpoint's Jinja chat template: chat_template.jinja, or else
+// additional_chat_templates/default.jinja, or else the chat_template of tokenizer_config.json, of a list of named ones
+// that called "default". It returns "" when there is none. name stands for the folder in errors.
 func ChatTemplate(fsys fs.FS, name string) (string, error) {
 	for _, file := range []string{"chat_template.jinja", "additional_chat_templates/default.jinja"} {
 		text, err := textfile.ReadFS(fsys, name, file, maxTemplate)
@@ -48,7 +48,8 @@ func ChatTemplate(fsys fs.FS, name string) (string, error) {
 		}
 		names = append(names, t.Name)
 	}
-	return "", fmt.Errorf("%s: chat_template has no template called default, only %s", f.file, clip(strings.Join(names, ", ")))
+	return "", fmt.Errorf("%s: chat_template has no template called default, only %s", f.file,
+		clip(strings.Join(names, ", ")))
 }
 
 // SpecialTokens are the texts of the tokens that a chat template knows by name.
@@ -59,11 +60,12 @@ type SpecialTokens struct {
 	Additional []string
 }
 
-// namedTokens are transformers' PreTrainedTokenizerBase.SPECIAL_TOKENS_ATTRIBUTES. A checkpoint may have more, all called something_token.
+// namedTokens are transformers' PreTrainedTokenizerBase.SPECIAL_TOKENS_ATTRIBUTES. A checkpoint may have more, all
+// called something_token.
 var namedTokens = []string{"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"}
 
-// ReadSpecialTokens reads a checkpoint's special tokens as transformers does: from tokenizer_config.json, and from special_tokens_map.json where the former
-// has no added_tokens_decoder. name stands for the folder in errors.
+// ReadSpecialTokens reads a checkpoint's special tokens as transformers does: from tokenizer_config.json, and from
+// special_tokens_map.json where the former has no added_tokens_decoder. name stands for the folder in errors.
 func ReadSpecialTokens(fsys fs.FS, name string) (SpecialTokens, error) {
 	t := SpecialTokens{Named: map[string]string{}}
 	config, err := optionalFields(fsys, name, tokenizerConfigName)

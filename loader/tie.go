@@ -6,9 +6,9 @@ import (
 	"fmt"
 )
 
-// decideTie settles what tie_word_embeddings: true means beside an lm_head in the weights: it holds if both have the same
-// content; a head of its own is used as such, which a note tells. transformers 5 decides the same way (tie_weights in
-// modeling_utils.py); version 4 ties in any case.
+// decideTie settles what tie_word_embeddings: true means beside an lm_head in the weights: it holds if both have the
+// same content; a head of its own is used as such, which a note tells. transformers 5 decides the same way (tie_weights
+// in modeling_utils.py); version 4 ties in any case.
 func (c *Checkpoint) decideTie(ctx context.Context) error {
 	if !c.Config.TieEmbeddings {
 		return nil
@@ -29,7 +29,9 @@ func (c *Checkpoint) decideTie(ctx context.Context) error {
 		}
 		if !same {
 			c.Config.TieEmbeddings = false
-			c.notes = append(c.notes, fmt.Sprintf("%s: tie_word_embeddings is true in config.json, but %s.weight differs from %s.weight; they are not tied, as in transformers", c.Dir, head, embed))
+			c.notes = append(c.notes,
+				fmt.Sprintf("%s: tie_word_embeddings is true in config.json, but %s.weight differs from %s.weight; they are not "+
+					"tied, as in transformers", c.Dir, head, embed))
 			return nil
 		}
 	}

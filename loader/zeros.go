@@ -9,8 +9,8 @@ import (
 )
 
 // A download that gives a file its full size before its content leaves zeros where it ended, or a hole, which the file
-// system knows. Zeros that a model may have must not be taken for that: those of biases, and of an embedding's or head's
-// rows that no token uses. So only these count:
+// system knows. Zeros that a model may have must not be taken for that: those of biases, and of an embedding's or
+// head's rows that no token uses. So only these count:
 //   - a matrix of a decoder layer whose last eighth is zeros,
 //   - an embedding or head with more rows of zeros at its end than padding explains,
 //   - a norm in front of a projection that is zeros from end to end, behind which a model would see nothing.
@@ -58,8 +58,8 @@ func (c *Config) frontNorm(name string) bool {
 	})
 }
 
-// checkFilled refuses a file with a hole, or with zeros at its end, where a model has none. The tensors are those of the
-// file, in the order of their data. Of the content only the last one is looked at.
+// checkFilled refuses a file with a hole, or with zeros at its end, where a model has none. The tensors are those of
+// the file, in the order of their data. Of the content only the last one is looked at.
 func (c *Checkpoint) checkFilled(tensors []Tensor, holes []span) error {
 	for _, t := range tensors {
 		part, ok := c.unfillable(t)
@@ -88,7 +88,8 @@ func (c *Checkpoint) checkFilled(tensors []Tensor, holes []span) error {
 
 // unfilled is the error about a tensor of zeros.
 func (c *Checkpoint) unfilled(t Tensor) error {
-	return fmt.Errorf("%s/%s: tensor %s is zeros where a model has none: the file has its size but not all of its content, as after a download that did not end; download it again",
+	return fmt.Errorf("%s/%s: tensor %s is zeros where a model has none: the file has its size but not all of its "+
+		"content, as after a download that did not end; download it again",
 		c.Dir, t.File, quote(t.Name))
 }
 
@@ -103,7 +104,8 @@ func zeros(data []byte) bool {
 	return true
 }
 
-// holes gives the parts of the file that were never written; none where it was not mapped or the file system does not tell.
+// holes gives the parts of the file that were never written; none where it was not mapped or the file system does not
+// tell.
 func (r *region) holes() []span {
 	var holes []span
 	for at, size := int64(0), int64(len(r.data)); r.file != nil && at < size && len(holes) < maxHoles; {

@@ -21,7 +21,8 @@ func ordered(ts []Tensor, names ...string) []Tensor {
 	return append(slices.Clone(ts), last...)
 }
 
-const unfilledText = " is zeros where a model has none: the file has its size but not all of its content, as after a download that did not end; download it again"
+const unfilledText = " is zeros where a model has none: the file has its size but not all of its content, as after a " +
+	"download that did not end; download it again"
 
 func TestPreallocatedWeightsAreComputedOn(t *testing.T) {
 	good := glm4Tensors()
@@ -39,7 +40,8 @@ func TestPreallocatedWeightsAreComputedOn(t *testing.T) {
 		{"most of the head", []string{"lm_head.weight"}, 25 * 64 * 2, "lm_head.weight"},
 		{"rows that pad the head", []string{"lm_head.weight"}, 23 * 64 * 2, ""},
 		{"biases", []string{"model.layers.1.self_attn.k_proj.bias", "model.layers.1.self_attn.v_proj.bias"}, 128, ""},
-		{"norm and biases", []string{"model.norm.weight", "model.layers.1.self_attn.v_proj.bias"}, 128 + 64, "model.norm.weight"},
+		{"norm and biases", []string{"model.norm.weight", "model.layers.1.self_attn.v_proj.bias"}, 128 + 64,
+			"model.norm.weight"},
 		{"norm behind the attention", []string{"model.layers.1.post_self_attn_layernorm.weight"}, 128, ""},
 		{"nearly everything", []string{"model.norm.weight"}, 60_000, "model.norm.weight"},
 	} {
@@ -57,7 +59,8 @@ func TestPreallocatedWeightsAreComputedOn(t *testing.T) {
 }
 
 func TestNormOfZerosIsComputedWith(t *testing.T) {
-	for _, name := range []string{"model.norm.weight", "model.layers.0.input_layernorm.weight", "model.layers.1.post_attention_layernorm.weight", "model.layers.0.post_mlp_layernorm.weight"} {
+	for _, name := range []string{"model.norm.weight", "model.layers.0.input_layernorm.weight",
+		"model.layers.1.post_attention_layernorm.weight", "model.layers.0.post_mlp_layernorm.weight"} {
 		ts := glm4Tensors()
 		for _, tensor := range ts {
 			if tensor.Name == name {

@@ -7,7 +7,8 @@ type BlitEncoder struct{ Object }
 
 // Copy copies size bytes. The two ranges must not overlap; on macOS offsets and size are multiples of 4.
 //
-// Reference: https://developer.apple.com/documentation/metal/mtlblitcommandencoder/copy(from:sourceoffset:to:destinationoffset:size:)?language=objc
+// Reference:
+// https://developer.apple.com/documentation/metal/mtlblitcommandencoder/copy(from:sourceoffset:to:destinationoffset:size:)?language=objc
 func (e BlitEncoder) Copy(from Buffer, fromOffset int, to Buffer, toOffset, size int) {
 	send(e.id, sel_copyFromBuffer_sourceOffset_toBuffer_destinationOffset_size,
 		from.id, uintptr(fromOffset), to.id, uintptr(toOffset), uintptr(size))
@@ -15,7 +16,8 @@ func (e BlitEncoder) Copy(from Buffer, fromOffset int, to Buffer, toOffset, size
 
 // Fill sets length bytes from offset on to value; on macOS offset and length are multiples of 4.
 //
-// Reference: https://developer.apple.com/documentation/metal/mtlblitcommandencoder/fill(buffer:range:value:)?language=objc
+// Reference:
+// https://developer.apple.com/documentation/metal/mtlblitcommandencoder/fill(buffer:range:value:)?language=objc
 func (e BlitEncoder) Fill(b Buffer, offset, length int, value byte) {
 	// An NSRange goes by value in two integer registers on both architectures.
 	send(e.id, sel_fillBuffer_range_value, b.id, uintptr(offset), uintptr(length), uintptr(value))

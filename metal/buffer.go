@@ -46,8 +46,8 @@ func (d Device) NewBuffer(length int, options ResourceOptions) (Buffer, error) {
 	return b, nil
 }
 
-// PageSize returns the bytes of the pages that NewBufferNoCopy wants: the system's, and where there is no Metal those of
-// Apple silicon.
+// PageSize returns the bytes of the pages that NewBufferNoCopy wants: the system's, and where there is no Metal those
+// of Apple silicon.
 func PageSize() int {
 	if runtime.GOOS == "darwin" {
 		return os.Getpagesize()
@@ -56,18 +56,21 @@ func PageSize() int {
 }
 
 // NewBufferNoCopy makes a buffer of memory that the caller owns. It must be memory outside the Go heap, such as a
-// mapped file, start on a page and be whole pages long ([PageSize]), and stay mapped until the buffer is released and every command
-// buffer that uses it has completed.
+// mapped file, start on a page and be whole pages long ([PageSize]), and stay mapped until the buffer is released and
+// every command buffer that uses it has completed.
 //
-// Reference: https://developer.apple.com/documentation/metal/mtldevice/makebuffer(bytesnocopy:length:options:deallocator:)?language=objc
+// Reference:
+// https://developer.apple.com/documentation/metal/mtldevice/makebuffer(bytesnocopy:length:options:deallocator:)?language=objc
 func (d Device) NewBufferNoCopy(memory []byte, options ResourceOptions) (Buffer, error) {
 	page := PageSize()
 	if len(memory) == 0 || len(memory)%page != 0 {
-		return Buffer{}, fmt.Errorf("metal: memory to wrap is %d bytes: want a multiple of the page size, %d; round up or copy", len(memory), page)
+		return Buffer{}, fmt.Errorf("metal: memory to wrap is %d bytes: want a multiple of the page size, %d; "+
+			"round up or copy", len(memory), page)
 	}
 	start := uintptr(unsafe.Pointer(&memory[0]))
 	if start%uintptr(page) != 0 {
-		return Buffer{}, fmt.Errorf("metal: memory to wrap starts at %#x: want a multiple of the page size, %d; round down or copy", start, page)
+		return Buffer{}, fmt.Errorf("metal: memory to wrap starts at %#x: want a multiple of the page size, %d; round down "+
+			"or copy", start, page)
 	}
 	if err := d.fits(len(memory)); err != nil {
 		return Buffer{}, err
@@ -94,7 +97,8 @@ func (d Device) fits(length int) error {
 
 // outOfMemory says what Metal leaves out when it gives no buffer.
 func (d Device) outOfMemory(length int) error {
-	return fmt.Errorf("metal: buffer of %d bytes: %w: %d are allocated, and the device works well up to %d; release some first, or ask for less",
+	return fmt.Errorf("metal: buffer of %d bytes: %w: %d are allocated, and the device works well up to %d; release "+
+		"some first, or ask for less",
 		length, ErrOutOfMemory, d.CurrentAllocatedSize(), d.RecommendedMaxWorkingSetSize())
 }
 

@@ -26,6 +26,7 @@ func TestArm64CommandBufferFails(t *testing.T) {
 	sources, err := filepath.Glob("../internal/metalsim/sim/objc*.cpp")
 	require.NoError(t, err)
 	library := filepath.Join(t.TempDir(), "objects.so")
-	run(t, nil, "aarch64-linux-gnu-g++", append([]string{"-std=c++20", "-O0", "-fPIC", "-shared", "-pthread", "-DSIM_CALL_PATH_ONLY", "-o", library}, sources...)...)
+	run(t, nil, "aarch64-linux-gnu-g++", append([]string{"-std=c++20", "-O0", "-fPIC", "-shared", "-pthread",
+		"-DSIM_CALL_PATH_ONLY", "-o", library}, sources...)...)
 	require.Contains(t, onArm64(t, objectsVariable, library), "command buffer of arm64 completed")
 }

@@ -40,7 +40,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// commandBuffer takes every object through a command buffer: a dispatch, which computes nothing, and a fill, which does.
+// commandBuffer takes every object through a command buffer: a dispatch, which computes nothing, and a fill, which
+// does.
 func commandBuffer(path string) error {
 	m, err := OpenLibraries(path)
 	if err != nil {

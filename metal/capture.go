@@ -33,7 +33,8 @@ func (m *Metal) StartCapture(d Device, path string) (err error) {
 		send(descriptor.id, sel_setDestination, captureToFile)
 		send(descriptor.id, sel_setOutputURL, send(class_NSURL.id, sel_fileURLWithPath, name))
 		var nsError uintptr
-		if !yes(sendWithPointers(manager, sel_startCaptureWithDescriptor_error, descriptor.id, uintptr(unsafe.Pointer(&nsError)))) {
+		if !yes(sendWithPointers(manager, sel_startCaptureWithDescriptor_error, descriptor.id,
+			uintptr(unsafe.Pointer(&nsError)))) {
 			err = newError("capture to "+path, nsError)
 		}
 	})

@@ -35,7 +35,8 @@ const (
 // ComputeEncoder starts to encode dispatches. The encoder lives until the end of the [Metal.Do] around the call and
 // must have ended before the next encoder starts or the command buffer is committed.
 //
-// Reference: https://developer.apple.com/documentation/metal/mtlcommandbuffer/makecomputecommandencoder(dispatchtype:)?language=objc
+// Reference:
+// https://developer.apple.com/documentation/metal/mtlcommandbuffer/makecomputecommandencoder(dispatchtype:)?language=objc
 func (c CommandBuffer) ComputeEncoder(t DispatchType) (ComputeEncoder, error) {
 	e := send(c.id, sel_computeCommandEncoderWithDispatchType, uintptr(t))
 	if e == 0 {
@@ -64,7 +65,8 @@ func (c CommandBuffer) EncodeSignal(e SharedEvent, value uint64) {
 
 // EncodeWait holds the commands after it until the event has reached value.
 //
-// Reference: https://developer.apple.com/documentation/metal/mtlcommandbuffer/encodewaitforevent(_:value:)?language=objc
+// Reference:
+// https://developer.apple.com/documentation/metal/mtlcommandbuffer/encodewaitforevent(_:value:)?language=objc
 func (c CommandBuffer) EncodeWait(e SharedEvent, value uint64) {
 	send(c.id, sel_encodeWaitForEvent_value, e.id, uintptr(value))
 }

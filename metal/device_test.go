@@ -75,7 +75,8 @@ func TestErrorMatchesWrongSentinel(t *testing.T) {
 	} {
 		err := &metal.Error{Op: "run", Domain: c.domain, Code: c.code, Text: "text"}
 		for _, sentinel := range sentinels {
-			require.Equal(t, errors.Is(sentinel, c.want), strings.Contains(err.Error(), "text") && errors.Is(err, sentinel), "%v %v", err, sentinel)
+			require.Equal(t, errors.Is(sentinel, c.want), strings.Contains(err.Error(), "text") && errors.Is(err, sentinel),
+				"%v %v", err, sentinel)
 		}
 	}
 }

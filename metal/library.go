@@ -53,7 +53,8 @@ func (d Device) NewLibrary(source string, options CompileOptions) (l Library, er
 			return
 		}
 		var nsError uintptr
-		l.id = sendWithPointers(d.id, sel_newLibraryWithSource_options_error, text, compileOptions, uintptr(unsafe.Pointer(&nsError)))
+		l.id = sendWithPointers(d.id, sel_newLibraryWithSource_options_error, text, compileOptions,
+			uintptr(unsafe.Pointer(&nsError)))
 		if l.id == 0 {
 			err = newError("compile shader source", nsError)
 		}
@@ -150,7 +151,8 @@ func (c FunctionConstants) SetFloat(index int, value float32) {
 
 // set copies the value.
 //
-// Reference: https://developer.apple.com/documentation/metal/mtlfunctionconstantvalues/setconstantvalue(_:type:index:)?language=objc
+// Reference:
+// https://developer.apple.com/documentation/metal/mtlfunctionconstantvalues/setconstantvalue(_:type:index:)?language=objc
 func (c FunctionConstants) set(value unsafe.Pointer, dataType uintptr, index int) {
 	sendWithPointers(c.id, sel_setConstantValue_type_atIndex, uintptr(value), dataType, uintptr(index))
 }
@@ -175,7 +177,8 @@ func (l Library) NewFunction(name string, constants FunctionConstants) (f Functi
 		if constants.id == 0 {
 			f.id = send(l.id, sel_newFunctionWithName, key)
 		} else {
-			f.id = sendWithPointers(l.id, sel_newFunctionWithName_constantValues_error, key, constants.id, uintptr(unsafe.Pointer(&nsError)))
+			f.id = sendWithPointers(l.id, sel_newFunctionWithName_constantValues_error, key, constants.id,
+				uintptr(unsafe.Pointer(&nsError)))
 		}
 		if f.id != 0 {
 			return

@@ -11,7 +11,8 @@ import (
 
 func TestCompileErrorLosesText(t *testing.T) {
 	g := newGPU(t)
-	_, err := g.device.NewLibrary("#include <metal_stdlib>\n\nkernel void k(device float *x [[buffer(0)]]) {\n  x[0] = nonsense;\n}\n", metal.CompileOptions{})
+	_, err := g.device.NewLibrary("#include <metal_stdlib>\n\nkernel void k(device float *x [[buffer(0)]]) {\n  x[0] = "+
+		"nonsense;\n}\n", metal.CompileOptions{})
 	var e *metal.Error
 	require.True(t, errors.As(err, &e), "%v", err)
 	require.Equal(t, "MTLLibraryErrorDomain", e.Domain)
@@ -51,7 +52,8 @@ func TestCompileOptionsIgnored(t *testing.T) {
 		#error "VALUE is not 3"
 		#endif
 		kernel void k(device float *x [[buffer(0)]]) { x[0] = NAME; }`,
-		metal.CompileOptions{PreciseMath: true, Language: metal.Language2_4, Macros: map[string]string{"VALUE": "3", "NAME": "1.5f"}})
+		metal.CompileOptions{PreciseMath: true, Language: metal.Language2_4,
+			Macros: map[string]string{"VALUE": "3", "NAME": "1.5f"}})
 	require.NoError(t, err)
 	defer library.Release()
 	require.Equal(t, []string{"k"}, library.FunctionNames())

@@ -21,7 +21,8 @@ import (
 func TestOpenAwayFromMac(t *testing.T) {
 	_, err := metal.Open()
 	require.ErrorIs(t, err, metal.ErrUnavailable)
-	require.ErrorContains(t, err, "Metal needs a Mac and this is "+runtime.GOOS+"/"+runtime.GOARCH+"; run on macOS 12 or later, or use the CPU")
+	require.ErrorContains(t, err, "Metal needs a Mac and this is "+runtime.GOOS+"/"+runtime.GOARCH+
+		"; run on macOS 12 or later, or use the CPU")
 }
 
 func TestOutOfMemoryPanics(t *testing.T) {
@@ -160,8 +161,9 @@ func TestCaptureNotAllowed(t *testing.T) {
 func TestStandInDeclaresOtherwise(t *testing.T) {
 	encodings := map[string]string{
 		"void": "v", "id": "@", "self": "@", "SEL": ":", "block": "^v", "BOOL": "B", "double": "d",
-		"id *": "^@", "const id *": "r^@", "const NSUInteger *": "r^Q", "void *": "^v", "const void *": "r^v", "const char *": "r*",
-		"NSInteger": "q", "NSUInteger": "Q", "uint64_t": "Q", "uint8_t": "C",
+		"id *": "^@", "const id *": "r^@", "const NSUInteger *": "r^Q", "void *": "^v", "const void *": "r^v",
+		"const char *": "r*",
+		"NSInteger":    "q", "NSUInteger": "Q", "uint64_t": "Q", "uint8_t": "C",
 		"NSRange": "{_NSRange=QQ}", "MTLSize": "{?=QQQ}",
 	}
 	for name, d := range declarations {

@@ -114,15 +114,16 @@ func (m *Metal) Do(f func() error) error {
 	return err
 }
 
-// DefaultDevice returns the GPU that the system prefers. The caller releases it. Where there is none, as on many virtual
-// machines, the error wraps [ErrUnavailable].
+// DefaultDevice returns the GPU that the system prefers. The caller releases it. Where there is none, as on many
+// virtual machines, the error wraps [ErrUnavailable].
 //
 // Reference: https://developer.apple.com/documentation/metal/mtlcreatesystemdefaultdevice()?language=objc
 func (m *Metal) DefaultDevice() (Device, error) {
 	var d Device
 	withPool(func() { d.id = call(functions.createSystemDefaultDevice) })
 	if d.id == 0 {
-		return Device{}, fmt.Errorf("metal: %w: the system names no default GPU; virtual machines often have none", ErrUnavailable)
+		return Device{}, fmt.Errorf("metal: %w: the system names no default GPU; virtual machines often have none",
+			ErrUnavailable)
 	}
 	return d, nil
 }

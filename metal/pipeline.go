@@ -9,7 +9,8 @@ type ComputePipeline struct{ Object }
 
 // NewComputePipeline compiles a kernel for the device.
 //
-// Reference: https://developer.apple.com/documentation/metal/mtldevice/makecomputepipelinestate(function:)?language=objc
+// Reference:
+// https://developer.apple.com/documentation/metal/mtldevice/makecomputepipelinestate(function:)?language=objc
 func (d Device) NewComputePipeline(f Function) (p ComputePipeline, err error) {
 	withPool(func() {
 		var nsError uintptr
@@ -24,7 +25,8 @@ func (d Device) NewComputePipeline(f Function) (p ComputePipeline, err error) {
 // MaxTotalThreadsPerThreadgroup returns how many threads a threadgroup of this kernel can have; kernels that use many
 // registers get fewer.
 //
-// Reference: https://developer.apple.com/documentation/metal/mtlcomputepipelinestate/maxtotalthreadsperthreadgroup?language=objc
+// Reference:
+// https://developer.apple.com/documentation/metal/mtlcomputepipelinestate/maxtotalthreadsperthreadgroup?language=objc
 func (p ComputePipeline) MaxTotalThreadsPerThreadgroup() int {
 	return int(send(p.id, sel_maxTotalThreadsPerThreadgroup))
 }
@@ -36,7 +38,8 @@ func (p ComputePipeline) ThreadExecutionWidth() int { return int(send(p.id, sel_
 
 // StaticThreadgroupMemoryLength returns the bytes of threadgroup memory that the kernel itself declares.
 //
-// Reference: https://developer.apple.com/documentation/metal/mtlcomputepipelinestate/staticthreadgroupmemorylength?language=objc
+// Reference:
+// https://developer.apple.com/documentation/metal/mtlcomputepipelinestate/staticthreadgroupmemorylength?language=objc
 func (p ComputePipeline) StaticThreadgroupMemoryLength() int {
 	return int(send(p.id, sel_staticThreadgroupMemoryLength))
 }

@@ -16,7 +16,8 @@ func (d Device) NewQueue() (Queue, error) {
 
 // NewQueueOf makes a queue that holds up to n command buffers that have not completed; the making of one more waits.
 //
-// Reference: https://developer.apple.com/documentation/metal/mtldevice/makecommandqueue(maxcommandbuffercount:)?language=objc
+// Reference:
+// https://developer.apple.com/documentation/metal/mtldevice/makecommandqueue(maxcommandbuffercount:)?language=objc
 func (d Device) NewQueueOf(n int) (Queue, error) {
 	return newQueue(send(d.id, sel_newCommandQueueWithMaxCommandBufferCount, uintptr(n)))
 }
@@ -33,7 +34,8 @@ func newQueue(id uintptr) (Queue, error) {
 // Reference: https://developer.apple.com/documentation/metal/mtlcommandqueue/label?language=objc
 func (q Queue) SetLabel(label string) { q.setLabel(label) }
 
-// NewCommandBuffer returns a command buffer that keeps the buffers and pipelines encoded into it until it has completed.
+// NewCommandBuffer returns a command buffer that keeps the buffers and pipelines encoded into it until it has
+// completed.
 //
 // Reference: https://developer.apple.com/documentation/metal/mtlcommandqueue/makecommandbuffer()?language=objc
 func (q Queue) NewCommandBuffer() (CommandBuffer, error) {
@@ -48,7 +50,8 @@ func (q Queue) NewCommandBuffer() (CommandBuffer, error) {
 // NewCommandBufferUnretained returns a command buffer that keeps nothing: the program must not release what is encoded
 // into it until it has completed. It costs less.
 //
-// Reference: https://developer.apple.com/documentation/metal/mtlcommandqueue/makecommandbufferwithunretainedreferences()?language=objc
+// Reference:
+// https://developer.apple.com/documentation/metal/mtlcommandqueue/makecommandbufferwithunretainedreferences()?language=objc
 func (q Queue) NewCommandBufferUnretained() (CommandBuffer, error) {
 	var c CommandBuffer
 	withPool(func() {

@@ -31,7 +31,8 @@ func (d Device) NewResidencySet(label string, capacity int) (r ResidencySet, err
 		descriptor.setLabel(label)
 		send(descriptor.id, sel_setInitialCapacity, uintptr(capacity))
 		var nsError uintptr
-		r.id = sendWithPointers(d.id, sel_newResidencySetWithDescriptor_error, descriptor.id, uintptr(unsafe.Pointer(&nsError)))
+		r.id = sendWithPointers(d.id, sel_newResidencySetWithDescriptor_error, descriptor.id,
+			uintptr(unsafe.Pointer(&nsError)))
 		if r.id == 0 {
 			err = newError("make a residency set", nsError)
 		}

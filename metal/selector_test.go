@@ -23,23 +23,30 @@ type declaration struct {
 
 // declarations was typed from Apple's headers as they are since macOS 15. A property is its getter, or its setter.
 var declarations = map[string]declaration{
-	"new":                 {"objc/NSObject.h", "+MTLCompileOptions +MTLFunctionConstantValues +MTLResidencySetDescriptor +MTLCaptureDescriptor", "id", nil},
-	"retain":              {"objc/NSObject.h", "MTLDevice MTLCommandBuffer", "self", nil},
-	"release":             {"objc/NSObject.h", "MTLDevice MTLBuffer MTLLibrary MTLFunction MTLComputePipelineState MTLCommandQueue MTLCommandBuffer MTLSharedEvent MTLResidencySet NSArray", "void", nil},
+	"new": {"objc/NSObject.h",
+		"+MTLCompileOptions +MTLFunctionConstantValues +MTLResidencySetDescriptor +MTLCaptureDescriptor", "id", nil},
+	"retain": {"objc/NSObject.h", "MTLDevice MTLCommandBuffer", "self", nil},
+	"release": {"objc/NSObject.h",
+		"MTLDevice MTLBuffer MTLLibrary MTLFunction MTLComputePipelineState MTLCommandQueue MTLCommandBuffer " +
+			"MTLSharedEvent MTLResidencySet NSArray", "void", nil},
 	"respondsToSelector:": {"objc/NSObject.h", "MTLDevice", "BOOL", []string{"SEL"}},
 
-	"stringWithUTF8String:":                {"Foundation/NSString.h", "+NSString", "id", []string{"const char *"}},
-	"UTF8String":                           {"Foundation/NSString.h", "NSString", "const char *", nil},
-	"localizedDescription":                 {"Foundation/NSError.h", "NSError", "id", nil},
-	"domain":                               {"Foundation/NSError.h", "NSError", "id", nil},
-	"code":                                 {"Foundation/NSError.h", "NSError", "NSInteger", nil},
-	"count":                                {"Foundation/NSArray.h", "NSArray", "NSUInteger", nil},
-	"objectAtIndex:":                       {"Foundation/NSArray.h", "NSArray", "id", []string{"NSUInteger"}},
-	"fileURLWithPath:":                     {"Foundation/NSURL.h", "+NSURL", "id", []string{"id"}},
-	"dictionaryWithObjects:forKeys:count:": {"Foundation/NSDictionary.h", "+NSDictionary", "id", []string{"const id *", "const id *", "NSUInteger"}},
+	"stringWithUTF8String:": {"Foundation/NSString.h", "+NSString", "id", []string{"const char *"}},
+	"UTF8String":            {"Foundation/NSString.h", "NSString", "const char *", nil},
+	"localizedDescription":  {"Foundation/NSError.h", "NSError", "id", nil},
+	"domain":                {"Foundation/NSError.h", "NSError", "id", nil},
+	"code":                  {"Foundation/NSError.h", "NSError", "NSInteger", nil},
+	"count":                 {"Foundation/NSArray.h", "NSArray", "NSUInteger", nil},
+	"objectAtIndex:":        {"Foundation/NSArray.h", "NSArray", "id", []string{"NSUInteger"}},
+	"fileURLWithPath:":      {"Foundation/NSURL.h", "+NSURL", "id", []string{"id"}},
+	"dictionaryWithObjects:forKeys:count:": {"Foundation/NSDictionary.h", "+NSDictionary", "id",
+		[]string{"const id *", "const id *", "NSUInteger"}},
 
-	"label":     {"MTLResource.h", "MTLBuffer", "id", nil},
-	"setLabel:": {"MTLResource.h, MTLCommandQueue.h, MTLCommandBuffer.h, MTLCommandEncoder.h, MTLEvent.h, MTLResidencySet.h", "MTLBuffer MTLCommandQueue MTLCommandBuffer MTLComputeCommandEncoder MTLBlitCommandEncoder MTLSharedEvent MTLResidencySetDescriptor", "void", []string{"id"}},
+	"label": {"MTLResource.h", "MTLBuffer", "id", nil},
+	"setLabel:": {"MTLResource.h, MTLCommandQueue.h, MTLCommandBuffer.h, MTLCommandEncoder.h, MTLEvent.h, " +
+		"MTLResidencySet.h",
+		"MTLBuffer MTLCommandQueue MTLCommandBuffer MTLComputeCommandEncoder MTLBlitCommandEncoder MTLSharedEvent " +
+			"MTLResidencySetDescriptor", "void", []string{"id"}},
 
 	"name":                         {"MTLDevice.h, MTLLibrary.h", "MTLDevice MTLFunction", "id", nil},
 	"supportsFamily:":              {"MTLDevice.h", "MTLDevice", "BOOL", []string{"NSInteger"}},
@@ -49,13 +56,14 @@ var declarations = map[string]declaration{
 	"hasUnifiedMemory":             {"MTLDevice.h", "MTLDevice", "BOOL", nil},
 	"currentAllocatedSize":         {"MTLDevice.h", "MTLDevice", "NSUInteger", nil},
 	"newBufferWithLength:options:": {"MTLDevice.h", "MTLDevice", "id", []string{"NSUInteger", "NSUInteger"}},
-	"newBufferWithBytesNoCopy:length:options:deallocator:": {"MTLDevice.h", "MTLDevice", "id", []string{"void *", "NSUInteger", "NSUInteger", "block"}},
-	"newLibraryWithSource:options:error:":                  {"MTLDevice.h", "MTLDevice", "id", []string{"id", "id", "id *"}},
-	"newComputePipelineStateWithFunction:error:":           {"MTLDevice.h", "MTLDevice", "id", []string{"id", "id *"}},
-	"newCommandQueue": {"MTLDevice.h", "MTLDevice", "id", nil},
-	"newCommandQueueWithMaxCommandBufferCount:": {"MTLDevice.h", "MTLDevice", "id", []string{"NSUInteger"}},
-	"newSharedEvent":                       {"MTLDevice.h", "MTLDevice", "id", nil},
-	"newResidencySetWithDescriptor:error:": {"MTLDevice.h", "MTLDevice", "id", []string{"id", "id *"}},
+	"newBufferWithBytesNoCopy:length:options:deallocator:": {"MTLDevice.h", "MTLDevice", "id",
+		[]string{"void *", "NSUInteger", "NSUInteger", "block"}},
+	"newLibraryWithSource:options:error:":        {"MTLDevice.h", "MTLDevice", "id", []string{"id", "id", "id *"}},
+	"newComputePipelineStateWithFunction:error:": {"MTLDevice.h", "MTLDevice", "id", []string{"id", "id *"}},
+	"newCommandQueue":                            {"MTLDevice.h", "MTLDevice", "id", nil},
+	"newCommandQueueWithMaxCommandBufferCount:":  {"MTLDevice.h", "MTLDevice", "id", []string{"NSUInteger"}},
+	"newSharedEvent":                             {"MTLDevice.h", "MTLDevice", "id", nil},
+	"newResidencySetWithDescriptor:error:":       {"MTLDevice.h", "MTLDevice", "id", []string{"id", "id *"}},
 
 	"contents": {"MTLBuffer.h", "MTLBuffer", "void *", nil},
 	"length":   {"MTLBuffer.h", "MTLBuffer", "NSUInteger", nil},
@@ -66,7 +74,8 @@ var declarations = map[string]declaration{
 	"functionNames":                             {"MTLLibrary.h", "MTLLibrary", "id", nil},
 	"newFunctionWithName:":                      {"MTLLibrary.h", "MTLLibrary", "id", []string{"id"}},
 	"newFunctionWithName:constantValues:error:": {"MTLLibrary.h", "MTLLibrary", "id", []string{"id", "id", "id *"}},
-	"setConstantValue:type:atIndex:":            {"MTLFunctionConstantValues.h", "MTLFunctionConstantValues", "void", []string{"const void *", "NSUInteger", "NSUInteger"}},
+	"setConstantValue:type:atIndex:": {"MTLFunctionConstantValues.h", "MTLFunctionConstantValues", "void",
+		[]string{"const void *", "NSUInteger", "NSUInteger"}},
 
 	"maxTotalThreadsPerThreadgroup": {"MTLComputePipeline.h", "MTLComputePipelineState", "NSUInteger", nil},
 	"threadExecutionWidth":          {"MTLComputePipeline.h", "MTLComputePipelineState", "NSUInteger", nil},
@@ -79,31 +88,45 @@ var declarations = map[string]declaration{
 
 	"computeCommandEncoderWithDispatchType:": {"MTLCommandBuffer.h", "MTLCommandBuffer", "id", []string{"NSUInteger"}},
 	"blitCommandEncoder":                     {"MTLCommandBuffer.h", "MTLCommandBuffer", "id", nil},
-	"encodeSignalEvent:value:":               {"MTLCommandBuffer.h", "MTLCommandBuffer", "void", []string{"id", "uint64_t"}},
-	"encodeWaitForEvent:value:":              {"MTLCommandBuffer.h", "MTLCommandBuffer", "void", []string{"id", "uint64_t"}},
-	"commit":                                 {"MTLCommandBuffer.h, MTLResidencySet.h", "MTLCommandBuffer MTLResidencySet", "void", nil},
-	"waitUntilScheduled":                     {"MTLCommandBuffer.h", "MTLCommandBuffer", "void", nil},
-	"waitUntilCompleted":                     {"MTLCommandBuffer.h", "MTLCommandBuffer", "void", nil},
-	"status":                                 {"MTLCommandBuffer.h", "MTLCommandBuffer", "NSUInteger", nil},
-	"error":                                  {"MTLCommandBuffer.h", "MTLCommandBuffer", "id", nil},
-	"GPUStartTime":                           {"MTLCommandBuffer.h", "MTLCommandBuffer", "double", nil},
-	"GPUEndTime":                             {"MTLCommandBuffer.h", "MTLCommandBuffer", "double", nil},
+	"encodeSignalEvent:value:": {"MTLCommandBuffer.h", "MTLCommandBuffer", "void",
+		[]string{"id", "uint64_t"}},
+	"encodeWaitForEvent:value:": {"MTLCommandBuffer.h", "MTLCommandBuffer", "void", []string{"id", "uint64_t"}},
+	"commit": {"MTLCommandBuffer.h, MTLResidencySet.h", "MTLCommandBuffer MTLResidencySet", "void",
+		nil},
+	"waitUntilScheduled": {"MTLCommandBuffer.h", "MTLCommandBuffer", "void", nil},
+	"waitUntilCompleted": {"MTLCommandBuffer.h", "MTLCommandBuffer", "void", nil},
+	"status":             {"MTLCommandBuffer.h", "MTLCommandBuffer", "NSUInteger", nil},
+	"error":              {"MTLCommandBuffer.h", "MTLCommandBuffer", "id", nil},
+	"GPUStartTime":       {"MTLCommandBuffer.h", "MTLCommandBuffer", "double", nil},
+	"GPUEndTime":         {"MTLCommandBuffer.h", "MTLCommandBuffer", "double", nil},
 
-	"setComputePipelineState:":                    {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void", []string{"id"}},
-	"setBuffer:offset:atIndex:":                   {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void", []string{"id", "NSUInteger", "NSUInteger"}},
-	"setBuffers:offsets:withRange:":               {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void", []string{"const id *", "const NSUInteger *", "NSRange"}},
-	"setBufferOffset:atIndex:":                    {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void", []string{"NSUInteger", "NSUInteger"}},
-	"setBytes:length:atIndex:":                    {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void", []string{"const void *", "NSUInteger", "NSUInteger"}},
-	"setThreadgroupMemoryLength:atIndex:":         {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void", []string{"NSUInteger", "NSUInteger"}},
-	"dispatchThreadgroups:threadsPerThreadgroup:": {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void", []string{"MTLSize", "MTLSize"}},
-	"dispatchThreads:threadsPerThreadgroup:":      {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void", []string{"MTLSize", "MTLSize"}},
-	"memoryBarrierWithScope:":                     {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void", []string{"NSUInteger"}},
-	"memoryBarrierWithResources:count:":           {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void", []string{"const id *", "NSUInteger"}},
-	"useResource:usage:":                          {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void", []string{"id", "NSUInteger"}},
-	"endEncoding":                                 {"MTLCommandEncoder.h", "MTLComputeCommandEncoder MTLBlitCommandEncoder", "void", nil},
+	"setComputePipelineState:": {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void",
+		[]string{"id"}},
+	"setBuffer:offset:atIndex:": {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void",
+		[]string{"id", "NSUInteger", "NSUInteger"}},
+	"setBuffers:offsets:withRange:": {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void",
+		[]string{"const id *", "const NSUInteger *", "NSRange"}},
+	"setBufferOffset:atIndex:": {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void",
+		[]string{"NSUInteger", "NSUInteger"}},
+	"setBytes:length:atIndex:": {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void",
+		[]string{"const void *", "NSUInteger", "NSUInteger"}},
+	"setThreadgroupMemoryLength:atIndex:": {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void",
+		[]string{"NSUInteger", "NSUInteger"}},
+	"dispatchThreadgroups:threadsPerThreadgroup:": {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void",
+		[]string{"MTLSize", "MTLSize"}},
+	"dispatchThreads:threadsPerThreadgroup:": {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void",
+		[]string{"MTLSize", "MTLSize"}},
+	"memoryBarrierWithScope:": {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void",
+		[]string{"NSUInteger"}},
+	"memoryBarrierWithResources:count:": {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void",
+		[]string{"const id *", "NSUInteger"}},
+	"useResource:usage:": {"MTLComputeCommandEncoder.h", "MTLComputeCommandEncoder", "void", []string{"id", "NSUInteger"}},
+	"endEncoding":        {"MTLCommandEncoder.h", "MTLComputeCommandEncoder MTLBlitCommandEncoder", "void", nil},
 
-	"copyFromBuffer:sourceOffset:toBuffer:destinationOffset:size:": {"MTLBlitCommandEncoder.h", "MTLBlitCommandEncoder", "void", []string{"id", "NSUInteger", "id", "NSUInteger", "NSUInteger"}},
-	"fillBuffer:range:value:":                                      {"MTLBlitCommandEncoder.h", "MTLBlitCommandEncoder", "void", []string{"id", "NSRange", "uint8_t"}},
+	"copyFromBuffer:sourceOffset:toBuffer:destinationOffset:size:": {"MTLBlitCommandEncoder.h", "MTLBlitCommandEncoder",
+		"void", []string{"id", "NSUInteger", "id", "NSUInteger", "NSUInteger"}},
+	"fillBuffer:range:value:": {"MTLBlitCommandEncoder.h", "MTLBlitCommandEncoder", "void",
+		[]string{"id", "NSRange", "uint8_t"}},
 
 	"signaledValue":                     {"MTLEvent.h", "MTLSharedEvent", "uint64_t", nil},
 	"setSignaledValue:":                 {"MTLEvent.h", "MTLSharedEvent", "void", []string{"uint64_t"}},
@@ -208,14 +231,17 @@ func TestMessageAgainstDeclaration(t *testing.T) {
 					require.True(t, sizes && given == 2, "%s: %s takes %v", where, selector.Name, d.args)
 				case "send", "sendWithPointers", "sendDouble":
 					require.False(t, sizes, "%s: %s takes sizes by value", where, selector.Name)
-					require.Equal(t, d.words(t), given, "%s: words of %s, declared in %s with %v", where, selector.Name, d.header, d.args)
+					require.Equal(t, d.words(t), given, "%s: words of %s, declared in %s with %v", where, selector.Name, d.header,
+						d.args)
 				default:
 					require.Fail(t, "unknown sender", "%s: %s", where, sender.Name)
 				}
 
-				require.Equal(t, d.returns == "double", sender.Name == "sendDouble", "%s: %s returns %s", where, selector.Name, d.returns)
+				require.Equal(t, d.returns == "double", sender.Name == "sendDouble", "%s: %s returns %s", where, selector.Name,
+					d.returns)
 				require.Equal(t, d.returns == "BOOL", booleans[n], "%s: %s returns %s", where, selector.Name, d.returns)
-				require.Equal(t, d.returns == "void" || d.returns == "self", dropped[n], "%s: %s returns %s", where, selector.Name, d.returns)
+				require.Equal(t, d.returns == "void" || d.returns == "self", dropped[n], "%s: %s returns %s", where, selector.Name,
+					d.returns)
 			}
 			return true
 		})

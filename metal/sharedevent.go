@@ -33,7 +33,8 @@ func (e SharedEvent) Signal(value uint64) { send(e.id, sel_setSignaledValue, uin
 
 // Wait waits until the value has been reached and reports whether it was in time.
 //
-// Reference: https://developer.apple.com/documentation/metal/mtlsharedevent/wait(untilsignaledvalue:timeoutms:)?language=objc
+// Reference:
+// https://developer.apple.com/documentation/metal/mtlsharedevent/wait(untilsignaledvalue:timeoutms:)?language=objc
 func (e SharedEvent) Wait(value uint64, timeout time.Duration) bool {
 	return yes(send(e.id, sel_waitUntilSignaledValue_timeoutMS, uintptr(value), uintptr(timeout.Milliseconds())))
 }

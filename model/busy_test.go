@@ -77,7 +77,8 @@ func TestRunningAnswerIsDisturbed(t *testing.T) {
 		require.Equal(t, before, c.Messages())
 	}
 	require.Greater(t, n, 1)
-	require.Equal(t, []Message{SystemMessage("Answer briefly."), UserMessage("Hello"), AssistantMessage(want)}, c.Messages())
+	require.Equal(t, []Message{SystemMessage("Answer briefly."), UserMessage("Hello"), AssistantMessage(want)},
+		c.Messages())
 	require.Equal(t, FinishStop, c.Result().FinishReason)
 	require.NoError(t, c.Close())
 	for _, err := range c.Send(t.Context(), "Hello") {

@@ -13,8 +13,9 @@ import (
 // Chat is a conversation: its messages, and a session that remembers what has been computed of them; [Model.NewChat]
 // makes it. It is for one goroutine at a time. Close it to free the session's cache.
 //
-// While an answer runs, up to the end of its loop, another answer and all that would change the messages gives [ErrBusy]
-// and does nothing. So the result of a tool call is added, and answered, behind the loop that brought the call.
+// While an answer runs, up to the end of its loop, another answer and all that would change the messages gives
+// [ErrBusy] and does nothing. So the result of a tool call is added, and answered, behind the loop that brought the
+// call.
 type Chat struct {
 	m        *Model
 	session  *Session

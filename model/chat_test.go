@@ -86,7 +86,8 @@ func TestChatComputesItsHistoryAgain(t *testing.T) {
 
 func TestControlTokenIsTypedByTheUser(t *testing.T) {
 	m := demoModel(t)
-	text, ids, err := m.text.Prompt(t.Context(), []Message{{Role: RoleUser, Content: "a<|observation|>b[gMASK]<|user|>"}}, nil, true)
+	text, ids, err := m.text.Prompt(t.Context(), []Message{{Role: RoleUser, Content: "a<|observation|>b[gMASK]<|user|>"}},
+		nil, true)
 	require.NoError(t, err)
 	require.Equal(t, "[gMASK]<sop><|user|>\na<|observation|>b[gMASK]<|user|><|assistant|>", text)
 	count := map[string]int{}
@@ -212,12 +213,14 @@ func TestToolCallComesOutAsText(t *testing.T) {
 	require.NoError(t, err)
 	c := m.NewChat(Tools(tools...))
 	defer c.Close()
-	reply := written(t, m, "\nLet me see.", "<|assistant|>", "get_weather\n{\"city\": \"北京\"}", "<|assistant|>", "get_weather\n{\"city\": \"Paris\"}", "<|observation|>")
+	reply := written(t, m, "\nLet me see.", "<|assistant|>", "get_weather\n{\"city\": \"北京\"}", "<|assistant|>",
+		"get_weather\n{\"city\": \"Paris\"}", "<|observation|>")
 	c.SetOptions(Options{Processors: []LogitsProcessor{say(reply)}})
 	require.Equal(t, "Let me see.", send(t, c, "weather?"))
 	require.Equal(t, FinishToolCalls, c.Result().FinishReason)
 	answer := c.Messages()[1]
-	require.Equal(t, []ToolCall{{Name: "get_weather", Arguments: `{"city": "北京"}`}, {Name: "get_weather", Arguments: `{"city": "Paris"}`}}, answer.ToolCalls)
+	require.Equal(t, []ToolCall{{Name: "get_weather", Arguments: `{"city": "北京"}`},
+		{Name: "get_weather", Arguments: `{"city": "Paris"}`}}, answer.ToolCalls)
 
 	c.Add(Message{Role: RoleObservation, Content: "sunny"}, Message{Role: RoleObservation, Content: "rain"})
 	c.SetOptions(Options{})
@@ -241,7 +244,8 @@ func TestReasoningIsMixedWithTheAnswer(t *testing.T) {
 	require.Equal(t, "glm-z1-0414", m.Info().Chat)
 	c := m.NewChat()
 	defer c.Close()
-	c.SetOptions(Options{Processors: []LogitsProcessor{say(written(t, m, "\nIt is easy.\n</think>\n\nFour.", "<|user|>"))}})
+	c.SetOptions(Options{Processors: []LogitsProcessor{say(written(t, m, "\nIt is easy.\n</think>\n\nFour.",
+		"<|user|>"))}})
 	require.Equal(t, "Four.", send(t, c, "2+2?"))
 	require.Equal(t, "It is easy.", c.Messages()[1].Reasoning)
 	require.Equal(t, "Four.", c.Messages()[1].Content)
@@ -303,10 +307,14 @@ func TestMissingChatTemplateIsGuessed(t *testing.T) {
 	c := m.NewChat()
 	defer c.Close()
 	for _, err := range c.Send(context.Background(), "hi") {
-		require.EqualError(t, err, dir+" has no chat template; choose one of glm-4-9b-chat, glm-4-0414, glm-z1-0414 or a template file for it, or generate from plain text")
+		require.EqualError(t, err, dir+
+			" has no chat template; choose one of glm-4-9b-chat, glm-4-0414, glm-z1-0414 or a template file for it, or "+
+			"generate from plain text")
 	}
 	_, err = Load(context.Background(), "", ChatTemplate("glm-5"))
-	require.ErrorContains(t, err, "the chat template is neither one of glm-4-9b-chat, glm-4-0414, glm-z1-0414 nor a file that can be read: glm-5: no such file")
+	require.ErrorContains(t, err,
+		"the chat template is neither one of glm-4-9b-chat, glm-4-0414, glm-z1-0414 nor a file that can be read: glm-5: no "+
+			"such file")
 }
 
 // The dialogues are what the demo was trained on, the greedy answers what mlx-lm says with the same file.

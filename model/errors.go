@@ -13,8 +13,8 @@ var (
 	// ErrClosed is the error of what is used after its Close.
 	ErrClosed = errors.New("the model or session is closed")
 
-	// ErrUnsupported is wrapped by the errors of [Load] and [OpenCheckpoint] about a model of another family, and about one
-	// that the device cannot run where another device may. It is [errors.ErrUnsupported].
+	// ErrUnsupported is wrapped by the errors of [Load] and [OpenCheckpoint] about a model of another family, and about
+	// one that the device cannot run where another device may. It is [errors.ErrUnsupported].
 	ErrUnsupported = errors.ErrUnsupported
 
 	errEmptyPrompt = errors.New("the prompt is empty; give it some text")

@@ -59,7 +59,8 @@ func TestErrorIsOfNoKind(t *testing.T) {
 	if runtime.GOOS == "linux" {
 		require.ErrorIs(t, load("", Backend("metal"))(), metal.ErrUnavailable)
 	}
-	for option, o := range map[string]LoadOption{"context": MaxContext(-1), "KV bits": KVBits(3), "prefill chunk": PrefillChunk(-1), "backend": Backend("cuda")} {
+	for option, o := range map[string]LoadOption{"context": MaxContext(-1), "KV bits": KVBits(3),
+		"prefill chunk": PrefillChunk(-1), "backend": Backend("cuda")} {
 		var checked, loaded *OptionError
 		require.True(t, errors.As(CheckLoad(o), &checked))
 		require.Equal(t, option, checked.Option)

@@ -16,7 +16,8 @@ func TestTokenIsInNoEventOrInTwo(t *testing.T) {
 	think, call := written(t, m, "Hm, let me see."), written(t, m, "\nget_weather\n{\"city\": \"北京\"}")
 	end, user := written(t, m, "\n</think>\n\nOne moment."), written(t, m, "<|user|>")
 	script := slices.Concat(think, end, call, written(t, m, "<|assistant|>"), written(t, m, "\nDone."), user)
-	c := m.NewChat(Tools(weather), Generation(Options{Logprobs: true, TopLogprobs: 2, Processors: []LogitsProcessor{say(script)}}))
+	c := m.NewChat(Tools(weather), Generation(Options{Logprobs: true, TopLogprobs: 2,
+		Processors: []LogitsProcessor{say(script)}}))
 	defer c.Close()
 	var ids []int32
 	var kinds string
@@ -44,7 +45,8 @@ func TestTokenIsInNoEventOrInTwo(t *testing.T) {
 	}
 	require.Equal(t, script[:len(script)-1], ids)
 	require.Regexp(t, "^r+t+ct+$", kinds)
-	require.Equal(t, Message{Role: RoleAssistant, Reasoning: "Hm, let me see.", Content: "One moment.\nDone.", ToolCalls: []ToolCall{{"get_weather", `{"city": "北京"}`}}},
+	require.Equal(t, Message{Role: RoleAssistant, Reasoning: "Hm, let me see.", Content: "One moment.\nDone.",
+		ToolCalls: []ToolCall{{"get_weather", `{"city": "北京"}`}}},
 		c.Messages()[1])
 	answer.Role = RoleAssistant
 	require.Equal(t, answer, c.Messages()[1])

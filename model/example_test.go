@@ -248,7 +248,8 @@ func ExampleOpenText() {
 	}
 	fmt.Println(len(ids), "tokens")
 
-	prompt, _, err := text.Prompt(ctx, []model.Message{model.SystemMessage("Be brief."), model.UserMessage("Hello")}, nil, true)
+	prompt, _, err := text.Prompt(ctx, []model.Message{model.SystemMessage("Be brief."), model.UserMessage("Hello")}, nil,
+		true)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/fault"
 )
 
-// checkWeights looks whether the files are still as long as they were, where the device reads them: what has been cut off
-// within a page would read as zeros.
+// checkWeights looks whether the files are still as long as they were, where the device reads them: what has been cut
+// off within a page would read as zeros.
 func (m *Model) checkWeights(ctx context.Context) error {
 	if err := m.take(ctx); err != nil {
 		return err

@@ -61,7 +61,8 @@ func TestTruncatedWeightsEndTheProcess(t *testing.T) {
 			if on.open != nil && from == "testdata/mlx-4bit-g64" {
 				continue // its weights are copied
 			}
-			for _, o := range []Options{{MaxTokens: 9, IgnoreEOS: true}, {MaxTokens: 9, IgnoreEOS: true, Temperature: 1, TopK: 5}} {
+			for _, o := range []Options{{MaxTokens: 9, IgnoreEOS: true},
+				{MaxTokens: 9, IgnoreEOS: true, Temperature: 1, TopK: 5}} {
 				dir, weights := copied(t, from)
 				m := openTestdata(t, dir, on)
 				s := m.NewSession()

@@ -50,8 +50,10 @@ func numbers(t loader.DType, n int) []byte {
 func (p packing) checkpoint() fstest.MapFS {
 	const width, vocab = 256, 40
 	config := map[string]any{
-		"model_type": "glm", "num_hidden_layers": 1, "hidden_size": width, "intermediate_size": width, "num_attention_heads": 2,
-		"num_key_value_heads": 1, "head_dim": 128, "max_position_embeddings": 128, "vocab_size": vocab, "rms_norm_eps": 1e-5, "hidden_act": "silu",
+		"model_type": "glm", "num_hidden_layers": 1, "hidden_size": width, "intermediate_size": width,
+		"num_attention_heads": 2,
+		"num_key_value_heads": 1, "head_dim": 128, "max_position_embeddings": 128, "vocab_size": vocab, "rms_norm_eps": 1e-5,
+		"hidden_act": "silu",
 	}
 	header, data := map[string]any{}, []byte(nil)
 	add := func(name string, t loader.DType, shape ...int) {
@@ -60,13 +62,16 @@ func (p packing) checkpoint() fstest.MapFS {
 			n *= d
 		}
 		added := numbers(t, n)
-		header[name] = map[string]any{"dtype": t.String(), "shape": shape, "data_offsets": []int{len(data), len(data) + len(added)}}
+		header[name] = map[string]any{"dtype": t.String(), "shape": shape,
+			"data_offsets": []int{len(data), len(data) + len(added)}}
 		data = append(data, added...)
 	}
 	for name, rows := range map[string]int{
-		"model.embed_tokens": vocab, "lm_head": vocab, "model.layers.0.self_attn.q_proj": width, "model.layers.0.self_attn.k_proj": width / 2,
-		"model.layers.0.self_attn.v_proj": width / 2, "model.layers.0.self_attn.o_proj": width, "model.layers.0.mlp.gate_up_proj": 2 * width,
-		"model.layers.0.mlp.down_proj": width,
+		"model.embed_tokens": vocab, "lm_head": vocab, "model.layers.0.self_attn.q_proj": width,
+		"model.layers.0.self_attn.k_proj": width / 2,
+		"model.layers.0.self_attn.v_proj": width / 2, "model.layers.0.self_attn.o_proj": width,
+		"model.layers.0.mlp.gate_up_proj": 2 * width,
+		"model.layers.0.mlp.down_proj":    width,
 	} {
 		if p.bits == 0 {
 			add(name+".weight", p.dtype, rows, width)
@@ -77,7 +82,8 @@ func (p packing) checkpoint() fstest.MapFS {
 		add(name+".biases", p.scale, rows, width/p.group)
 		config["quantization"] = map[string]any{"bits": p.bits, "group_size": p.group}
 	}
-	for _, name := range []string{"model.norm", "model.layers.0.input_layernorm", "model.layers.0.post_attention_layernorm"} {
+	for _, name := range []string{"model.norm", "model.layers.0.input_layernorm",
+		"model.layers.0.post_attention_layernorm"} {
 		add(name+".weight", loader.F32, width)
 	}
 	text, _ := json.Marshal(header)
@@ -139,7 +145,8 @@ func TestFormatFallsThroughToAnother(t *testing.T) {
 	require.Equal(t, map[string]int{"f32": 1, "f16": 1, "bf16": 1, "q4": 9, "q8": 9}, passed)
 
 	for _, m := range []loader.Matrix{
-		{DType: loader.U32}, {DType: loader.U8}, {}, {DType: loader.U32, Bits: 6, ScaleDType: loader.F32}, {DType: loader.BF16, Bits: 4, ScaleDType: loader.F32},
+		{DType: loader.U32}, {DType: loader.U8}, {}, {DType: loader.U32, Bits: 6, ScaleDType: loader.F32},
+		{DType: loader.BF16, Bits: 4, ScaleDType: loader.F32},
 		{DType: loader.U32, Bits: 4}, {DType: loader.U32, Bits: 8, ScaleDType: loader.U8},
 	} {
 		_, err := matrixData(m)

@@ -25,9 +25,9 @@ func (s *Session) Result() Result {
 // plain text: no chat template, and no control tokens unless o.ParseSpecial is set, with which the prefix may be in
 // the text. The generation runs while the loop does; leaving the loop ends it. Events bring Text only.
 //
-// An error ends the loop, in a last turn without an event. It is ctx's error where that has ended, else an [*OptionError],
-// a [*ContextError], [ErrBusy], [ErrClosed], a [*loader.FaultError], or one that only its text tells. What the answer was
-// up to there stays in the session.
+// An error ends the loop, in a last turn without an event. It is ctx's error where that has ended, else an
+// [*OptionError], a [*ContextError], [ErrBusy], [ErrClosed], a [*loader.FaultError], or one that only its text tells.
+// What the answer was up to there stays in the session.
 func (s *Session) Generate(ctx context.Context, prompt string, o Options) iter.Seq2[Event, error] {
 	return s.events(ctx, o, part{}, func() ([]int32, error) {
 		if prompt == "" {
@@ -49,7 +49,8 @@ type part struct {
 	enough   func() bool // ends the part behind a token; nil: nothing does
 }
 
-func (s *Session) events(ctx context.Context, o Options, p part, prompt func() ([]int32, error)) iter.Seq2[Event, error] {
+func (s *Session) events(ctx context.Context, o Options, p part,
+	prompt func() ([]int32, error)) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		if err := s.m.explain(s.generate(ctx, &o, p, prompt, yield)); err != nil {
 			yield(Event{}, err)
@@ -174,7 +175,8 @@ func (p *picker) onDevice(n int) *backend.Sampling {
 	if !o.onDevice() {
 		return nil
 	}
-	p.device = backend.Sampling{Temperature: backend.Temperature(o.Temperature), Seed: p.sampler.seed, Step: p.number(n), Valid: p.session.m.vocab}
+	p.device = backend.Sampling{Temperature: backend.Temperature(o.Temperature), Seed: p.sampler.seed, Step: p.number(n),
+		Valid: p.session.m.vocab}
 	return &p.device
 }
 

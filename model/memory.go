@@ -38,10 +38,12 @@ func (m Memory) check(d backend.Info) error {
 	switch {
 	case d.Memory > 0 && need > d.Memory:
 		return fmt.Errorf("the model needs %s (weights %s, KV cache %s, scratch %s), %s: %s",
-			gigabytes(m.Total()), gigabytes(m.Weights), gigabytes(m.KV), gigabytes(m.Scratch), memoryOf(d), waysOut(need-m.KV < d.Memory, !d.Paged, d.MemoryLimit != ""))
+			gigabytes(m.Total()), gigabytes(m.Weights), gigabytes(m.KV), gigabytes(m.Scratch), memoryOf(d),
+			waysOut(need-m.KV < d.Memory, !d.Paged, d.MemoryLimit != ""))
 	case d.Room > 0 && m.KV+m.Scratch > d.Room:
 		return fmt.Errorf("the model needs %s beside its weights (KV cache %s, scratch %s), %s leaves %s: %s",
-			gigabytes(m.KV+m.Scratch), gigabytes(m.KV), gigabytes(m.Scratch), d.RoomLimit, gigabytes(d.Room), waysOut(m.Scratch < d.Room, false, true))
+			gigabytes(m.KV+m.Scratch), gigabytes(m.KV), gigabytes(m.Scratch), d.RoomLimit, gigabytes(d.Room),
+			waysOut(m.Scratch < d.Room, false, true))
 	}
 	return nil
 }
@@ -83,7 +85,8 @@ func (m Memory) warning(d backend.Info) string {
 	if m.Weights+m.Scratch <= d.Memory {
 		better += " or a smaller context"
 	}
-	return fmt.Sprintf("the model needs %s, %s: every token will wait for the disk; %s would fit better", gigabytes(m.Total()), memoryOf(d), better)
+	return fmt.Sprintf("the model needs %s, %s: every token will wait for the disk; %s would fit better",
+		gigabytes(m.Total()), memoryOf(d), better)
 }
 
 // gigabytes writes a size for people, in GB or MB of 1000.

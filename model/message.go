@@ -41,8 +41,8 @@ func UserMessage(text string) Message { return Message{Role: RoleUser, Content: 
 // AssistantMessage is what the model answered, or is to have answered.
 func AssistantMessage(text string) Message { return Message{Role: RoleAssistant, Content: text} }
 
-// ToolResult is what a tool gave for a call, as text or JSON. The results of several calls follow each other in the calls'
-// order.
+// ToolResult is what a tool gave for a call, as text or JSON. The results of several calls follow each other in the
+// calls' order.
 func ToolResult(content string) Message { return Message{Role: RoleObservation, Content: content} }
 
 // Add appends what an event brings to the message.
@@ -84,7 +84,8 @@ func NewTool(name, description string, parameters any) (Tool, error) {
 	}
 	schema, err := json.Marshal(parameters)
 	if err == nil && !bytes.HasPrefix(schema, []byte("{")) {
-		err = fmt.Errorf(`the parameters are %.40s; they must be a JSON schema, such as {"type": "object", "properties": {}}`, schema)
+		err = fmt.Errorf(`the parameters are %.40s; they must be a JSON schema, such as {"type": "object", "properties": {}}`,
+			schema)
 	}
 	if err != nil {
 		return Tool{}, fmt.Errorf("tool %q: %w", name, err)
@@ -132,7 +133,8 @@ func formatTools(tools []Tool) []chatformat.Tool {
 func formatMessages(messages []Message) []chatformat.Message {
 	out := make([]chatformat.Message, len(messages))
 	for i, m := range messages {
-		out[i] = chatformat.Message{Role: chatformat.Role(m.Role), Content: m.Content, Reasoning: m.Reasoning, Metadata: m.Metadata}
+		out[i] = chatformat.Message{Role: chatformat.Role(m.Role), Content: m.Content, Reasoning: m.Reasoning,
+			Metadata: m.Metadata}
 		for _, c := range m.ToolCalls {
 			out[i].ToolCalls = append(out[i].ToolCalls, chatformat.ToolCall(c))
 		}

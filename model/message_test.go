@@ -24,7 +24,9 @@ func TestNewToolDiffersFromAParsedOne(t *testing.T) {
 	}
 	tool, err := NewTool("now", "", nil)
 	require.NoError(t, err)
-	require.JSONEq(t, `{"type":"function","function":{"name":"now","description":"","parameters":{"type":"object","properties":{}}}}`, string(tool.JSON))
+	require.JSONEq(t,
+		`{"type":"function","function":{"name":"now","description":"","parameters":{"type":"object","properties":{}}}}`,
+		string(tool.JSON))
 }
 
 func TestBadToolIsMade(t *testing.T) {
@@ -47,10 +49,13 @@ func TestMessageLosesAPart(t *testing.T) {
 	tool, err := NewTool("f", "d", nil)
 	require.NoError(t, err)
 	text, _, err := m.Text().Prompt(t.Context(), []Message{
-		SystemMessage("s"), UserMessage("u"), {Role: RoleAssistant, Content: "a", ToolCalls: []ToolCall{{"f", `{"x": 1}`}}}, ToolResult("r"),
+		SystemMessage("s"), UserMessage("u"), {Role: RoleAssistant, Content: "a", ToolCalls: []ToolCall{{"f", `{"x": 1}`}}},
+		ToolResult("r"),
 		{Role: "tool", Content: "r2"}, {Role: RoleAssistant, Metadata: "f", Content: "{}"}, AssistantMessage("end"),
 	}, []Tool{tool}, false)
 	require.NoError(t, err)
 	require.Contains(t, text, "## f\n\n{")
-	require.Contains(t, text, "<|system|>\ns<|user|>\nu<|assistant|>\na<|assistant|>f \n{\"x\": 1}<|observation|>\nr<|observation|>\nr2<|assistant|>f \n{}<|assistant|>\nend")
+	require.Contains(t, text,
+		"<|system|>\ns<|user|>\nu<|assistant|>\na<|assistant|>f \n{\"x\": "+
+			"1}<|observation|>\nr<|observation|>\nr2<|assistant|>f \n{}<|assistant|>\nend")
 }

@@ -26,11 +26,12 @@ func TestDemoAnswersOtherwiseOnMetal(t *testing.T) {
 		return answer, logprobs
 	}
 	for text, o := range map[string]Options{
-		"<|user|>\n你好":                          {MaxTokens: 64, IgnoreEOS: true},
-		"What are you? Tell me everything.":     {MaxTokens: 64, IgnoreEOS: true},
-		"The sky is":                            {MaxTokens: 40, IgnoreEOS: true, Temperature: 0.9, Seed: 1},
-		"从前有一个":                                 {MaxTokens: 40, IgnoreEOS: true, Temperature: 2, Seed: 2},
-		"1 2 3 4":                               {MaxTokens: 20, IgnoreEOS: true, Temperature: 1.2, TopP: 0.9, TopK: 50, Seed: 3, RepetitionPenalty: 1.1},
+		"<|user|>\n你好":                      {MaxTokens: 64, IgnoreEOS: true},
+		"What are you? Tell me everything.": {MaxTokens: 64, IgnoreEOS: true},
+		"The sky is":                        {MaxTokens: 40, IgnoreEOS: true, Temperature: 0.9, Seed: 1},
+		"从前有一个":                             {MaxTokens: 40, IgnoreEOS: true, Temperature: 2, Seed: 2},
+		"1 2 3 4": {MaxTokens: 20, IgnoreEOS: true, Temperature: 1.2, TopP: 0.9, TopK: 50,
+			Seed: 3, RepetitionPenalty: 1.1},
 		"A text that is scored token by token.": {MaxTokens: 10, IgnoreEOS: true, Logprobs: true, TopLogprobs: 3},
 	} {
 		want, wantLogprobs := ask(reference, text, o)

@@ -86,7 +86,8 @@ func TestRefusedAllocationEndsTheProcess(t *testing.T) {
 		}
 		require.NoError(t, metalsim.SetLimit("failAllocation", 0))
 		want := collect(t, m.NewSession(), randomIDs(300), Options{MaxTokens: 3, IgnoreEOS: true})
-		require.Equal(t, want, collect(t, s, randomIDs(300), Options{MaxTokens: 3, IgnoreEOS: true}), "the next request works")
+		require.Equal(t, want, collect(t, s, randomIDs(300), Options{MaxTokens: 3, IgnoreEOS: true}),
+			"the next request works")
 		require.NoError(t, m.device.Close())
 		if failed == nil {
 			break

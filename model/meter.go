@@ -53,7 +53,8 @@ func (m *meter) product(weights int, op func()) {
 func (m *meter) part(share float64) { m.tell(m.products + int(share*float64(m.now))) }
 
 func (m *meter) tell(products int) {
-	if done := m.done + products*m.n/m.work; done > m.told && done < m.total { // the end is reported when the step has ended
+	// the end is reported when the step has ended
+	if done := m.done + products*m.n/m.work; done > m.told && done < m.total {
 		m.told = done
 		m.report(done, m.total)
 	}

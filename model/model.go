@@ -17,8 +17,8 @@ import (
 	"github.com/glm4-metal/glm4-metal/loader"
 )
 
-// Model is a checkpoint on a device, with the [Text] that belongs to it; [Load] makes it. Its methods may be called from
-// several goroutines.
+// Model is a checkpoint on a device, with the [Text] that belongs to it; [Load] makes it. Its methods may be called
+// from several goroutines.
 type Model struct {
 	text       *Text
 	name       string
@@ -118,7 +118,8 @@ func (m *Model) fill(o loadOptions) (err error) {
 	if m.scratch, err = m.weights.NewScratch(m.device, m.chunk); err != nil {
 		return err
 	}
-	cache, err := m.device.NewCache(m.config.Layers, attention(m.config), m.kvFormat) // takes no memory yet, but may be refused
+	// takes no memory yet, but may be refused
+	cache, err := m.device.NewCache(m.config.Layers, attention(m.config), m.kvFormat)
 	if err != nil {
 		return err
 	}
@@ -143,7 +144,8 @@ func (m *Model) release() error {
 
 // attention is the geometry that the cache and its ops need.
 func attention(c loader.Config) backend.Attention {
-	return backend.Attention{Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim, RotaryDims: c.RotaryDims, RopeTheta: c.RopeTheta}
+	return backend.Attention{Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim, RotaryDims: c.RotaryDims,
+		RopeTheta: c.RopeTheta}
 }
 
 // attachText reads the tokenizer and the chat format, and what they say of the vocabulary.
@@ -155,7 +157,8 @@ func (m *Model) attachText(ctx context.Context, chatTemplate string) error {
 	}
 	size := text.tokenizer.Size()
 	if size > m.vocab {
-		return fmt.Errorf("%s: the tokenizer has %d tokens, the model a vocabulary of %d; they do not belong together", m.checkpoint.Dir, size, m.vocab)
+		return fmt.Errorf("%s: the tokenizer has %d tokens, the model a vocabulary of %d; they do not belong together",
+			m.checkpoint.Dir, size, m.vocab)
 	}
 	m.text, m.vocab = text, size
 	for _, name := range family.Ends { // a config may list one of them only
@@ -166,8 +169,8 @@ func (m *Model) attachText(ctx context.Context, chatTemplate string) error {
 	return nil
 }
 
-// checkPrompt refuses ids that the embedding does not have, and those behind the first pos tokens that leave no room for
-// some more.
+// checkPrompt refuses ids that the embedding does not have, and those behind the first pos tokens that leave no room
+// for some more.
 func (m *Model) checkPrompt(pos int, ids []int32, room int) error {
 	for i, id := range ids {
 		if id < 0 || int(id) >= m.config.Vocab {
@@ -199,8 +202,8 @@ func (m *Model) leave() { <-m.turn }
 // Text is the checkpoint's tokenizer and chat format, which can be used beyond the model's Close.
 func (m *Model) Text() *Text { return m.text }
 
-// Close frees the device's memory and unmaps the files. It waits for a step that runs; generations that go on then, and all
-// later ones, end with [ErrClosed]. Sessions and chats should be closed before. Closing twice is no error.
+// Close frees the device's memory and unmaps the files. It waits for a step that runs; generations that go on then, and
+// all later ones, end with [ErrClosed]. Sessions and chats should be closed before. Closing twice is no error.
 func (m *Model) Close() error {
 	if m.take(context.Background()) != nil {
 		return nil

@@ -10,8 +10,8 @@ import (
 )
 
 // LogitsProcessor changes the logits of the next token in place. tokens are the prompt and what was generated so far;
-// logits has one for each id below Text.VocabSize. Set a logit to -Inf to forbid its id. It is called in the goroutine of
-// the loop, keeps neither slice, and must not use the model.
+// logits has one for each id below Text.VocabSize. Set a logit to -Inf to forbid its id. It is called in the goroutine
+// of the loop, keeps neither slice, and must not use the model.
 type LogitsProcessor func(tokens []int32, logits []float32)
 
 // Options say how to generate. The zero value is greedy decoding up to the model's own end of the answer.
@@ -28,8 +28,9 @@ type Options struct {
 	TopK        int     // keep the TopK likeliest; 0: all
 	Seed        uint64  // the same seed, prompt and options give the same tokens; 0: a random one, which Result tells
 
-	LogitBias         map[int32]float32 // added to the logits of these ids, of which -Inf forbids one
-	RepetitionPenalty float64           // divides positive logits of recent ids, multiplies negative ones (Keskar et al. 2019); 0 or 1: off
+	LogitBias map[int32]float32 // added to the logits of these ids, of which -Inf forbids one
+	// divides positive logits of recent ids, multiplies negative ones (Keskar et al. 2019); 0 or 1: off
+	RepetitionPenalty float64
 	PresencePenalty   float64           // subtracted once from the logits of recent ids
 	FrequencyPenalty  float64           // subtracted for each time that a recent id occurred
 	PenaltyContext    int               // how many tokens back, of prompt and answer, count as recent; 0: 20, as in mlx-lm
@@ -56,8 +57,8 @@ type Options struct {
 // maxTopLogprobs is the largest TopLogprobs, that of OpenAI's API.
 const maxTopLogprobs = 20
 
-// Check gives an [*OptionError] for the first option that no model could obey, as a generation would. Whether the ids of
-// LogitBias belong to a model's vocabulary shows only there.
+// Check gives an [*OptionError] for the first option that no model could obey, as a generation would. Whether the ids
+// of LogitBias belong to a model's vocabulary shows only there.
 func (o Options) Check() error { return o.check(math.MaxInt32) }
 
 func (o *Options) check(vocab int) error {

@@ -25,7 +25,8 @@ func answer(t testing.TB, s *Session, ids []int32, n int) (tokens []int32, logit
 			logits = append(logits, math.Float32bits(v))
 		}
 	}
-	for tok, err := range s.GenerateTokens(context.Background(), ids, Options{MaxTokens: n, IgnoreEOS: true, Processors: []LogitsProcessor{look}}) {
+	for tok, err := range s.GenerateTokens(context.Background(), ids,
+		Options{MaxTokens: n, IgnoreEOS: true, Processors: []LogitsProcessor{look}}) {
 		require.NoError(t, err)
 		tokens = append(tokens, tok.Token.ID)
 	}
@@ -260,8 +261,10 @@ func TestExtremeTemperaturesPickPaddingOrNothing(t *testing.T) {
 		defer s.Close()
 		o := Options{MaxTokens: 12, IgnoreEOS: true, Seed: 3}
 		greedy := collect(t, s, randomIDs(9), o)
-		for _, temperature := range []float64{5e-324, 1e-320, 1e-46, 1e-45, 1e-40, 1.2e-38, 1e-38, 1e-37, 1e-30, 1e-21, 1e-20, 1e-9, 1e30, math.MaxFloat32, math.MaxFloat64} {
-			for _, o := range []Options{o, {MaxTokens: 12, IgnoreEOS: true, Seed: 3, TopK: 150}, {MaxTokens: 12, IgnoreEOS: true, Seed: 3, TopP: 0.999999, Logprobs: true}} {
+		for _, temperature := range []float64{5e-324, 1e-320, 1e-46, 1e-45, 1e-40, 1.2e-38, 1e-38, 1e-37, 1e-30, 1e-21, 1e-20,
+			1e-9, 1e30, math.MaxFloat32, math.MaxFloat64} {
+			for _, o := range []Options{o, {MaxTokens: 12, IgnoreEOS: true, Seed: 3, TopK: 150},
+				{MaxTokens: 12, IgnoreEOS: true, Seed: 3, TopP: 0.999999, Logprobs: true}} {
 				o.Temperature = temperature
 				got := collect(t, s, randomIDs(9), o)
 				require.Len(t, got, 12)

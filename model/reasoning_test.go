@@ -11,7 +11,8 @@ import (
 )
 
 // thinking runs an answer that the model would write in these ids, and gives its parts and the context behind it.
-func thinking(t *testing.T, m *Model, o Options, script []int32) (reasoning, text string, seen []int32, ids []int32, c *Chat) {
+func thinking(t *testing.T, m *Model, o Options, script []int32) (reasoning, text string, seen []int32, ids []int32,
+	c *Chat) {
 	t.Helper()
 	c = m.NewChat()
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
@@ -89,7 +90,9 @@ func TestReasoningIsNotLeftOut(t *testing.T) {
 // A checkpoint's own template says nothing of the reply's beginning, but knows reasoning.
 func TestReasoningThatTheReplyOpensIsNotClosed(t *testing.T) {
 	file := t.TempDir() + "/template.jinja"
-	require.NoError(t, os.WriteFile(file, []byte(`[gMASK]<sop>{% for m in messages %}<|{{ m.role }}|>{{ m.content.split('</think>')[-1] }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}`), 0o600))
+	require.NoError(t,
+		os.WriteFile(file,
+			[]byte(`[gMASK]<sop>{% for m in messages %}<|{{ m.role }}|>{{ m.content.split('</think>')[-1] }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}`), 0o600))
 	m := demoModel(t, ChatTemplate(file))
 	think, answer := written(t, m, "<think>"), written(t, m, "Four.", "<|user|>")
 	thoughts := written(t, m, "Two and two is four, or is it?")
@@ -120,7 +123,8 @@ func TestLimitOfReasoningOverrunsAnother(t *testing.T) {
 		require.Len(t, ids, max)
 		require.Equal(t, FinishLength, c.Result().FinishReason)
 	}
-	_, text, _, ids, c := thinking(t, m, Options{MaxReasoning: 3, MaxTokens: 5}, slices.Concat(thoughts[:3], written(t, m, "Five words are too many")))
+	_, text, _, ids, c := thinking(t, m, Options{MaxReasoning: 3, MaxTokens: 5},
+		slices.Concat(thoughts[:3], written(t, m, "Five words are too many")))
 	require.NotEmpty(t, text)
 	require.Len(t, ids, 5)
 	require.Equal(t, 5, c.Result().CompletionTokens)

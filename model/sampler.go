@@ -18,7 +18,8 @@ type sampler struct {
 }
 
 // pick changes logits, one for each id, and gives the next id with the log probabilities that were asked for.
-func (s *sampler) pick(tokens []int32, logits []float32, step uint64) (id int32, chosen float32, top []Logprob, err error) {
+func (s *sampler) pick(tokens []int32, logits []float32, step uint64) (id int32, chosen float32, top []Logprob,
+	err error) {
 	o := s.o
 	if backend.Infinite(logits[argmax(logits)]) {
 		return 0, 0, nil, backend.InfiniteLogit(slices.IndexFunc(logits, backend.Infinite))
@@ -36,7 +37,8 @@ func (s *sampler) pick(tokens []int32, logits []float32, step uint64) (id int32,
 	best := argmax(logits)
 	switch high := float64(logits[best]); {
 	case math.IsNaN(high) || math.IsInf(high, 1):
-		return 0, 0, nil, fmt.Errorf("the logit of id %d is %v; a bias, a penalty or a logits processor is broken", best, high)
+		return 0, 0, nil, fmt.Errorf("the logit of id %d is %v; a bias, a penalty or a logits processor is broken", best,
+			high)
 	case math.IsInf(high, -1):
 		return 0, 0, nil, fmt.Errorf("every id is forbidden; a bias or a logits processor leaves nothing to choose")
 	}

@@ -39,12 +39,13 @@ func TestFiltersKeepTheWrongIDs(t *testing.T) {
 		"top-k 1":                  {Options{Temperature: 1, TopK: 1}, []float64{0, 1, 0, 0, 0}},
 		"top-k beyond":             {Options{Temperature: 1, TopK: 99}, p},
 		"top-p 0.65, reached by 2": {Options{Temperature: 1, TopP: 0.65}, []float64{0, 4. / 7, 0, 3. / 7, 0}},
-		"top-p 0.72, reached by 3": {Options{Temperature: 1, TopP: 0.72}, []float64{0, 0.4 / 0.85, 0, 0.3 / 0.85, 0.15 / 0.85}},
-		"top-p tiny keeps one":     {Options{Temperature: 1, TopP: 1e-9}, []float64{0, 1, 0, 0, 0}},
-		"min-p 0.3":                {Options{Temperature: 1, MinP: 0.3}, []float64{0, 0.4 / 0.85, 0, 0.3 / 0.85, 0.15 / 0.85}},
-		"min-p then top-k":         {Options{Temperature: 1, MinP: 0.3, TopK: 2}, []float64{0, 4. / 7, 0, 3. / 7, 0}},
-		"temperature 0":            {Options{TopK: 3}, []float64{0, 1, 0, 0, 0}},
-		"temperature 0.5 squares":  {Options{Temperature: 0.5, TopK: 2}, []float64{0, 16. / 25, 0, 9. / 25, 0}},
+		"top-p 0.72, reached by 3": {Options{Temperature: 1, TopP: 0.72},
+			[]float64{0, 0.4 / 0.85, 0, 0.3 / 0.85, 0.15 / 0.85}},
+		"top-p tiny keeps one":    {Options{Temperature: 1, TopP: 1e-9}, []float64{0, 1, 0, 0, 0}},
+		"min-p 0.3":               {Options{Temperature: 1, MinP: 0.3}, []float64{0, 0.4 / 0.85, 0, 0.3 / 0.85, 0.15 / 0.85}},
+		"min-p then top-k":        {Options{Temperature: 1, MinP: 0.3, TopK: 2}, []float64{0, 4. / 7, 0, 3. / 7, 0}},
+		"temperature 0":           {Options{TopK: 3}, []float64{0, 1, 0, 0, 0}},
+		"temperature 0.5 squares": {Options{Temperature: 0.5, TopK: 2}, []float64{0, 16. / 25, 0, 9. / 25, 0}},
 		"filters before temperature": {Options{Temperature: 5, TopP: 0.65},
 			[]float64{0, 1 / (1 + math.Pow(0.75, 0.2)), 0, math.Pow(0.75, 0.2) / (1 + math.Pow(0.75, 0.2)), 0}},
 	} {
@@ -113,10 +114,14 @@ func TestBrokenLogitsAreSampled(t *testing.T) {
 		processors []LogitsProcessor
 		want       string
 	}{
-		{[]float32{1, nan, 2}, set(1, 2, 3), "the logit of id 1 is not a finite number; the checkpoint is broken or its weights overflow"},
-		{[]float32{1, inf, nan}, nil, "the logit of id 1 is not a finite number; the checkpoint is broken or its weights overflow"},
-		{[]float32{4, 4, 4}, set(1, 2, 3), "the logits of all ids are equal; the checkpoint is broken, such as one whose weights are zeros"},
-		{[]float32{-inf, -inf, -inf}, nil, "the logits of all ids are equal; the checkpoint is broken, such as one whose weights are zeros"},
+		{[]float32{1, nan, 2}, set(1, 2, 3),
+			"the logit of id 1 is not a finite number; the checkpoint is broken or its weights overflow"},
+		{[]float32{1, inf, nan}, nil,
+			"the logit of id 1 is not a finite number; the checkpoint is broken or its weights overflow"},
+		{[]float32{4, 4, 4}, set(1, 2, 3),
+			"the logits of all ids are equal; the checkpoint is broken, such as one whose weights are zeros"},
+		{[]float32{-inf, -inf, -inf}, nil,
+			"the logits of all ids are equal; the checkpoint is broken, such as one whose weights are zeros"},
 		{good, set(1, nan, 2), "the logit of id 1 is NaN; a bias, a penalty or a logits processor is broken"},
 		{good, set(1, 0, inf), "the logit of id 2 is +Inf; a bias, a penalty or a logits processor is broken"},
 		{good, set(-inf, -inf, -inf), "every id is forbidden; a bias or a logits processor leaves nothing to choose"},
@@ -146,7 +151,8 @@ func TestSeedGivesAnotherText(t *testing.T) {
 	require.NotEqual(t, device, run(Options{Temperature: 1, Seed: 43}))
 	require.NotEqual(t, run(Options{Temperature: 1}), run(Options{Temperature: 1}), "without a seed")
 	require.False(t, (&Options{Temperature: 1, Seed: 42, TopK: 160}).onDevice())
-	require.Equal(t, device, run(Options{Temperature: 1, Seed: 42, TopK: 160}), "the host's sampler draws the same as the device")
+	require.Equal(t, device, run(Options{Temperature: 1, Seed: 42, TopK: 160}),
+		"the host's sampler draws the same as the device")
 }
 
 func TestProcessorSeesOtherTokensOrPadding(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 )
 
 // Session is one timeline of tokens and their KV cache, which starts empty and grows with the text; [Model.NewSession]
-// makes it. It is for one goroutine at a time; several sessions of a model may be used side by side, and their steps take
-// turns. Close it to free the cache.
+// makes it. It is for one goroutine at a time; several sessions of a model may be used side by side, and their steps
+// take turns. Close it to free the cache.
 //
 // While a generation runs, up to the end of its loop, another one and all that would change the tokens gives [ErrBusy].
 type Session struct {
@@ -80,8 +80,8 @@ func (s *Session) CacheBytes() int64 {
 	return s.cache.Bytes()
 }
 
-// Truncate forgets all but the first n tokens; n beyond the end changes nothing. A generation cuts off by itself what its
-// prompt does not begin with. The error is [ErrBusy], or nil.
+// Truncate forgets all but the first n tokens; n beyond the end changes nothing. A generation cuts off by itself what
+// its prompt does not begin with. The error is [ErrBusy], or nil.
 func (s *Session) Truncate(n int) error {
 	if !s.mu.TryLock() {
 		return ErrBusy
@@ -126,7 +126,8 @@ func (s *Session) Close() error {
 
 // step computes ids behind what the cache holds and hands the logits of the last `rows` of them to read, if it is not
 // nil; the device picks the next id from the last, if asked.
-func (s *Session) step(ctx context.Context, ids []int32, logits backend.Buffer, rows int, pick *backend.Sampling, read func(logits []float32)) error {
+func (s *Session) step(ctx context.Context, ids []int32, logits backend.Buffer, rows int, pick *backend.Sampling,
+	read func(logits []float32)) error {
 	m := s.m
 	if err := m.take(ctx); err != nil {
 		return err
@@ -175,7 +176,8 @@ func cause(ctx context.Context, err error) error {
 }
 
 // submit starts a step. An id that the device picks goes to s.picked by the parity of its number.
-func (s *Session) submit(ids backend.Tokens, at backend.Span, logits backend.Buffer, rows int, pick *backend.Sampling) error {
+func (s *Session) submit(ids backend.Tokens, at backend.Span, logits backend.Buffer, rows int,
+	pick *backend.Sampling) error {
 	if err := s.cache.Grow(at.Pos + at.N); err != nil {
 		return err
 	}
@@ -229,11 +231,13 @@ func (s *Session) settle() {
 // prefill makes the cache hold ids, reusing their longest prefix that it has, and gives the logits of the last one to
 // read, or has the device pick an id from them. It returns how many tokens were there already, and tells report how far
 // it is, if it is not nil.
-func (s *Session) prefill(ctx context.Context, ids []int32, pick *backend.Sampling, read func(logits []float32), report func(done, total int)) (cached int, err error) {
+func (s *Session) prefill(ctx context.Context, ids []int32, pick *backend.Sampling, read func(logits []float32),
+	report func(done, total int)) (cached int, err error) {
 	if err := s.m.checkWeights(ctx); err != nil {
 		return 0, err
 	}
-	for cached < min(len(ids)-1, len(s.tokens)) && ids[cached] == s.tokens[cached] { // the last one is computed again, for its logits
+	// the last one is computed again, for its logits
+	for cached < min(len(ids)-1, len(s.tokens)) && ids[cached] == s.tokens[cached] {
 		cached++
 	}
 	s.truncate(cached)
@@ -267,13 +271,13 @@ func (s *Session) prefill(ctx context.Context, ids []int32, pick *backend.Sampli
 	return cached, nil
 }
 
-// Logits computes ids behind the session's tokens, adds them to it, and gives the logits of the last `rows` of them: for
-// each of these a row of float32, one for each id below Text.VocabSize, that tells what comes behind it. The log
+// Logits computes ids behind the session's tokens, adds them to it, and gives the logits of the last `rows` of them:
+// for each of these a row of float32, one for each id below Text.VocabSize, that tells what comes behind it. The log
 // probability of an id is its logit less the logarithm of the sum of all exp(logit). It is for evaluation, such as
 // perplexity. The slices are the caller's.
 //
-// The error is [ErrBusy], [ErrClosed], a [*ContextError], a [*loader.FaultError], the context's if that ended, or one that
-// only its text tells. After an error the session holds the ids that were computed before it.
+// The error is [ErrBusy], [ErrClosed], a [*ContextError], a [*loader.FaultError], the context's if that ended, or one
+// that only its text tells. After an error the session holds the ids that were computed before it.
 func (s *Session) Logits(ctx context.Context, ids []int32, rows int) ([][]float32, error) {
 	if err := s.begin(); err != nil {
 		return nil, err

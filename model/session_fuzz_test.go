@@ -53,7 +53,8 @@ func FuzzSession(f *testing.F) {
 		"\x00\x00\x20abcdefghijklmnopqrstuvwxyzabcdefg\x00\x05\x00",
 		"\x01\x00\x05abcdef\x03\x04\x00\x03\x02xyz\x01",
 		"\x00\x00\x09abcdefghij\x00\x03\x01\x01\x07\x06klmnopq\x04\x04\x01\x05\x03\x01rs\x00",
-		"\x00\x00\x59" + strings.Repeat("0123456789", 9) + "\x00\x07\x00\x01\x50\x30" + strings.Repeat("abcdefg", 7) + "\x05\x02\x00\x02\x00\x03\x01",
+		"\x00\x00\x59" + strings.Repeat("0123456789", 9) + "\x00\x07\x00\x01\x50\x30" + strings.Repeat("abcdefg", 7) +
+			"\x05\x02\x00\x02\x00\x03\x01",
 		"\x00\x00\x05abcdef\x00\x02\x00\x04\x03\x03\x04vwxyz\x02\x02\x06\x02\x01\x05",
 	} {
 		f.Add([]byte(seed))
@@ -131,8 +132,8 @@ func FuzzSession(f *testing.F) {
 	})
 }
 
-// A chat behind any operations answers as one that was given its messages at once, and a turn that failed leaves them as
-// they were.
+// A chat behind any operations answers as one that was given its messages at once, and a turn that failed leaves them
+// as they were.
 func FuzzChat(f *testing.F) {
 	for _, seed := range []string{
 		"\x00\x01\x00\x00\x02\x00\x01\x00",

@@ -245,16 +245,19 @@ func TestHeadOfItsOwnIsTied(t *testing.T) {
 		return got[0]
 	}
 	m, separate := openTestdata(t, dir, loadOptions{}), tiny(t, loadOptions{})
-	require.Equal(t, dir+": tie_word_embeddings is true in config.json, but lm_head.weight differs from model.embed_tokens.weight; they are not tied, as in transformers", m.Info().Warning)
+	require.Equal(t, dir+
+		": tie_word_embeddings is true in config.json, but lm_head.weight differs from model.embed_tokens.weight; they are "+
+		"not tied, as in transformers", m.Info().Warning)
 	require.Empty(t, separate.Info().Warning)
 	require.Equal(t, logits(separate), logits(m))
 }
 
 func TestContextErrorAdvisesWhatIsRefused(t *testing.T) {
 	for want, e := range map[string]ContextError{
-		"the prompt has 51 tokens, the context holds 50 with the answer; shorten it or raise the limit, up to the 1024 that the checkpoint was made for": {51, 50, 1024},
-		"the prompt has 2000 tokens, the context holds 50 with the answer; shorten it; the checkpoint was made for 1024":                                 {2000, 50, 1024},
-		"the prompt has 2000 tokens, the context holds 1024 with the answer; shorten it, as the checkpoint was made for no more":                         {2000, 1024, 1024},
+		"the prompt has 51 tokens, the context holds 50 with the answer; shorten it or raise the limit, up to the 1024 " +
+			"that the checkpoint was made for": {51, 50, 1024},
+		"the prompt has 2000 tokens, the context holds 50 with the answer; shorten it; the checkpoint was made for 1024":         {2000, 50, 1024},
+		"the prompt has 2000 tokens, the context holds 1024 with the answer; shorten it, as the checkpoint was made for no more": {2000, 1024, 1024},
 	} {
 		require.EqualError(t, &e, want)
 	}
@@ -342,25 +345,38 @@ func TestMemoryGrowsFromSessionToSession(t *testing.T) {
 func TestModelThatCannotFitIsLoaded(t *testing.T) {
 	device := backend.Info{Device: "Apple M1, 16 cores", Memory: 16e9}
 	m := Memory{Weights: 18.8e9, KV: 1.34e9, Scratch: 60e6}
-	require.EqualError(t, m.check(device), "the model needs 20.20 GB (weights 18.80 GB, KV cache 1.34 GB, scratch 60.0 MB), Apple M1, 16 cores has 16.00 GB: take a checkpoint with fewer bits or a machine with more memory")
+	require.EqualError(t, m.check(device),
+		"the model needs 20.20 GB (weights 18.80 GB, KV cache 1.34 GB, scratch 60.0 MB), Apple M1, 16 cores has 16.00 GB: "+
+			"take a checkpoint with fewer bits or a machine with more memory")
 	device.Paged = true
 	require.NoError(t, m.check(device), "mapped weights are paged")
-	require.Equal(t, "the model needs 20.20 GB, Apple M1, 16 cores has 16.00 GB: every token will wait for the disk; a checkpoint with fewer bits would fit better", m.warning(device))
+	require.Equal(t,
+		"the model needs 20.20 GB, Apple M1, 16 cores has 16.00 GB: every token will wait for the disk; a checkpoint with "+
+			"fewer bits would fit better", m.warning(device))
 	require.Empty(t, m.warning(backend.Info{Memory: 64e9, Paged: true}))
 	require.Empty(t, m.warning(backend.Info{Paged: true}), "unknown")
 	m.Weights = 15e9
-	require.Equal(t, "the model needs 16.40 GB, Apple M1, 16 cores has 16.00 GB: every token will wait for the disk; a checkpoint with fewer bits or a smaller context would fit better", m.warning(device))
+	require.Equal(t,
+		"the model needs 16.40 GB, Apple M1, 16 cores has 16.00 GB: every token will wait for the disk; a checkpoint with "+
+			"fewer bits or a smaller context would fit better", m.warning(device))
 	m.KV = 17e9
-	require.EqualError(t, m.check(device), "the model needs 32.06 GB (weights 15.00 GB, KV cache 17.00 GB, scratch 60.0 MB), Apple M1, 16 cores has 16.00 GB: take a smaller context or a machine with more memory")
+	require.EqualError(t, m.check(device),
+		"the model needs 32.06 GB (weights 15.00 GB, KV cache 17.00 GB, scratch 60.0 MB), Apple M1, 16 cores has 16.00 GB: "+
+			"take a smaller context or a machine with more memory")
 	device.MemoryLimit = "the cgroup /a (memory.max)"
-	require.EqualError(t, m.check(device), "the model needs 32.06 GB (weights 15.00 GB, KV cache 17.00 GB, scratch 60.0 MB), the cgroup /a (memory.max) allows 16.00 GB: take a smaller context or a higher limit")
+	require.EqualError(t, m.check(device),
+		"the model needs 32.06 GB (weights 15.00 GB, KV cache 17.00 GB, scratch 60.0 MB), the cgroup /a (memory.max) "+
+			"allows 16.00 GB: take a smaller context or a higher limit")
 	device.Memory, device.Room, device.RoomLimit = 64e9, 4e9, "the limit (ulimit -v)"
-	require.EqualError(t, m.check(device), "the model needs 17.06 GB beside its weights (KV cache 17.00 GB, scratch 60.0 MB), the limit (ulimit -v) leaves 4.00 GB: take a smaller context or a higher limit")
+	require.EqualError(t, m.check(device),
+		"the model needs 17.06 GB beside its weights (KV cache 17.00 GB, scratch 60.0 MB), the limit (ulimit -v) leaves "+
+			"4.00 GB: take a smaller context or a higher limit")
 	device.Room = 1
 	require.ErrorContains(t, m.check(device), "leaves 0.0 MB: take a higher limit")
 	device.Room, device.Paged = 0, false
 	m.KV, m.Weights, device.Memory, device.MemoryLimit = 2e9, 15e9, 16e9, ""
-	require.ErrorContains(t, m.check(device), "take a smaller context, a checkpoint with fewer bits, or a machine with more memory")
+	require.ErrorContains(t, m.check(device),
+		"take a smaller context, a checkpoint with fewer bits, or a machine with more memory")
 	device.Paged = true
 	device.Memory = 0
 	require.NoError(t, m.check(device), "unknown")
@@ -368,18 +384,21 @@ func TestModelThatCannotFitIsLoaded(t *testing.T) {
 
 func TestBadLoadOptionIsTaken(t *testing.T) {
 	for want, option := range map[string]LoadOption{
-		"context is -1; it must be 0 (the checkpoint's limit) or more":                                                                              MaxContext(-1),
-		"context is 9999; it must be at most 1024, which testdata/glm4-a was made for":                                                              MaxContext(9999),
-		"KV bits is 8; it must be 16 or 32, or 0 to choose by the checkpoint":                                                                       KVBits(8),
-		"prefill chunk is -1; it must be 0 (the default) or more":                                                                                   PrefillChunk(-1),
-		`backend is "cuda"; it must be auto, metal or cpu`:                                                                                          Backend("cuda"),
-		"metal: no Metal here: Metal needs a Mac and this is " + runtime.GOOS + "/" + runtime.GOARCH + "; run on macOS 12 or later, or use the CPU": Backend("metal"),
+		"context is -1; it must be 0 (the checkpoint's limit) or more":                 MaxContext(-1),
+		"context is 9999; it must be at most 1024, which testdata/glm4-a was made for": MaxContext(9999),
+		"KV bits is 8; it must be 16 or 32, or 0 to choose by the checkpoint":          KVBits(8),
+		"prefill chunk is -1; it must be 0 (the default) or more":                      PrefillChunk(-1),
+		`backend is "cuda"; it must be auto, metal or cpu`:                             Backend("cuda"),
+		"metal: no Metal here: Metal needs a Mac and this is " + runtime.GOOS + "/" + runtime.GOARCH +
+			"; run on macOS 12 or later, or use the CPU": Backend("metal"),
 	} {
 		_, err := Load(context.Background(), "testdata/glm4-a", option)
 		require.EqualError(t, err, want)
 	}
 	_, err := Load(context.Background(), "testdata/nothing")
-	require.EqualError(t, err, "testdata/nothing: there is no such folder; give the path of a checkpoint (config.json, *.safetensors, tokenizer.json)")
+	require.EqualError(t, err,
+		"testdata/nothing: there is no such folder; give the path of a checkpoint (config.json, *.safetensors, "+
+			"tokenizer.json)")
 	_, err = Load(context.Background(), "testdata/glm4-a")
 	require.ErrorContains(t, err, "testdata/glm4-a: ")
 	require.ErrorContains(t, err, "tokenizer.json")

@@ -28,7 +28,8 @@ func (o loadOptions) sharing(t *testing.T) loadOptions {
 
 func TestModelsOnOneDeviceDisturbEachOther(t *testing.T) {
 	onDevices(t, func(t *testing.T, on loadOptions) {
-		names := []string{"testdata/glm4-a", "testdata/glm-d", "testdata/mlx-4bit-g64"} // the last one's weights are copied on a GPU
+		// the last one's weights are copied on a GPU
+		names := []string{"testdata/glm4-a", "testdata/glm-d", "testdata/mlx-4bit-g64"}
 		o := Options{MaxTokens: 6, IgnoreEOS: true}
 		var want [][]int32
 		for _, name := range names {

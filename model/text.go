@@ -63,7 +63,8 @@ func chatFormat(ctx context.Context, fsys fs.FS, name, override string, special 
 		return nil, err
 	}
 	if text == "" {
-		return nil, fmt.Errorf("%s has no chat template; choose one of %s or a template file for it, or generate from plain text", name, families)
+		return nil, fmt.Errorf("%s has no chat template; choose one of %s or a template file for it, or generate from "+
+			"plain text", name, families)
 	}
 	return chatformat.Detect(ctx, text, tokens)
 }
@@ -80,14 +81,17 @@ func (t *Text) ChatFormat() (string, error) {
 }
 
 // Prompt renders messages as the model's family wants them: the text, and its ids. With answer it ends where the
-// assistant's answer begins. What looks like a control token inside a message is encoded as ordinary text, so that the ids
-// are not those of [Text.EncodePrompt]. It fails where there is no chat format, as ChatFormat says, and on messages that
-// the format cannot write, such as none at all or one of an unknown role. The error is the context's if that ended.
-func (t *Text) Prompt(ctx context.Context, messages []Message, tools []Tool, answer bool) (text string, ids []int32, err error) {
+// assistant's answer begins. What looks like a control token inside a message is encoded as ordinary text, so that the
+// ids are not those of [Text.EncodePrompt]. It fails where there is no chat format, as ChatFormat says, and on messages
+// that the format cannot write, such as none at all or one of an unknown role. The error is the context's if that
+// ended.
+func (t *Text) Prompt(ctx context.Context, messages []Message, tools []Tool, answer bool) (text string, ids []int32,
+	err error) {
 	if _, err := t.ChatFormat(); err != nil {
 		return "", nil, err
 	}
-	prompt, err := t.format.Render(ctx, formatMessages(messages), chatformat.Options{AddGenerationPrompt: answer, Tools: formatTools(tools)})
+	prompt, err := t.format.Render(ctx, formatMessages(messages),
+		chatformat.Options{AddGenerationPrompt: answer, Tools: formatTools(tools)})
 	if err != nil {
 		return "", nil, err
 	}
@@ -120,10 +124,10 @@ func (t *Text) EncodeSpecial(ctx context.Context, text string) ([]int32, error) 
 	return t.encode(ctx, nil, text, true)
 }
 
-// EncodePrompt gives the ids that Session.Generate continues: those of Encode, or with special those of EncodeSpecial as
-// with Options.ParseSpecial, behind the tokenizer's prefix, [gMASK]<sop>. That is left out where a text with control tokens
-// begins with it. (mlx-lm's stream_generate leaves it out only if it is the one token bos_token, and doubles that of
-// GLM-4, which has no bos_token.)
+// EncodePrompt gives the ids that Session.Generate continues: those of Encode, or with special those of EncodeSpecial
+// as with Options.ParseSpecial, behind the tokenizer's prefix, [gMASK]<sop>. That is left out where a text with control
+// tokens begins with it. (mlx-lm's stream_generate leaves it out only if it is the one token bos_token, and doubles
+// that of GLM-4, which has no bos_token.)
 func (t *Text) EncodePrompt(ctx context.Context, text string, special bool) ([]int32, error) {
 	if t.tokenizer == nil {
 		return nil, errNoTokenizer
@@ -155,8 +159,8 @@ func (t *Text) encode(ctx context.Context, ids []int32, text string, special boo
 	return ids, nil
 }
 
-// Decode gives the text of ids, control tokens as their names and unknown ids as nothing. Bytes that are no UTF-8, such as
-// half a character, become U+FFFD.
+// Decode gives the text of ids, control tokens as their names and unknown ids as nothing. Bytes that are no UTF-8, such
+// as half a character, become U+FFFD.
 func (t *Text) Decode(ids []int32) string {
 	if t.tokenizer == nil {
 		return ""
@@ -172,8 +176,8 @@ func (t *Text) DecodeBytes(ids []int32) []byte {
 	return t.tokenizer.DecodeBytes(ids)
 }
 
-// VocabSize is the number of tokens, whose ids begin at 0. The model's head may have more rows, loader.Config.Vocab, which
-// are padding.
+// VocabSize is the number of tokens, whose ids begin at 0. The model's head may have more rows, loader.Config.Vocab,
+// which are padding.
 func (t *Text) VocabSize() int {
 	if t.tokenizer == nil {
 		return 0
@@ -193,7 +197,8 @@ func (t *Text) Token(id int32) (spelling string, ok bool) {
 // IsSpecial tells whether an id is a control token's.
 func (t *Text) IsSpecial(id int32) bool { return t.tokenizer != nil && t.tokenizer.IsSpecial(id) }
 
-// Special gives the id of a token that the tokenizer adds to the vocabulary, such as "<|user|>", and whether there is one.
+// Special gives the id of a token that the tokenizer adds to the vocabulary, such as "<|user|>", and whether there is
+// one.
 func (t *Text) Special(name string) (id int32, ok bool) {
 	if t.tokenizer == nil {
 		return 0, false

@@ -50,10 +50,12 @@ func TestHostileChatTemplateStopsTokenizing(t *testing.T) {
 }
 
 func TestSpecialTokensAreUnknownToTheTemplate(t *testing.T) {
-	const template = "\ufeff{{ bos_token }}<sop>{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}{{ eos_token }}{{ additional_special_tokens|first }}"
+	const template = "\ufeff{{ bos_token }}<sop>{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}{{ " +
+		"eos_token }}{{ additional_special_tokens|first }}"
 	dir := textFolder(t, map[string]string{
-		"chat_template.jinja":   template,
-		"tokenizer_config.json": "\ufeff" + `{"bos_token": "[gMASK]", "eos_token": {"content": "<|endoftext|>"}, "additional_special_tokens": ["<|user|>"]}`,
+		"chat_template.jinja": template,
+		"tokenizer_config.json": "\ufeff" +
+			`{"bos_token": "[gMASK]", "eos_token": {"content": "<|endoftext|>"}, "additional_special_tokens": ["<|user|>"]}`,
 	})
 	file := filepath.Join(t.TempDir(), "other.jinja")
 	require.NoError(t, os.WriteFile(file, []byte(template), 0o644))

@@ -65,7 +65,8 @@ func (p Product) For(tokens int) Family {
 
 // The buffers of the products.
 const (
-	qkvBuffers    = "x q keys values rope wq wq_scales wq_biases wk wk_scales wk_biases wv wv_scales wv_biases q_bias k_bias v_bias"
+	qkvBuffers = "x q keys values rope wq wq_scales wq_biases wk wk_scales wk_biases wv wv_scales wv_biases q_bias " +
+		"k_bias v_bias"
 	outBuffers    = "x y w scales biases"
 	gateUpBuffers = "x act w scales biases"
 	headBuffers   = "x logits pairs w scales biases"
@@ -80,22 +81,28 @@ var (
 	Out    = product("out", MatmulArgs{}, outBuffers, 16, 64)
 	GateUp = product("gate_up", GateUpArgs{}, gateUpBuffers, 8, 32)
 	// Head is for one token; it samples as well. Many tokens are Out's.
-	Head = family(Kernel{Name: "gemv_head", File: "gemv", Args: HeadArgs{}, Buffers: list(headBuffers), Threads: 256, Tile: [3]int{64, 1, 1}})
+	Head = family(Kernel{Name: "gemv_head", File: "gemv", Args: HeadArgs{}, Buffers: list(headBuffers), Threads: 256,
+		Tile: [3]int{64, 1, 1}})
 
 	// Rows of queries, which are the heads of a KV head for one token after the other; KV heads; splits.
 	Attend        = attend("attend", 256, 16)
 	PrefillAttend = attend("prefill_attend", 128, 32)
 	// Rows of the result.
-	AttendCombine = &Kernel{Name: "attend_combine", File: "attention", Args: CombineArgs{}, Buffers: list("partials stats out"), Threads: 128, Tile: [3]int{1, 1, 1}}
+	AttendCombine = &Kernel{Name: "attend_combine", File: "attention", Args: CombineArgs{},
+		Buffers: list("partials stats out"), Threads: 128, Tile: [3]int{1, 1, 1}}
 
 	// Tokens.
-	Embed   = family(Kernel{Name: "embed", File: "rows", Args: EmbedArgs{}, Buffers: list("ids h xn w scales biases norm"), Threads: 256, Tile: [3]int{1, 1, 1}, PerThread: 8})
-	AddNorm = &Kernel{Name: "add_norm", File: "rows", Args: AddNormArgs{}, Buffers: list("h xn y post next"), Threads: 1024, Tile: [3]int{1, 1, 1}, PerThread: 4}
+	Embed = family(Kernel{Name: "embed", File: "rows", Args: EmbedArgs{}, Buffers: list("ids h xn w scales biases norm"),
+		Threads: 256, Tile: [3]int{1, 1, 1}, PerThread: 8})
+	AddNorm = &Kernel{Name: "add_norm", File: "rows", Args: AddNormArgs{}, Buffers: list("h xn y post next"),
+		Threads: 1024, Tile: [3]int{1, 1, 1}, PerThread: 4}
 
 	// Logits.
-	SampleScan = &Kernel{Name: "sample_scan", File: "sampling", Args: ScanArgs{}, Buffers: list("logits pairs"), Threads: 256, Tile: [3]int{4096, 1, 1}}
+	SampleScan = &Kernel{Name: "sample_scan", File: "sampling", Args: ScanArgs{}, Buffers: list("logits pairs"),
+		Threads: 256, Tile: [3]int{4096, 1, 1}}
 	// One id.
-	SamplePick = &Kernel{Name: "sample_pick", File: "sampling", Args: PickArgs{}, Buffers: list("pairs logits ids"), Threads: 1024, Tile: [3]int{1, 1, 1}}
+	SamplePick = &Kernel{Name: "sample_pick", File: "sampling", Args: PickArgs{}, Buffers: list("pairs logits ids"),
+		Threads: 1024, Tile: [3]int{1, 1, 1}}
 )
 
 // Table is every kernel.
@@ -106,7 +113,8 @@ var Table = slices.Concat(QKV.kernels(), Out.kernels(), GateUp.kernels(), Head.k
 // product is made of GEMVs for 1, up to 4, 8 and 12 tokens, where the weights decide the time, and a GEMM.
 func product(op string, args any, buffers string, gemvRows, gemmRows int) Product {
 	kernel := func(prefix, file string, threads, rows, tokens int) Family {
-		return family(Kernel{Name: prefix + "_" + op, File: file, Args: args, Buffers: list(buffers), Threads: threads, Tile: [3]int{rows, tokens, 1}})
+		return family(Kernel{Name: prefix + "_" + op, File: file, Args: args, Buffers: list(buffers), Threads: threads,
+			Tile: [3]int{rows, tokens, 1}})
 	}
 	return Product{
 		{1, kernel("gemv", "gemv", 64, gemvRows, 1)},

@@ -63,7 +63,8 @@ func shaderStructs(t *testing.T, source string) (fields map[string][]field, size
 }
 
 func goFields(t *testing.T, s reflect.Type) (fields []field) {
-	kinds := map[reflect.Kind]string{reflect.Uint32: "uint", reflect.Int32: "int", reflect.Float32: "float", reflect.Uint64: "ulong"}
+	kinds := map[reflect.Kind]string{reflect.Uint32: "uint", reflect.Int32: "int", reflect.Float32: "float",
+		reflect.Uint64: "ulong"}
 	for i := range s.NumField() {
 		f := s.Field(i)
 		if f.Name == "_" {
@@ -172,7 +173,8 @@ func TestFunctionConstantsInAnotherOrder(t *testing.T) {
 		require.NoError(t, err)
 		got = append(got, field{plain(strings.TrimSuffix(m[2], "_given")), m[1], 4 * index})
 	}
-	require.Equal(t, goFields(t, reflect.TypeFor[Constants]()), got, "Constants and weights.h: names, types, indices times 4")
+	require.Equal(t, goFields(t, reflect.TypeFor[Constants]()), got,
+		"Constants and weights.h: names, types, indices times 4")
 	for file, source := range all {
 		if file != "weights.h" {
 			require.NotRegexp(t, declaration, source, "%s has a function constant that the host does not set", file)

@@ -15,8 +15,8 @@ import (
 	"github.com/glm4-metal/glm4-metal/loader"
 )
 
-// placeholder is the word in backquotes in a flag's usage, which stands for its value and says what that is: a FOLDER, a
-// FILE, a FAMILY of chat formats (or a file), a TEXT, or one of the words between bars. "" for a switch.
+// placeholder is the word in backquotes in a flag's usage, which stands for its value and says what that is: a FOLDER,
+// a FILE, a FAMILY of chat formats (or a file), a TEXT, or one of the words between bars. "" for a switch.
 func placeholder(f cli.Flag) string {
 	d, ok := f.(cli.DocGenerationFlag)
 	if !ok || !d.TakesValue() {
@@ -47,8 +47,8 @@ func dashed(name string) string {
 	return "--" + name
 }
 
-// arrange checks the flags and gives the command line as the flag parser wants it: flags before arguments, each under its
-// first name, paths with the home folder written out.
+// arrange checks the flags and gives the command line as the flag parser wants it: flags before arguments, each under
+// its first name, paths with the home folder written out.
 func arrange(app *cli.App, args []string) ([]string, error) {
 	app.Metadata = map[string]any{}
 	if len(args) < 2 {
@@ -56,7 +56,8 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 	}
 	command := app.Command(args[1])
 	switch {
-	case command == nil && isFlag(args[1]) && !slices.Contains([]string{"-h", "-help", "--help", "-v", "-version", "--version"}, args[1]):
+	case command == nil && isFlag(args[1]) && !slices.Contains([]string{"-h", "-help", "--help", "-v", "-version",
+		"--version"}, args[1]):
 		return nil, unknownFlag(app, nil, args[1])
 	case command == nil:
 		return args, nil
@@ -110,7 +111,8 @@ func flagValue(command *cli.Command, f cli.Flag, typed, value string, next []str
 			return "", 0, usagef("%s is a switch and takes no value, found %q", typed, value)
 		}
 		if len(next) > 0 && (strings.EqualFold(next[0], "true") || strings.EqualFold(next[0], "false")) {
-			return "", 0, usagef("%s is a switch: leave out the %s, or write %s=%s", typed, next[0], typed, strings.ToLower(next[0]))
+			return "", 0, usagef("%s is a switch: leave out the %s, or write %s=%s", typed, next[0], typed,
+				strings.ToLower(next[0]))
 		}
 		return value, 0, nil
 	}
@@ -121,7 +123,8 @@ func flagValue(command *cli.Command, f cli.Flag, typed, value string, next []str
 		value, used = next[0], 1
 		name, _, _ := strings.Cut(strings.TrimLeft(value, "-"), "=")
 		if isFlag(value) && (name == "help" || name == "h" || findFlag(command, name) != nil) {
-			return "", 0, usagef("%s needs a value, but %s follows; where that is the value, write %s=%s", typed, value, typed, value)
+			return "", 0, usagef("%s needs a value, but %s follows; where that is the value, write %s=%s", typed, value, typed,
+				value)
 		}
 	}
 	switch placeholder(f) {
@@ -155,7 +158,8 @@ func asTyped(c *cli.Context, name string) string {
 // noArgument refuses what a verb without arguments was given.
 func noArgument(c *cli.Context) error {
 	if c.NArg() > 0 {
-		return usagef("unexpected argument %q: %s takes flags only; see %s --help", c.Args().First(), c.Command.Name, c.Command.HelpName)
+		return usagef("unexpected argument %q: %s takes flags only; see %s --help", c.Args().First(), c.Command.Name,
+			c.Command.HelpName)
 	}
 	return nil
 }
@@ -171,7 +175,8 @@ func modelName(c *cli.Context) (string, error) {
 	case 1:
 		return modelArgument(c)
 	}
-	return "", usagef("unexpected argument %q: %s takes one, the folder of a checkpoint; see %s --help", c.Args().Get(1), c.Command.Name, c.Command.HelpName)
+	return "", usagef("unexpected argument %q: %s takes one, the folder of a checkpoint; see %s --help", c.Args().Get(1),
+		c.Command.Name, c.Command.HelpName)
 }
 
 // modelAndText divides the arguments of a verb that works on a text: the first may be the folder of a checkpoint, the
@@ -197,13 +202,15 @@ func modelAndText(c *cli.Context) (name string, words []string, err error) {
 func modelFlagged(c *cli.Context) (string, error) {
 	if c.IsSet("model") {
 		if c.String("model") == "" {
-			return "", usagef("%s is empty; give it the folder of a checkpoint, or leave it out for the built-in demo", asTyped(c, "model"))
+			return "", usagef("%s is empty; give it the folder of a checkpoint, or leave it out for the built-in demo",
+				asTyped(c, "model"))
 		}
 		return c.String("model"), nil
 	}
 	name, isSet := os.LookupEnv(modelVariable)
 	if isSet && name == "" {
-		return "", usagef("%s is set in the environment, but empty; let it name the folder of a checkpoint, or unset it for the built-in demo", modelVariable)
+		return "", usagef("%s is set in the environment, but empty; let it name the folder of a checkpoint, or unset it "+
+			"for the built-in demo", modelVariable)
 	}
 	return expandHome(name), nil
 }
@@ -214,7 +221,8 @@ func modelArgument(c *cli.Context) (string, error) {
 	case argument == "":
 		return "", usagef("the argument is empty; give the folder of a checkpoint, or no argument for the built-in demo")
 	case c.IsSet("model"):
-		return "", usagef("two models are named, %q and %s %q; name one (a text that looks like a path goes behind --prompt)", argument, asTyped(c, "model"), c.String("model"))
+		return "", usagef("two models are named, %q and %s %q; name one (a text that looks like a path goes behind --prompt)",
+			argument, asTyped(c, "model"), c.String("model"))
 	}
 	return expandHome(argument), nil
 }
@@ -229,7 +237,8 @@ func isModel(arguments []string) (bool, error) {
 	}
 	for _, later := range arguments[1:] {
 		if looksLikePath(later) && isFolder(later) {
-			return false, usagef("the folder %s comes before the text, or behind --model; a text that looks like it goes behind --prompt", later)
+			return false, usagef("the folder %s comes before the text, or behind --model; a text that looks like it goes "+
+				"behind --prompt", later)
 		}
 	}
 	argument := arguments[0]
@@ -238,15 +247,19 @@ func isModel(arguments []string) (bool, error) {
 	switch {
 	case isFolder(argument) && !isPath:
 		if _, err := os.Stat(filepath.Join(argument, "config.json")); err != nil {
-			return false, usagef("%q is a folder without a config.json; name a checkpoint with --model, or give the text with --prompt", argument)
+			return false, usagef("%q is a folder without a config.json; name a checkpoint with --model, or give the text with "+
+				"--prompt", argument)
 		}
 		return true, nil
 	case exists && !isFolder(argument) && (isPath || len(arguments) == 1):
-		return false, usagef("%q is a file; --file takes its text, --model the folder of a checkpoint, --prompt the words themselves", argument)
+		return false, usagef("%q is a file; --file takes its text, --model the folder of a checkpoint, --prompt the words "+
+			"themselves", argument)
 	case isPath:
 		return true, nil
-	case strings.Contains(argument, "/") && pathWord.MatchString(argument) && strings.ContainsFunc(argument, unicode.IsLetter):
-		return false, usagef("%q looks like a model, and there is no such folder; name a checkpoint with --model, or give the text with --prompt", argument)
+	case strings.Contains(argument, "/") && pathWord.MatchString(argument) &&
+		strings.ContainsFunc(argument, unicode.IsLetter):
+		return false, usagef("%q looks like a model, and there is no such folder; name a checkpoint with --model, or give "+
+			"the text with --prompt", argument)
 	}
 	return false, nil
 }

@@ -18,8 +18,8 @@ func benchCommand() *cli.Command {
 		Name:      "bench",
 		Usage:     "measure memory, and count what a step costs on a GPU",
 		UsageText: program + " bench --bandwidth | --counters [--json]",
-		Description: `--bandwidth reads a gigabyte with all cores, nine times. Decoding reads every weight once a token, so the bandwidth
-divided by the size of the weights is the most tokens a second that the machine can decode.
+		Description: `--bandwidth reads a gigabyte with all cores, nine times. Decoding reads every weight once a token,
+so the bandwidth divided by the size of the weights is the most tokens a second that the machine can decode.
 
 --counters needs no Mac and no model: it runs the GPU's kernels for the shape of GLM-4-9B with 4-bit weights on the
 Metal stand-in, on Linux, and takes about a minute. Its figures are for one decoded token and, under "prefill", for a

@@ -15,8 +15,10 @@ func TestBenchMistakeIsNotExplained(t *testing.T) {
 	}{
 		{[]string{"bench"}, statusUsage, "bench wants one of --bandwidth and --counters"},
 		{[]string{"bench", "--bandwidth", "--counters"}, statusUsage, "bench wants one of --bandwidth and --counters"},
-		{[]string{"bench", "--counters", "--context", "-1"}, statusUsage, "--context is -1; it must lie between 0 and 131071"},
-		{[]string{"bench", "--counters"}, statusFailed, "--counters needs the stand-in: go run -tags metalsim ./cmd/glm4-metal bench --counters"},
+		{[]string{"bench", "--counters", "--context", "-1"}, statusUsage,
+			"--context is -1; it must lie between 0 and 131071"},
+		{[]string{"bench", "--counters"}, statusFailed,
+			"--counters needs the stand-in: go run -tags metalsim ./cmd/glm4-metal bench --counters"},
 	} {
 		stdout, stderr, status := run(t, "", c.args...)
 		require.Equal(t, c.status, status, "%v", c.args)

@@ -24,8 +24,9 @@ func chatCommand() *cli.Command {
 		Name:      "chat",
 		Usage:     "hold a conversation",
 		UsageText: program + " chat [options] [FOLDER]",
-		Description: `Each line is a message. A pasted text is one message, however many lines it has, and so is what stands between two
-lines of """. Lines that begin with / are commands; /help lists them. Ctrl-C stops an answer, the next one leaves.
+		Description: `Each line is a message. A pasted text is one message, however many lines it has, and so is what stands
+between two lines of """. Lines that begin with / are commands; /help lists them. Ctrl-C stops an answer, the next
+one leaves.
 When the input is a pipe, each line of it is answered on standard output.
 
 Examples:
@@ -135,7 +136,8 @@ const (
 
 func (r *repl) banner(isDemo bool) {
 	i := r.model.Info()
-	fmt.Fprintf(os.Stderr, "%s on %s (%s), context %d tokens\n", visibleLine(i.Name), i.Backend, visibleLine(i.Device), i.Context)
+	fmt.Fprintf(os.Stderr, "%s on %s (%s), context %d tokens\n", visibleLine(i.Name), i.Backend, visibleLine(i.Device),
+		i.Context)
 	if isDemo {
 		fmt.Fprintf(os.Stderr, "This is the small built-in demo. A real GLM-4: %s chat FOLDER\n", program)
 	}
@@ -239,8 +241,10 @@ func (r *repl) read(ctx context.Context) (text string, isCommand bool, err error
 	}
 }
 
-// answer writes an answer as it comes. Ctrl-C ends it and keeps what has come. asked is the conversation that it answers.
-func (r *repl) answer(ctx context.Context, asked []model.Message, reply func(context.Context) iter.Seq2[model.Event, error]) error {
+// answer writes an answer as it comes. Ctrl-C ends it and keeps what has come. asked is the conversation that it
+// answers.
+func (r *repl) answer(ctx context.Context, asked []model.Message,
+	reply func(context.Context) iter.Seq2[model.Event, error]) error {
 	answering, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r.keep(asked)
@@ -279,7 +283,8 @@ func (r *repl) answer(ctx context.Context, asked []model.Message, reply func(con
 		r.armed = true
 		r.note("[stopped; press Ctrl-C again or type /exit to leave%s]", r.hint())
 	case errors.As(failed, &tooLong):
-		return fmt.Errorf("the context is full: the conversation has %d tokens, the limit is %d; /clear starts a new one", tooLong.Tokens, tooLong.Limit)
+		return fmt.Errorf("the context is full: the conversation has %d tokens, the limit is %d; /clear starts a new one",
+			tooLong.Tokens, tooLong.Limit)
 	case failed != nil:
 		return failed
 	case result.FinishReason == model.FinishLength && r.chat.Session().Len()+1 >= r.model.Info().Context:

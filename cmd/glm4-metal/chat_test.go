@@ -43,7 +43,8 @@ func TestPipedChatWritesAnswersOnly(t *testing.T) {
 func TestCommands(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "chat.json")
 	chat := func(input ...string) conversationJSON {
-		_, stderr, status := run(t, strings.Join(append(input, "/save "+file, "/exit", "never read"), "\n"), "chat", "--max-tokens", "3", "--system-prompt", "Be brief.")
+		_, stderr, status := run(t, strings.Join(append(input, "/save "+file, "/exit", "never read"), "\n"), "chat",
+			"--max-tokens", "3", "--system-prompt", "Be brief.")
 		require.Zero(t, status, stderr)
 		return saved(t, file)
 	}
@@ -56,7 +57,8 @@ func TestCommands(t *testing.T) {
 
 	require.Equal(t, c, chat("/clear", "/load "+file))
 	require.Equal(t, "user assistant user assistant user assistant user assistant", chat("/load "+file, "More").roles())
-	require.Equal(t, conversationJSON{Model: c.Model, System: "Be brief.", Messages: []messageJSON{}}, chat("Hello", "/clear"))
+	require.Equal(t, conversationJSON{Model: c.Model, System: "Be brief.", Messages: []messageJSON{}},
+		chat("Hello", "/clear"))
 	c = chat("/system Be long.", "Hello")
 	require.Equal(t, "Be long.", c.System)
 	require.Equal(t, "user assistant", c.roles())
@@ -67,7 +69,8 @@ func TestToolResultContinuesTheAnswer(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "chat.json")
 	require.NoError(t, os.WriteFile(file, []byte(`{"messages": [{"role": "user", "content": "Weather?"},
 		{"role": "assistant", "content": "", "tool_calls": [{"name": "f", "arguments": "{}"}, {"name": "g", "arguments": "{}"}]}]}`), 0o600))
-	stdout, stderr, status := run(t, "/load "+file+"\n/tool 22\n/tool 23\n/save "+file+"\n/tool 24\n", "chat", "--max-tokens", "3")
+	stdout, stderr, status := run(t, "/load "+file+"\n/tool 22\n/tool 23\n/save "+file+"\n/tool 24\n", "chat",
+		"--max-tokens", "3")
 	require.Equal(t, statusFailed, status)
 	require.Contains(t, stderr, "no tool call waits for a result")
 	require.NotEmpty(t, stdout)
@@ -98,12 +101,14 @@ func TestChatCommandsThatFail(t *testing.T) {
 }
 
 func TestSettingsAreShownAndChanged(t *testing.T) {
-	input := "/set max_tokens 2\n/set --temp 0.5\n/set stop a b\n/set stop c\n/set stop\n/set stop \"\"\n/set wrap off\n/set\nHello\n/stats\n"
+	input := "/set max_tokens 2\n/set --temp 0.5\n/set stop a b\n/set stop c\n/set stop\n/set stop \"\"\n/set wrap " +
+		"off\n/set\nHello\n/stats\n"
 	stdout, stderr, status := run(t, input, "chat", "--max-tokens", "9")
 	require.Zero(t, status, stderr)
 	require.NotEmpty(t, stdout)
 	for _, want := range []string{
-		"max-tokens is 2 now\n", "temp is 0.5 now\n", `stop is "a b" now`, `stop is "a b", "c" now`, `stop is "a b", "c": end an answer`, "stop is empty now\n",
+		"max-tokens is 2 now\n", "temp is 0.5 now\n", `stop is "a b" now`, `stop is "a b", "c" now`,
+		`stop is "a b", "c": end an answer`, "stop is empty now\n",
 		"wrap is off now\n", "reasoning                show ", "last answer  2 tokens",
 	} {
 		require.Contains(t, stderr, want)
@@ -125,7 +130,8 @@ func TestReasoningIsShownAgainstTheWish(t *testing.T) {
 
 		_, stderr, _ = run(t, "", append([]string{"generate", "--prompt", "Hello", "--reasoning", how}, args...)...)
 		require.Equal(t, shown, strings.Contains(stderr, "think"), stderr)
-		stdout, _, _ := run(t, "", append([]string{"generate", "--json", "--prompt", "Hello", "--reasoning", how}, args...)...)
+		stdout, _, _ := run(t, "", append([]string{"generate", "--json", "--prompt", "Hello", "--reasoning", how},
+			args...)...)
 		require.Equal(t, how != "off", strings.Contains(stdout, `"reasoning"`), stdout)
 	}
 	_, stderr, status := run(t, "", "generate", "--prompt", "Hello", "--reasoning", "maybe")
@@ -136,11 +142,14 @@ func TestReasoningIsShownAgainstTheWish(t *testing.T) {
 func TestCommandsWithoutConfirmation(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tools.json")
 	require.NoError(t, os.WriteFile(file, []byte(`[{"name": "weather", "parameters": {}}]`), 0o600))
-	_, stderr, status := run(t, "/clear\n/system Be brief.\n/system \"\"\n/system\n/tools\n/tools "+file+"\n/tools\n/tools \"\"\n/?\n/quit\n/clear\n", "chat")
+	_, stderr, status := run(t, "/clear\n/system Be brief.\n/system \"\"\n/system\n/tools\n/tools "+file+
+		"\n/tools\n/tools \"\"\n/?\n/quit\n/clear\n", "chat")
 	require.Zero(t, status, stderr)
 	for _, want := range []string{
-		"the conversation is forgotten\nthe system message is set, for the conversation so far, too\nthere is no system message any more\nthere is no system message\n" +
-			"no tools are declared; /tools FILE declares some\n1 tool declared from " + file + "\nweather\nno tools are declared any more\n/help, /?",
+		"the conversation is forgotten\nthe system message is set, for the conversation so far, too\nthere is no system " +
+			"message any more\nthere is no system message\n" +
+			"no tools are declared; /tools FILE declares some\n1 tool declared from " + file +
+			"\nweather\nno tools are declared any more\n/help, /?",
 	} {
 		require.True(t, strings.HasPrefix(stderr, want), stderr)
 	}
@@ -186,10 +195,12 @@ type zeros struct{}
 func (zeros) Read(b []byte) (int, error) { return len(b), nil }
 
 func TestStatsAndHelpGoToStandardError(t *testing.T) {
-	stdout, stderr, status := run(t, "Hello\n/stats\n/help\n/system\n", "chat", "--max-tokens", "3", "--system-prompt", "Be brief.")
+	stdout, stderr, status := run(t, "Hello\n/stats\n/help\n/system\n", "chat", "--max-tokens", "3", "--system-prompt",
+		"Be brief.")
 	require.Zero(t, status)
 	require.Equal(t, 1, strings.Count(strings.TrimSpace(stdout)+"\n", "\n"))
-	for _, want := range []string{"messages     3\n", " of 2048 tokens", "KV cache", "last prompt", "backend      cpu", "/regen", "Be brief.\n"} {
+	for _, want := range []string{"messages     3\n", " of 2048 tokens", "KV cache", "last prompt", "backend      cpu",
+		"/regen", "Be brief.\n"} {
 		require.Contains(t, stderr, want)
 	}
 }

@@ -15,7 +15,8 @@ import (
 // errLeave ends a chat in good order.
 var errLeave = errors.New("leave")
 
-// slashCommand is a line that begins with a slash. /help, completion and what is carried out come from the table of them.
+// slashCommand is a line that begins with a slash. /help, completion and what is carried out come from the table of
+// them.
 type slashCommand struct {
 	names    []string // without the slash
 	argument string   // placeholder of what follows it, "" when nothing does
@@ -30,14 +31,20 @@ func slashCommands() []slashCommand {
 		{names: []string{"help", "?"}, help: "show this list", run: (*repl).help},
 		{names: []string{"clear"}, help: "forget the conversation, all but the system message", run: (*repl).clear},
 		{names: []string{"regen"}, help: "answer the last message again", run: (*repl).regenerate},
-		{names: []string{"set"}, argument: "[NAME [VALUE]]", help: "show or change how answers are made, as the flags do", run: (*repl).set, complete: (*repl).completeSetting},
-		{names: []string{"system"}, argument: "[TEXT]", help: `show or set the system message; "" removes it`, run: (*repl).system},
-		{names: []string{"save"}, argument: "[FILE]", help: "write the conversation to a JSON file, or the last one", run: (*repl).save, complete: completePath},
-		{names: []string{"load"}, argument: "FILE", help: "go on with a saved conversation", run: (*repl).load, complete: completePath},
+		{names: []string{"set"}, argument: "[NAME [VALUE]]", help: "show or change how answers are made, as the flags do",
+			run: (*repl).set, complete: (*repl).completeSetting},
+		{names: []string{"system"}, argument: "[TEXT]", help: `show or set the system message; "" removes it`,
+			run: (*repl).system},
+		{names: []string{"save"}, argument: "[FILE]", help: "write the conversation to a JSON file, or the last one",
+			run: (*repl).save, complete: completePath},
+		{names: []string{"load"}, argument: "FILE", help: "go on with a saved conversation", run: (*repl).load,
+			complete: completePath},
 		{names: []string{"stats"}, help: "figures of the conversation and the last answer", run: (*repl).stats},
-		{names: []string{"tools"}, argument: "[FILE]", help: `list the tools, or declare those in a JSON file; "" none`, run: (*repl).tools, complete: completePath},
+		{names: []string{"tools"}, argument: "[FILE]", help: `list the tools, or declare those in a JSON file; "" none`,
+			run: (*repl).tools, complete: completePath},
 		{names: []string{"tool"}, argument: "RESULT", help: "answer the model's tool call", run: (*repl).toolResult},
-		{names: []string{"exit", "quit", "bye"}, help: "leave, as does Ctrl-D", run: func(*repl, context.Context, string) error { return errLeave }},
+		{names: []string{"exit", "quit", "bye"}, help: "leave, as does Ctrl-D",
+			run: func(*repl, context.Context, string) error { return errLeave }},
 	}
 }
 
@@ -80,7 +87,8 @@ func (r *repl) command(ctx context.Context, line string) error {
 	if near := nearest(strings.ToLower(name), names); near != "" {
 		meant = "did you mean /" + near + "? "
 	}
-	return fmt.Errorf("there is no command /%s; %s/help lists the commands, and // begins a message with a slash", name, meant)
+	return fmt.Errorf("there is no command /%s; %s/help lists the commands, and // begins a message with a slash", name,
+		meant)
 }
 
 func (r *repl) clear(context.Context, string) error {
@@ -219,7 +227,9 @@ func (r *repl) toolResult(ctx context.Context, result string) error {
 		r.note("[%s more to answer]", plural(missing, "call"))
 		return nil
 	}
-	return r.answer(ctx, r.chat.Messages(), func(ctx context.Context) iter.Seq2[model.Event, error] { return r.chat.Reply(ctx) })
+	return r.answer(ctx, r.chat.Messages(), func(ctx context.Context) iter.Seq2[model.Event, error] {
+		return r.chat.Reply(ctx)
+	})
 }
 
 func (r *repl) stats(context.Context, string) error {
@@ -229,8 +239,10 @@ func (r *repl) stats(context.Context, string) error {
 	row("context", "%d of %d tokens", session.Len(), i.Context)
 	row("KV cache", "%s", gigabytes(session.CacheBytes()))
 	if last.PromptTokens > 0 {
-		row("last prompt", "%d tokens, %d of them cached, %.1f tokens/s", last.PromptTokens, last.CachedTokens, last.PromptTPS())
-		row("last answer", "%d tokens, %.1f tokens/s, first after %.0f ms", last.CompletionTokens, last.GenerationTPS(), milliseconds(last.TTFT))
+		row("last prompt", "%d tokens, %d of them cached, %.1f tokens/s", last.PromptTokens, last.CachedTokens,
+			last.PromptTPS())
+		row("last answer", "%d tokens, %.1f tokens/s, first after %.0f ms", last.CompletionTokens, last.GenerationTPS(),
+			milliseconds(last.TTFT))
 	}
 	row("backend", "%s on %s; %s", i.Backend, i.Device, i.Why)
 	return nil

@@ -31,7 +31,8 @@ func (r *repl) complete(line string, pos int) (head string, completions []string
 	return "", completions, tail
 }
 
-// completePath gives the files and folders whose path begins with a text. Names that a terminal would obey are left out.
+// completePath gives the files and folders whose path begins with a text. Names that a terminal would obey are left
+// out.
 func completePath(_ *repl, text string) []string {
 	dir, prefix := text[:strings.LastIndexByte(text, '/')+1], text[strings.LastIndexByte(text, '/')+1:]
 	if text == "~" {

@@ -73,7 +73,8 @@ func completedCommands(app *cli.App) []completedCommand {
 		names = append(names, command.Name)
 	}
 	for _, command := range app.VisibleCommands() {
-		c := completedCommand{name: command.Name, usage: command.Usage, folders: strings.Contains(command.UsageText, "[FOLDER]")}
+		c := completedCommand{name: command.Name, usage: command.Usage,
+			folders: strings.Contains(command.UsageText, "[FOLDER]")}
 		switch command.Name {
 		case "help":
 			c.words = names
@@ -92,8 +93,9 @@ func completeFlag(f cli.Flag) completedFlag {
 	value := placeholder(f)
 	_, repeated := f.(*cli.StringSliceFlag)
 	c := completedFlag{
-		names: flagNames(f), usage: flagUsage(f.(cli.DocGenerationFlag)), isSwitch: value == "", value: value, repeated: repeated,
-		files: value == "FILE" || value == "FAMILY", folders: value == "FOLDER",
+		names: flagNames(f), usage: flagUsage(f.(cli.DocGenerationFlag)), isSwitch: value == "", value: value,
+		repeated: repeated,
+		files:    value == "FILE" || value == "FAMILY", folders: value == "FOLDER",
 	}
 	switch {
 	case value == "FAMILY":
@@ -151,7 +153,8 @@ func bashReply(words []string, files, folders bool) string {
 	}
 	if files || folders {
 		kind := map[bool]string{true: "-f", false: "-d"}[files]
-		fmt.Fprintf(&b, `compopt -o filenames 2>/dev/null; while IFS= read -r i; do COMPREPLY+=("$i"); done < <(compgen %s -- "$current"); `, kind)
+		fmt.Fprintf(&b, `compopt -o filenames 2>/dev/null; while IFS= read -r i; do COMPREPLY+=("$i"); done `+
+			`< <(compgen %s -- "$current"); `, kind)
 	}
 	return b.String()
 }
@@ -255,7 +258,8 @@ func writeFish(w *strings.Builder, commands []completedCommand) {
 		for _, f := range c.flags {
 			var spec []string
 			for _, name := range f.names {
-				spec = append(spec, map[bool]string{true: "-l ", false: "-s "}[strings.HasPrefix(name, "--")]+strings.TrimLeft(name, "-"))
+				spec = append(spec, map[bool]string{true: "-l ", false: "-s "}[strings.HasPrefix(name, "--")]+strings.TrimLeft(name,
+					"-"))
 			}
 			if !f.isSwitch {
 				spec = append(spec, "-x")

@@ -69,6 +69,7 @@ func TestManualIsReadAsCommands(t *testing.T) {
 			require.Regexp(t, `^\.(TH|SH|SS|TP|PP|B|br|nf|fi)\b`, line)
 		}
 		require.False(t, strings.HasPrefix(line, "'"), line)
-		require.NotContains(t, strings.NewReplacer(`\e`, "", `\-`, "", `\(`, "", `\&`, "").Replace(line), `\`, "an escape that is none")
+		require.NotContains(t, strings.NewReplacer(`\e`, "", `\-`, "", `\(`, "", `\&`, "").Replace(line), `\`,
+			"an escape that is none")
 	}
 }

@@ -18,7 +18,8 @@ func TestSavedConversationLoads(t *testing.T) {
 		{
 			{Role: model.RoleSystem, Content: "Be brief."},
 			{Role: model.RoleUser, Content: "Weather?"},
-			{Role: model.RoleAssistant, Reasoning: "hm", ToolCalls: []model.ToolCall{{Name: "weather", Arguments: `{"city": "北京"}`}}},
+			{Role: model.RoleAssistant, Reasoning: "hm", ToolCalls: []model.ToolCall{{Name: "weather",
+				Arguments: `{"city": "北京"}`}}},
 			{Role: model.RoleObservation, Content: "22"},
 			{Role: model.RoleAssistant, Content: "22 degrees"},
 		},
@@ -31,7 +32,8 @@ func TestSavedConversationLoads(t *testing.T) {
 	entries, err := os.ReadDir(filepath.Dir(file))
 	require.NoError(t, err)
 	require.Len(t, entries, 1, "no temporary file stays behind")
-	require.ErrorContains(t, saveConversation("/no/such/folder/chat.json", "m", nil, 0o666), "/no/such/folder/chat.json: no such file or directory")
+	require.ErrorContains(t, saveConversation("/no/such/folder/chat.json", "m", nil, 0o666),
+		"/no/such/folder/chat.json: no such file or directory")
 }
 
 func TestDamagedConversation(t *testing.T) {
@@ -44,12 +46,16 @@ func TestDamagedConversation(t *testing.T) {
 		{`{}`, "messages: missing"},
 		{`{"messages": {}}`, "messages: expected an array"},
 		{`{"messages": [1]}`, "messages[0]: expected an object"},
-		{`{"messages": [{"role": "user", "content": "a"}, {"role": "robot"}]}`, `messages[1].role: "robot" is not one of [system user assistant observation]`},
+		{`{"messages": [{"role": "user", "content": "a"}, {"role": "robot"}]}`,
+			`messages[1].role: "robot" is not one of [system user assistant observation]`},
 		{`{"messages": [{"role": "user", "content": 5}]}`, "messages[0].content: expected a string, found a number"},
 		{`{"messages": [{"role": "user", "tool_calls": [{"name": "f"}]}]}`, "messages[0].tool_calls: only an assistant's"},
-		{`{"messages": [{"role": "assistant", "tool_calls": [{"arguments": "{}"}]}]}`, "messages[0].tool_calls[0].name: missing"},
-		{`{"messages": [{"role": "assistant", "tool_calls": [{"name": "f", "arguments": "{"}]}]}`, "messages[0].tool_calls[0].arguments: not valid JSON"},
-		{`{"messages": [{"role": "user", "content": "a"}, {"role": "system", "content": "s"}]}`, "messages[1].role: a system message can only be the first"},
+		{`{"messages": [{"role": "assistant", "tool_calls": [{"arguments": "{}"}]}]}`,
+			"messages[0].tool_calls[0].name: missing"},
+		{`{"messages": [{"role": "assistant", "tool_calls": [{"name": "f", "arguments": "{"}]}]}`,
+			"messages[0].tool_calls[0].arguments: not valid JSON"},
+		{`{"messages": [{"role": "user", "content": "a"}, {"role": "system", "content": "s"}]}`,
+			"messages[1].role: a system message can only be the first"},
 	} {
 		require.NoError(t, os.WriteFile(file, []byte(test.text), 0o600))
 		_, err := loadConversation(file)

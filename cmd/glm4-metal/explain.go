@@ -18,7 +18,8 @@ var advice = []struct {
 }{
 	{regexp.MustCompile("a smaller context|raise the limit"), "--max-kv-size"},
 	{regexp.MustCompile("use the CPU"), "--backend cpu"},
-	{regexp.MustCompile("nor a file that can be read|or a template file for it|in its place, or a simpler template"), "--chat-template"},
+	{regexp.MustCompile("nor a file that can be read|or a template file for it|in its place, or a simpler template"),
+		"--chat-template"},
 	{regexp.MustCompile("generate from plain text"), "--raw"},
 }
 
@@ -40,7 +41,8 @@ func flagOf(option string) string {
 func flagError(c *cli.Context, err error) error {
 	var option *model.OptionError
 	if errors.As(err, &option) && flagOf(option.Option) != "" {
-		return usageError{&model.OptionError{Option: asTyped(c, flagOf(option.Option)), Value: option.Value, Want: option.Want}}
+		return usageError{&model.OptionError{Option: asTyped(c, flagOf(option.Option)), Value: option.Value,
+			Want: option.Want}}
 	}
 	return err
 }

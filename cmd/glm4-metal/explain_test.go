@@ -25,15 +25,25 @@ func TestErrorDoesNotNameTheFlag(t *testing.T) {
 	}{
 		{&model.OptionError{Option: "temperature", Value: -1, Want: "more"}, "--temp is -1; it must be more"},
 		{fmt.Errorf("m: %w", &model.OptionError{Option: "stop text", Value: "x", Want: "y"}), "m: --stop is x; it must be y"},
-		{&model.OptionError{Option: "context", Value: 9999, Want: "at most 512"}, "--max-kv-size is 9999; it must be at most 512"},
-		{&model.ContextError{Tokens: 20, Limit: 10, Max: 512}, "the prompt has 20 tokens, the context holds 10 with the answer; shorten it or raise the limit (--max-kv-size), up to the 512 that the checkpoint was made for"},
-		{&model.ContextError{Tokens: 20, Limit: 10, Max: 15}, "the prompt has 20 tokens, the context holds 10 with the answer; shorten it; the checkpoint was made for 15"},
-		{errors.New("too large: take a smaller context, or fewer bits"), "too large: take a smaller context (--max-kv-size), or fewer bits"},
-		{errors.New("too large: take a smaller context (--max-kv-size)"), "too large: take a smaller context (--max-kv-size)"},
-		{errors.New("the chat template is neither one of a, b nor a file that can be read: no"), "the chat template is neither one of a, b nor a file that can be read (--chat-template): no"},
-		{errors.New("m has no chat template; choose one of a, b or a template file for it, or generate from plain text"), "m has no chat template; choose one of a, b or a template file for it (--chat-template), or generate from plain text (--raw)"},
+		{&model.OptionError{Option: "context", Value: 9999, Want: "at most 512"},
+			"--max-kv-size is 9999; it must be at most 512"},
+		{&model.ContextError{Tokens: 20, Limit: 10, Max: 512},
+			"the prompt has 20 tokens, the context holds 10 with the answer; shorten it or raise the limit (--max-kv-size), " +
+				"up to the 512 that the checkpoint was made for"},
+		{&model.ContextError{Tokens: 20, Limit: 10, Max: 15},
+			"the prompt has 20 tokens, the context holds 10 with the answer; shorten it; the checkpoint was made for 15"},
+		{errors.New("too large: take a smaller context, or fewer bits"),
+			"too large: take a smaller context (--max-kv-size), or fewer bits"},
+		{errors.New("too large: take a smaller context (--max-kv-size)"),
+			"too large: take a smaller context (--max-kv-size)"},
+		{errors.New("the chat template is neither one of a, b nor a file that can be read: no"),
+			"the chat template is neither one of a, b nor a file that can be read (--chat-template): no"},
+		{errors.New("m has no chat template; choose one of a, b or a template file for it, or generate from plain text"),
+			"m has no chat template; choose one of a, b or a template file for it (--chat-template), or generate from plain " +
+				"text (--raw)"},
 		{errors.New("no kernel; use the CPU and report it"), "no kernel; use the CPU (--backend cpu) and report it"},
-		{errors.New("out of memory: take a smaller context, or use the CPU"), "out of memory: take a smaller context (--max-kv-size), or use the CPU (--backend cpu)"},
+		{errors.New("out of memory: take a smaller context, or use the CPU"),
+			"out of memory: take a smaller context (--max-kv-size), or use the CPU (--backend cpu)"},
 		{errors.New("something else"), "something else"},
 	} {
 		err := explain(test.err)

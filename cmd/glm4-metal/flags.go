@@ -18,11 +18,13 @@ import (
 const modelVariable = "GLM4_MODEL"
 
 func modelFlag() cli.Flag {
-	return &cli.StringFlag{Name: "model", Usage: "`FOLDER` of a checkpoint; default $" + modelVariable + ", else the built-in demo"}
+	return &cli.StringFlag{Name: "model", Usage: "`FOLDER` of a checkpoint; default $" + modelVariable +
+		", else the built-in demo"}
 }
 
 func chatTemplateFlag() cli.Flag {
-	return &cli.StringFlag{Name: "chat-template", Usage: "write prompts as `FAMILY` does: " + strings.Join(chatformat.Names(), ", ") + ", or a Jinja file"}
+	return &cli.StringFlag{Name: "chat-template", Usage: "write prompts as `FAMILY` does: " +
+		strings.Join(chatformat.Names(), ", ") + ", or a Jinja file"}
 }
 
 func toolsFlag() cli.Flag {
@@ -41,12 +43,14 @@ func systemPromptFlag() cli.Flag {
 func promptFlags(use string) []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "prompt", Aliases: []string{"p"}, Usage: use + " `TEXT`; - is standard input"},
-		&cli.StringSliceFlag{Name: "file", Aliases: []string{"f"}, Usage: "put a `FILE` in front of it; may be repeated, - is standard input"},
+		&cli.StringSliceFlag{Name: "file", Aliases: []string{"f"},
+			Usage: "put a `FILE` in front of it; may be repeated, - is standard input"},
 	}
 }
 
 func messagesFlag() cli.Flag {
-	return &cli.StringFlag{Name: "messages", Usage: "take the messages from a JSON `FILE`, as a chat's /save writes it; - is standard input"}
+	return &cli.StringFlag{Name: "messages",
+		Usage: "take the messages from a JSON `FILE`, as a chat's /save writes it; - is standard input"}
 }
 
 func backendFlags() []cli.Flag {
@@ -62,7 +66,8 @@ func backendFlags() []cli.Flag {
 // loading reads the flags of backendFlags.
 func loading(c *cli.Context) ([]model.LoadOption, error) {
 	if c.IsSet("chat-template") && c.String("chat-template") == "" {
-		return nil, usagef("%s is empty; give it one of %s, or a file", asTyped(c, "chat-template"), strings.Join(chatformat.Names(), ", "))
+		return nil, usagef("%s is empty; give it one of %s, or a file", asTyped(c, "chat-template"),
+			strings.Join(chatformat.Names(), ", "))
 	}
 	options := []model.LoadOption{
 		model.Backend(c.String("backend")), model.KVBits(c.Int("kv-bits")), model.MaxContext(c.Int("max-kv-size")),
@@ -118,7 +123,8 @@ func load(ctx context.Context, c *cli.Context, name string) (*model.Model, error
 		say("%s: %s", program, i.Warning)
 	}
 	if c.Bool("verbose") {
-		say("model    %s (%s, %d layers), loaded in %.0f ms", i.Name, i.Config.ModelType, i.Config.Layers, milliseconds(i.LoadTime))
+		say("model    %s (%s, %d layers), loaded in %.0f ms", i.Name, i.Config.ModelType, i.Config.Layers,
+			milliseconds(i.LoadTime))
 		say("device   %s, %s; %s", i.Backend, i.Device, i.Why)
 		say("context  %d tokens, %d KV bytes a token (%d bit)", i.Context, i.KVBytes, i.KVBits)
 		say("memory   %s: weights %s, KV cache %s at full context, scratch %s", gigabytes(i.Memory.Total()),

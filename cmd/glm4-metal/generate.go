@@ -20,8 +20,8 @@ func generateCommand() *cli.Command {
 		Usage:     "answer one prompt",
 		UsageText: program + " generate [options] [FOLDER] --prompt TEXT",
 		Description: aboutInput + `
-With --messages the text is one more message of the user, and may be missing. With --raw <|user|> and the like in the text
-are control tokens, as for Hugging Face's tokenizers; in messages they are text.
+With --messages the text is one more message of the user, and may be missing. With --raw <|user|> and the like in the
+text are control tokens, as for Hugging Face's tokenizers; in messages they are text.
 
 Examples:
   glm4-metal generate --prompt "Why is the sky blue?"
@@ -33,7 +33,8 @@ Examples:
   glm4-metal generate --prompt "Hello" --json | jq .generation_tps`,
 		Flags: slices.Concat([]cli.Flag{modelFlag()}, promptFlags("answer this"), []cli.Flag{
 			messagesFlag(), systemPromptFlag(),
-			&cli.BoolFlag{Name: "raw", Aliases: []string{"ignore-chat-template"}, Usage: "continue the prompt as plain text, without the chat template"},
+			&cli.BoolFlag{Name: "raw", Aliases: []string{"ignore-chat-template"},
+				Usage: "continue the prompt as plain text, without the chat template"},
 			chatTemplateFlag(), toolsFlag(),
 		}, samplingFlags(512), answerFlags(), []cli.Flag{
 			jsonFlag(),
@@ -102,7 +103,8 @@ func generate(c *cli.Context) error {
 	if options.ParseSpecial = raw; raw {
 		for _, flag := range []string{"messages", "system-prompt", "chat-template", "tools"} {
 			if c.IsSet(flag) {
-				return usagef("%s means nothing with %s, which takes the prompt as plain text; leave one out", asTyped(c, flag), asTyped(c, "raw"))
+				return usagef("%s means nothing with %s, which takes the prompt as plain text; leave one out", asTyped(c, flag),
+					asTyped(c, "raw"))
 			}
 		}
 	}
@@ -125,7 +127,8 @@ func generate(c *cli.Context) error {
 	case last.Role == model.RoleUser && last.Content == "":
 		return usagef("the prompt is empty; give it some text")
 	case last.Role == model.RoleAssistant || last.Role == model.RoleSystem:
-		return usagef("the last message of %s is the %s's, and there is none to answer; add one with --prompt", c.String("messages"), last.Role)
+		return usagef("the last message of %s is the %s's, and there is none to answer; add one with --prompt",
+			c.String("messages"), last.Role)
 	}
 
 	ctx := c.Context
@@ -171,7 +174,8 @@ func generate(c *cli.Context) error {
 		if r.FinishReason == model.FinishLength {
 			fmt.Fprintf(os.Stderr, "\n%s", cut(r, options, m.Info()))
 		}
-		fmt.Fprintf(os.Stderr, "\nprompt %d tokens, %.1f tokens/s; answer %d tokens, %.1f tokens/s; first token after %.0f ms; peak memory %s\n",
+		fmt.Fprintf(os.Stderr,
+			"\nprompt %d tokens, %.1f tokens/s; answer %d tokens, %.1f tokens/s; first token after %.0f ms; peak memory %s\n",
 			r.PromptTokens, r.PromptTPS(), r.CompletionTokens, r.GenerationTPS(), milliseconds(r.TTFT), gigabytes(peakMemory()))
 	}
 	return failed
@@ -180,7 +184,8 @@ func generate(c *cli.Context) error {
 // cut says which limit ended an answer.
 func cut(r model.Result, o model.Options, i model.Info) string {
 	if r.CompletionTokens == o.MaxTokens {
-		return fmt.Sprintf("[the answer was cut after %d tokens; --max-tokens allows more, 0 as many as there is room for]", o.MaxTokens)
+		return fmt.Sprintf("[the answer was cut after %d tokens; --max-tokens allows more, 0 as many as there is room for]",
+			o.MaxTokens)
 	}
 	return fmt.Sprintf("[the answer was cut because the context of %d tokens is full]", i.Context)
 }

@@ -48,7 +48,8 @@ func TestGenerateJSON(t *testing.T) {
 
 	var fields map[string]any
 	require.NoError(t, json.Unmarshal([]byte(stdout), &fields))
-	for _, key := range []string{"prompt_tps", "generation_tps", "ttft_ms", "load_ms", "peak_memory_bytes", "backend", "device", "model"} {
+	for _, key := range []string{"prompt_tps", "generation_tps", "ttft_ms", "load_ms", "peak_memory_bytes", "backend",
+		"device", "model"} {
 		require.NotZero(t, fields[key], key)
 	}
 	var g generation

@@ -20,19 +20,20 @@ import (
 const maxInput = 64 << 20
 
 // aboutInput is the part of the help that says where the text comes from.
-const aboutInput = `The text is what --prompt gives, or the arguments. In front of it stand the texts of --file, and in front of these what
-is piped in, each without its last line end and with a blank line behind it. Standard input is read where it is a pipe or
-a whole file, where there is no other text, and for -; </dev/null gives none, as a loop needs, or a program that keeps a
-pipe open.
+const aboutInput = `The text is what --prompt gives, or the arguments. In front of it stand the texts of --file, and
+in front of these what is piped in, each without its last line end and with a blank line behind it. Standard input is
+read where it is a pipe or a whole file, where there is no other text, and for -; </dev/null gives none, as a loop
+needs, or a program that keeps a pipe open.
 `
 
-// inputText puts the text together that a verb works on: what is piped in, the files, and the prompt, which is the flag's
-// or these words. isMore tells that the verb has messages too, so that there need not be any text.
+// inputText puts the text together that a verb works on: what is piped in, the files, and the prompt, which is the
+// flag's or these words. isMore tells that the verb has messages too, so that there need not be any text.
 func inputText(c *cli.Context, words []string, isMore bool) (string, error) {
 	prompt, isPrompt := c.String("prompt"), c.IsSet("prompt")
 	switch {
 	case isPrompt && len(words) > 0:
-		return "", usagef("unexpected argument %q beside %s; put a text of several words in quotes", words[0], asTyped(c, "prompt"))
+		return "", usagef("unexpected argument %q beside %s; put a text of several words in quotes", words[0],
+			asTyped(c, "prompt"))
 	case len(words) > 0:
 		text, err := textfile.Decode("the text", []byte(strings.Join(words, " ")))
 		if err != nil {
@@ -100,9 +101,9 @@ func readText(ctx context.Context, name string) ([]byte, error) {
 	return textfile.Read(name, maxInput)
 }
 
-// isPiped tells whether text was piped in beside a prompt: from a pipe, or a file. A file that has been read from before
-// belongs to a loop around the program, and a socket to a program that keeps it open, so that neither is read; aside is
-// told so where there is something in it.
+// isPiped tells whether text was piped in beside a prompt: from a pipe, or a file. A file that has been read from
+// before belongs to a loop around the program, and a socket to a program that keeps it open, so that neither is read;
+// aside is told so where there is something in it.
 func isPiped(in *os.File, aside io.Writer) bool {
 	info, err := in.Stat()
 	if err != nil {

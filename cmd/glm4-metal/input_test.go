@@ -21,7 +21,8 @@ func TestTextsAreNotJoinedInOrder(t *testing.T) {
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 		return file
 	}
-	plain, wide, marked := write("plain", "one\n"), write("wide", "\xff\xfet\x00w\x00o\x00"), write("marked", "\xef\xbb\xbfthree")
+	plain, wide, marked := write("plain", "one\n"), write("wide", "\xff\xfet\x00w\x00o\x00"), write("marked",
+		"\xef\xbb\xbfthree")
 	for _, test := range []struct {
 		input string
 		args  []string
@@ -110,7 +111,8 @@ func TestInheritedInputChangesThePrompt(t *testing.T) {
 		{"/dev/null", null, nil, "ask", ""},
 		{"closed", nil, nil, "ask", ""},
 		{"a file", whole, nil, "first\nsecond\n\nask", ""},
-		{"a loop's file", loop, nil, "ask", "standard input is a file that has been read from before and was not read; --file - reads it"},
+		{"a loop's file", loop, nil, "ask",
+			"standard input is a file that has been read from before and was not read; --file - reads it"},
 		{"a loop's file, asked for", loop, []string{"-f", "-"}, "second\n\nask", ""},
 		{"a socket that stays open", idle, nil, "ask", ""},
 		{"a socket", busy, nil, "ask", "standard input is a socket and was not read; --file - reads it"},
@@ -186,7 +188,8 @@ func TestDemoAnswersForAnother(t *testing.T) {
 	}{
 		{"empty flag", parent, "-", []string{"generate", "hi", "--model", ""}, usage, "--model is empty"},
 		{"empty flag", parent, "-", []string{"show", "--model="}, usage, "--model is empty"},
-		{"empty environment", parent, "", []string{"generate", "hi"}, usage, "GLM4_MODEL is set in the environment, but empty"},
+		{"empty environment", parent, "", []string{"generate", "hi"}, usage,
+			"GLM4_MODEL is set in the environment, but empty"},
 		{"empty environment", parent, "", []string{"tokenize", "hi"}, usage, "GLM4_MODEL is set"},
 		{"empty environment", parent, "", []string{"template", "hi"}, usage, "GLM4_MODEL is set"},
 		{"empty environment", parent, "", []string{"chat"}, usage, "GLM4_MODEL is set"},
@@ -195,14 +198,19 @@ func TestDemoAnswersForAnother(t *testing.T) {
 		{"missing folder", parent, "-", []string{"generate", "./missing"}, failed, "./missing: there is no such folder"},
 		{"missing folder", parent, "-", []string{"tokenize", "/no/such", "hi"}, failed, "/no/such: there is no such folder"},
 		{"missing folder", parent, "-", []string{"template", "~/missing", "hi"}, failed, "/missing: there is no such folder"},
-		{"missing folder", parent, "~/missing", []string{"template", "hi"}, failed, parent + "/missing: there is no such folder"},
+		{"missing folder", parent, "~/missing", []string{"template", "hi"}, failed, parent +
+			"/missing: there is no such folder"},
 		{"other folder", dir, "-", []string{"generate", "empty", "hi"}, usage, `"empty" is a folder without a config.json`},
 		{"file", dir, "-", []string{"generate", "config.json"}, usage, `"config.json" is a file; --file takes its text`},
 		{"file", dir, "-", []string{"generate", "./model.safetensors", "hi"}, usage, `"./model.safetensors" is a file`},
-		{"hub", parent, "-", []string{"generate", "mlx-community/GLM-4-9B-0414-4bit", "hi"}, usage, "looks like a model, and there is no such folder"},
-		{"relative path", parent, "-", []string{"tokenize", "models/glm", "hi"}, usage, "looks like a model, and there is no such folder"},
-		{"another's home", parent, "-", []string{"template", "~nobody/m", "hi"}, failed, "~nobody/m: there is no such folder"},
-		{"folder behind the text", parent, "-", []string{"generate", "hi", "./" + base}, usage, "comes before the text, or behind --model"},
+		{"hub", parent, "-", []string{"generate", "mlx-community/GLM-4-9B-0414-4bit", "hi"}, usage,
+			"looks like a model, and there is no such folder"},
+		{"relative path", parent, "-", []string{"tokenize", "models/glm", "hi"}, usage,
+			"looks like a model, and there is no such folder"},
+		{"another's home", parent, "-", []string{"template", "~nobody/m", "hi"}, failed,
+			"~nobody/m: there is no such folder"},
+		{"folder behind the text", parent, "-", []string{"generate", "hi", "./" + base}, usage,
+			"comes before the text, or behind --model"},
 		{"two models", parent, "-", []string{"generate", dir, "hi", "--model", "m"}, usage, "two models are named"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -221,7 +229,8 @@ func TestDemoAnswersForAnother(t *testing.T) {
 
 	ids, _, _ := run(t, "", "tokenize", "hi")
 	for _, args := range [][]string{
-		{dir, "hi"}, {"./" + base, "hi"}, {base, "hi"}, {"~/" + base, "hi"}, {"--model=~/" + base, "hi"}, {base, "--prompt", "hi"},
+		{dir, "hi"}, {"./" + base, "hi"}, {base, "hi"}, {"~/" + base, "hi"}, {"--model=~/" + base, "hi"},
+		{base, "--prompt", "hi"},
 	} {
 		c := command(t, append([]string{"tokenize"}, args...)...)
 		c.Dir = parent

@@ -179,7 +179,8 @@ func (r *repl) rescue() {
 		messages = append(slices.Clone(messages), r.coming)
 	}
 	isUsers := func(m model.Message) bool { return m.Role == model.RoleUser }
-	if r.rescued || r.noHistory || !r.interactive || reflect.DeepEqual(messages, r.saved) || !slices.ContainsFunc(messages, isUsers) {
+	if r.rescued || r.noHistory || !r.interactive || reflect.DeepEqual(messages, r.saved) ||
+		!slices.ContainsFunc(messages, isUsers) {
 		return
 	}
 	r.rescued = true

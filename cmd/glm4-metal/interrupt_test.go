@@ -41,7 +41,8 @@ func TestSecondCtrlCLosesTheConversation(t *testing.T) {
 		c.send("Hello\r")
 		c.expectAnswer()
 		c.send(interrupt)
-		c.expect("[stopped; press Ctrl-C again or type /exit to leave" + map[bool]string{true: "]", false: "; the conversation is not kept]"}[keep])
+		c.expect("[stopped; press Ctrl-C again or type /exit to leave" +
+			map[bool]string{true: "]", false: "; the conversation is not kept]"}[keep])
 		c.expect(prompt)
 		c.send(interrupt)
 		if keep {

@@ -89,8 +89,8 @@ func newApp() *cli.App {
 	return app
 }
 
-// interruptible runs a verb with a context that the first SIGINT, SIGTERM or SIGHUP cancels; a second ends the program at
-// once. A verb that does not finish holds nothing that is worth waiting for, and is left where it stands.
+// interruptible runs a verb with a context that the first SIGINT, SIGTERM or SIGHUP cancels; a second ends the program
+// at once. A verb that does not finish holds nothing that is worth waiting for, and is left where it stands.
 func interruptible(action cli.ActionFunc, finishes bool) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		ctx, cancel := context.WithCancel(c.Context)
@@ -151,5 +151,6 @@ func report(stderr io.Writer, err error) int {
 
 // oneLine is an error's text, which may quote a stranger's, in a form that is harmless for a terminal.
 func oneLine(err error) string {
-	return visibleLine(strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; "))
+	return visibleLine(strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }),
+		"; "))
 }

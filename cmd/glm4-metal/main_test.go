@@ -96,8 +96,10 @@ func TestMistakesInTheCommandLine(t *testing.T) {
 		{[]string{"generate", "hi", "--logit-bias", "5"}, `--logit-bias is "5"; it must be ID=VALUE`},
 		{[]string{"generate", "hi", "--backend", "cuda"}, `--backend is "cuda"; it must be auto, metal or cpu`},
 		{[]string{"generate", "hi", "--kv-bits", "4"}, "--kv-bits is 4; it must be 16 or 32"},
-		{[]string{"generate", "hi", "--max-kv-size", "-8"}, "--max-kv-size is -8; it must be 0 (the checkpoint's limit) or more"},
-		{[]string{"generate", "hi", "--prefill-step-size", "-1"}, "--prefill-step-size is -1; it must be 0 (the default) or more"},
+		{[]string{"generate", "hi", "--max-kv-size", "-8"},
+			"--max-kv-size is -8; it must be 0 (the checkpoint's limit) or more"},
+		{[]string{"generate", "hi", "--prefill-step-size", "-1"},
+			"--prefill-step-size is -1; it must be 0 (the default) or more"},
 		{[]string{"generate", "hi", "--logprobs", "2"}, "--logprobs is printed with --json only"},
 		{[]string{"generate", "hi", "--json", "--logprobs", "21"}, "--logprobs is 21; it must be between 0 and 20"},
 		{[]string{"generate", "hi", "--raw", "--system-prompt", "s"}, "--system-prompt means nothing with --raw"},
@@ -110,10 +112,13 @@ func TestMistakesInTheCommandLine(t *testing.T) {
 		{[]string{"completion", "tcsh"}, `completion is for bash, zsh, fish and man, not for "tcsh"`},
 		{[]string{"generate", "hi", "--max-kv-size", "many"}, `--max-kv-size is "many"; it must be a whole number`},
 		{[]string{"generate", "-prompt", "hi", "-temp", "hot"}, `-temp is "hot"; it must be a number`},
-		{[]string{"generate", "--prompt", "--json"}, "--prompt needs a value, but --json follows; where that is the value, write --prompt=--json"},
+		{[]string{"generate", "--prompt", "--json"},
+			"--prompt needs a value, but --json follows; where that is the value, write --prompt=--json"},
 		{[]string{"generate", "hi", "--json=maybe"}, `--json is a switch and takes no value, found "maybe"`},
-		{[]string{"generate", "hi", "--verbose", "False"}, "--verbose is a switch: leave out the False, or write --verbose=false"},
-		{[]string{"generate", "hi", "--ignore-chat-template", "--tools", "f"}, "--tools means nothing with --ignore-chat-template"},
+		{[]string{"generate", "hi", "--verbose", "False"},
+			"--verbose is a switch: leave out the False, or write --verbose=false"},
+		{[]string{"generate", "hi", "--ignore-chat-template", "--tools", "f"},
+			"--tools means nothing with --ignore-chat-template"},
 		{[]string{"generate", "hi", "--tools", ""}, "--tools is empty"},
 		{[]string{"generate", "hi", "--chat-template", ""}, "--chat-template is empty"},
 	} {
@@ -128,7 +133,8 @@ func TestMistakesInTheCommandLine(t *testing.T) {
 
 func TestFlagsOfOthersAreNotExplained(t *testing.T) {
 	for _, test := range []struct{ line, want string }{
-		{"generate hi -m 20", "unknown flag -m; --model FOLDER is llama.cpp's -m, --max-tokens N is mlx-lm's; see glm4-metal generate --help"},
+		{"generate hi -m 20",
+			"unknown flag -m; --model FOLDER is llama.cpp's -m, --max-tokens N is mlx-lm's; see glm4-metal generate --help"},
 		{"generate hi --temperature 1", "unknown flag --temperature; did you mean --temp T; "},
 		{"generate hi --max_tokens=5", "unknown flag --max_tokens; did you mean --max-tokens; "},
 		{"generate hi -n 5", "unknown flag -n; did you mean --max-tokens N; "},
@@ -184,14 +190,16 @@ func TestFailures(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"generate", "hi", "--model", "/no/such/folder"}, "/no/such/folder: there is no such folder; give the path of a checkpoint"},
+		{[]string{"generate", "hi", "--model", "/no/such/folder"},
+			"/no/such/folder: there is no such folder; give the path of a checkpoint"},
 		{[]string{"chat", "/no/such/folder"}, "/no/such/folder: there is no such folder"},
 		{[]string{"tokenize", "hi", "--model", "/no/such/folder"}, "/no/such/folder: there is no such folder"},
 		{[]string{"show", "/no/such/folder"}, "/no/such/folder"},
 		{[]string{"show", empty}, "an empty folder"},
 		{[]string{"tokenize", "hi", "--model", empty}, "an empty folder"},
 		{[]string{"generate", "hi", "--max-kv-size", "4"}, "the context holds 4"},
-		{[]string{"generate", "hi", "--max-kv-size", "9999999"}, "--max-kv-size is 9999999; it must be at most 2048, which glm4-metal-demo was made for"},
+		{[]string{"generate", "hi", "--max-kv-size", "9999999"},
+			"--max-kv-size is 9999999; it must be at most 2048, which glm4-metal-demo was made for"},
 		{[]string{"generate", "hi", "--logit-bias", "9999999=1"}, "--logit-bias is 9999999=1; it must be for an id below"},
 		{[]string{"generate", "hi", "--tools", "/no/such/file"}, "--tools: /no/such/file: no such file"},
 		{[]string{"generate", "hi", "--chat-template", "glm-9"}, "glm-9"},
@@ -264,7 +272,8 @@ func TestFlagsBehindArguments(t *testing.T) {
 		{"generate --prompt=--json", "generate --prompt=--json --"},
 		{"generate --json=false", "generate --json=false --"},
 		{"generate --max-kv-size 010", "generate --max-kv-size=10 --"},
-		{"generate --model=~/m --tools ~/t -f ~/f -f=~b/f -p ~/p", "generate --model=/home/a/m --tools=/home/a/t --file=/home/a/f --file=~b/f --prompt=~/p --"},
+		{"generate --model=~/m --tools ~/t -f ~/f -f=~b/f -p ~/p",
+			"generate --model=/home/a/m --tools=/home/a/t --file=/home/a/f --file=~b/f --prompt=~/p --"},
 		{"generate hi --help", "help generate"},
 		{"talk --loud hi", "talk --loud hi"},
 	} {

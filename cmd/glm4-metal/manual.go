@@ -23,7 +23,8 @@ func writeManual(b *strings.Builder, app *cli.App) {
 	for _, c := range app.VisibleCommands() {
 		fmt.Fprintf(b, ".SS %s\n%s: %s.\n", roffQuote(c.Name), roff(c.UsageText), roff(c.Usage))
 		for _, f := range c.VisibleFlags() {
-			fmt.Fprintf(b, ".TP\n.B %s\n%s\n", roff(strings.TrimSpace(strings.Join(flagNames(f), ", ")+" "+placeholder(f))), roff(flagUsage(f.(cli.DocGenerationFlag))))
+			fmt.Fprintf(b, ".TP\n.B %s\n%s\n", roff(strings.TrimSpace(strings.Join(flagNames(f), ", ")+" "+placeholder(f))),
+				roff(flagUsage(f.(cli.DocGenerationFlag))))
 		}
 		b.WriteString(".PP\n")
 		paragraphs(b, c.Description)

@@ -74,7 +74,8 @@ func parseMessages(data []byte, field string) ([]model.Message, error) {
 	return messages, nil
 }
 
-// promptMessages is what a prompt is made of: the messages of --messages, and the user's from the other flags and words.
+// promptMessages is what a prompt is made of: the messages of --messages, and the user's from the other flags and
+// words.
 func promptMessages(c *cli.Context, words []string) ([]model.Message, error) {
 	messages, err := readMessages(c)
 	if err != nil {
@@ -89,7 +90,8 @@ func promptMessages(c *cli.Context, words []string) ([]model.Message, error) {
 	}
 	if system := c.String("system-prompt"); system != "" {
 		if messages[0].Role == model.RoleSystem {
-			return nil, usagef("%s begins with a system message, and %s gives another; leave one out", c.String("messages"), asTyped(c, "system-prompt"))
+			return nil, usagef("%s begins with a system message, and %s gives another; leave one out", c.String("messages"),
+				asTyped(c, "system-prompt"))
 		}
 		messages = slices.Insert(messages, 0, model.SystemMessage(system))
 	}
@@ -158,7 +160,8 @@ func parseMessage(data []byte) (model.Message, error) {
 func messagesJSON(messages []model.Message) []messageJSON {
 	out := make([]messageJSON, 0, len(messages))
 	for _, m := range messages {
-		out = append(out, messageJSON{Role: string(m.Role), Content: m.Content, Reasoning: m.Reasoning, Metadata: m.Metadata, ToolCalls: toolCallsJSON(m.ToolCalls)})
+		out = append(out, messageJSON{Role: string(m.Role), Content: m.Content, Reasoning: m.Reasoning, Metadata: m.Metadata,
+			ToolCalls: toolCallsJSON(m.ToolCalls)})
 	}
 	return out
 }

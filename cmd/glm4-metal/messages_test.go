@@ -18,7 +18,8 @@ func TestSavedConversationIsNotAnswered(t *testing.T) {
 	}
 	saved := write("saved.json", `{"model": "m", "system": "s", "messages": [{"role": "user", "content": "u"},
 		{"role": "assistant", "content": "", "tool_calls": [{"name": "f", "arguments": "{}"}]}, {"role": "observation", "content": "o"}]}`)
-	answered := write("answered.json", "\xef\xbb\xbf [{\"role\": \"user\", \"content\": \"u\"}, {\"role\": \"assistant\", \"content\": \"a\"}]\n")
+	answered := write("answered.json",
+		"\xef\xbb\xbf [{\"role\": \"user\", \"content\": \"u\"}, {\"role\": \"assistant\", \"content\": \"a\"}]\n")
 	const conversation = "[gMASK]<sop><|system|>\ns<|user|>\nu<|assistant|>f \n{}<|observation|>\no"
 	for _, test := range []struct {
 		input string
@@ -29,7 +30,8 @@ func TestSavedConversationIsNotAnswered(t *testing.T) {
 		{`[{"role": "user", "content": "u"}]`, []string{"--messages", "-"}, asked("u")},
 		{"", []string{"--messages", saved, "--prompt", "more"}, conversation + "<|user|>\nmore<|assistant|>\n"},
 		{"piped", []string{"--messages", saved, "more"}, conversation + "<|user|>\npiped\n\nmore<|assistant|>\n"},
-		{"", []string{"--messages", answered, "--system-prompt", "s", "more"}, "[gMASK]<sop><|system|>\ns<|user|>\nu<|assistant|>\na<|user|>\nmore<|assistant|>\n"},
+		{"", []string{"--messages", answered, "--system-prompt", "s", "more"},
+			"[gMASK]<sop><|system|>\ns<|user|>\nu<|assistant|>\na<|user|>\nmore<|assistant|>\n"},
 		{"", []string{"--messages", answered, "--no-generation-prompt"}, "[gMASK]<sop><|user|>\nu<|assistant|>\na\n"},
 	} {
 		stdout, stderr, status := run(t, test.input, append([]string{"template"}, test.args...)...)
@@ -51,12 +53,16 @@ func TestSavedConversationIsNotAnswered(t *testing.T) {
 		status int
 		want   string
 	}{
-		{[]string{"--messages", answered}, statusUsage, answered + " is the assistant's, and there is none to answer; add one with --prompt"},
-		{[]string{"--messages", write("system.json", `[{"role": "system", "content": "s"}]`)}, statusUsage, "is the system's"},
-		{[]string{"--messages", saved, "--system-prompt", "other"}, statusUsage, saved + " begins with a system message, and --system-prompt gives another"},
+		{[]string{"--messages", answered}, statusUsage, answered +
+			" is the assistant's, and there is none to answer; add one with --prompt"},
+		{[]string{"--messages", write("system.json", `[{"role": "system", "content": "s"}]`)}, statusUsage,
+			"is the system's"},
+		{[]string{"--messages", saved, "--system-prompt", "other"}, statusUsage, saved +
+			" begins with a system message, and --system-prompt gives another"},
 		{[]string{"--messages", saved, "--raw"}, statusUsage, "--messages means nothing with --raw"},
 		{[]string{"--messages", write("none.json", `[]`)}, statusFailed, "none.json: messages: there is none"},
-		{[]string{"--messages", write("cut.json", `[{"role": "user"`)}, statusFailed, "cut.json: messages: expected an array of messages"},
+		{[]string{"--messages", write("cut.json", `[{"role": "user"`)}, statusFailed,
+			"cut.json: messages: expected an array of messages"},
 		{[]string{"--messages", write("other.json", `{"role": "user"}`)}, statusFailed, "other.json: messages: missing"},
 		{[]string{"--messages", "/dev/zero"}, statusFailed, "--messages: /dev/zero: a device"},
 	} {

@@ -50,8 +50,10 @@ func TestStandInAnswersOtherwise(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, want, string(got))
 
-	for backend, reason := range map[string]string{"metal": "asked for", "cpu": "asked for", "auto": "no Metal on this system"} {
-		out, err := exec.Command(standIn, "generate", "--backend", backend, "--prompt", "Hello", "--max-tokens", "1", "--json").Output()
+	for backend, reason := range map[string]string{"metal": "asked for", "cpu": "asked for",
+		"auto": "no Metal on this system"} {
+		out, err := exec.Command(standIn, "generate", "--backend", backend, "--prompt", "Hello", "--max-tokens", "1",
+			"--json").Output()
 		require.NoError(t, err)
 		var g generation
 		require.NoError(t, json.Unmarshal(out, &g))

@@ -25,7 +25,8 @@ const (
 // answerFlags say how an answer is written.
 func answerFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "reasoning", Value: reasoningShow, Usage: "`HOW` reasoning is treated: show (on standard error), hide, or off: none"},
+		&cli.StringFlag{Name: "reasoning", Value: reasoningShow,
+			Usage: "`HOW` reasoning is treated: show (on standard error), hide, or off: none"},
 		&cli.BoolFlag{Name: "no-wrap", Usage: "on a terminal, do not break the lines of an answer between words"},
 	}
 }
@@ -79,7 +80,8 @@ type textWriter interface {
 
 func newAnswerWriter(style answerStyle) *answerWriter {
 	w := &answerWriter{
-		out: newTextWriter(os.Stdout, style.noWrap), aside: newTextWriter(os.Stderr, style.noWrap), calls: newTextWriter(os.Stdout, true),
+		out: newTextWriter(os.Stdout, style.noWrap), aside: newTextWriter(os.Stderr, style.noWrap),
+		calls:  newTextWriter(os.Stdout, true),
 		hidden: style.reasoning != reasoningShow, atLineStart: true,
 	}
 	if isTerminal(os.Stderr) && hasColours() {

@@ -23,7 +23,8 @@ type flushed struct{ bytes.Buffer }
 
 func (*flushed) Flush() error { return nil }
 
-// written gives what an answer writes to standard output and standard error, which are terminals of 80 columns or pipes.
+// written gives what an answer writes to standard output and standard error, which are terminals of 80 columns or
+// pipes.
 func written(t testing.TB, tty, hidden bool, deltas []delta) (out, aside string) {
 	var outs, asides flushed
 	w := &answerWriter{out: &outs, aside: &asides, calls: &outs, hidden: hidden, atLineStart: true}
@@ -51,14 +52,19 @@ func TestReasoningAndCallsGoWhereTheyBelong(t *testing.T) {
 		{"answer", false, false, []delta{{Text: "a"}, {Text: "b"}}, "ab\n", ""},
 		{"line end", false, false, []delta{{Text: "a\n"}}, "a\n", ""},
 		{"nothing", false, false, nil, "", ""},
-		{"reasoning", false, false, []delta{{Reasoning: "x"}, {Reasoning: "y"}, {Text: "a"}}, "a\n", "<think>\nxy\n</think>\n"},
+		{"reasoning", false, false, []delta{{Reasoning: "x"}, {Reasoning: "y"}, {Text: "a"}}, "a\n",
+			"<think>\nxy\n</think>\n"},
 		{"hidden", false, true, []delta{{Reasoning: "x"}, {Reasoning: "y"}, {Text: "a"}}, "a\n", ""},
 		{"hidden in a terminal", true, true, []delta{{Reasoning: "x"}, {Text: "a"}}, "a\n", ""},
 		{"cut short", false, false, []delta{{Reasoning: "x"}}, "", "<think>\nx\n</think>\n"},
-		{"reasoning in a terminal", true, false, []delta{{Reasoning: "x\x1b[0m"}, {Text: "a"}}, "a\n", dim + "<think>\nx\\x1b[0m\n</think>\n" + normal},
-		{"call", false, false, []delta{{Text: "a"}, {Call: &call{Name: "f", Arguments: `{"x": 1}`}}}, "a\nf {\"x\": 1}\n", ""},
-		{"call in a terminal", true, false, []delta{{Text: "a"}, {Call: &call{Name: "f\x1bc", Arguments: "\u202e"}}}, "a\nf\\x1bc \\u202e\n", ""},
-		{"long call in a terminal", true, false, []delta{{Text: "a"}, {Call: &call{Name: "f", Arguments: strings.Repeat("a ", 90)}}, {Text: "b"}}, "a\nf " + strings.Repeat("a ", 90) + "\nb\n", ""},
+		{"reasoning in a terminal", true, false, []delta{{Reasoning: "x\x1b[0m"}, {Text: "a"}}, "a\n", dim +
+			"<think>\nx\\x1b[0m\n</think>\n" + normal},
+		{"call", false, false, []delta{{Text: "a"}, {Call: &call{Name: "f", Arguments: `{"x": 1}`}}}, "a\nf {\"x\": 1}\n",
+			""},
+		{"call in a terminal", true, false, []delta{{Text: "a"}, {Call: &call{Name: "f\x1bc", Arguments: "\u202e"}}},
+			"a\nf\\x1bc \\u202e\n", ""},
+		{"long call in a terminal", true, false, []delta{{Text: "a"}, {Call: &call{Name: "f",
+			Arguments: strings.Repeat("a ", 90)}}, {Text: "b"}}, "a\nf " + strings.Repeat("a ", 90) + "\nb\n", ""},
 		{"control characters", true, false, []delta{{Text: "a\x1b]0;t\x07\tb\r\n"}}, "a\\x1b]0;t\\x07\tb\\x0d\n", ""},
 		{"control characters in a pipe", false, false, []delta{{Text: "a\x1b\x9b\u009b"}}, "a\x1b\x9b\u009b\n", ""},
 	} {
@@ -70,7 +76,8 @@ func TestReasoningAndCallsGoWhereTheyBelong(t *testing.T) {
 	}
 }
 
-// FuzzModelDrivesTheTerminal cuts an answer anywhere: nothing but what the program itself writes may command a terminal.
+// FuzzModelDrivesTheTerminal cuts an answer anywhere: nothing but what the program itself writes may command a
+// terminal.
 func FuzzModelDrivesTheTerminal(f *testing.F) {
 	f.Add("a\x1b]0;title\x07b", uint8(2), uint8(9))
 	f.Add("\x1b]52;c;aGk=\x1b\\ \x9b2J \u009b2J", uint8(1), uint8(14))
@@ -80,7 +87,8 @@ func FuzzModelDrivesTheTerminal(f *testing.F) {
 		a := min(int(first), len(text))
 		b := min(a+int(second), len(text))
 		out, aside := written(t, true, false, []delta{
-			{Text: text[:a]}, {Text: text[a:b]}, {Text: text[b:]}, {Reasoning: text[:a]}, {Reasoning: text[a:]}, {Call: &call{Name: text, Arguments: text}},
+			{Text: text[:a]}, {Text: text[a:b]}, {Text: text[b:]}, {Reasoning: text[:a]}, {Reasoning: text[a:]},
+			{Call: &call{Name: text, Arguments: text}},
 		})
 		aside = strings.TrimSuffix(strings.TrimPrefix(aside, dim), normal)
 		for _, written := range []string{out, aside} {

@@ -88,7 +88,8 @@ func (p *pastes) fold(text string) string {
 	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.ToValidUTF8(text, string(utf8.RuneError)))
 	text = strings.TrimRight(withoutControls(text), "\n")
 	count := utf8.RuneCountInString(text)
-	if count <= shortPaste && !strings.Contains(text, lineBreakSymbol) && !strings.Contains(text, tabSymbol) && visible(text) == text {
+	if count <= shortPaste && !strings.Contains(text, lineBreakSymbol) && !strings.Contains(text, tabSymbol) &&
+		visible(text) == text {
 		return strings.NewReplacer("\n", lineBreakSymbol, "\t", tabSymbol).Replace(text)
 	}
 	p.mu.Lock()

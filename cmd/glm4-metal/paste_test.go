@@ -42,7 +42,8 @@ func TestFoldedPastesUnfold(t *testing.T) {
 	var p pastes
 	long := strings.Repeat("多行\n\ttext␤ ", 100) + "end"
 	symbols := "a␤b␉c"
-	line := "1 " + p.fold("x\r\n\ty\n") + " 2 " + p.fold(long) + " 3 " + p.fold(symbols) + p.fold("\x1b[31mred\x03\x04\r\r")
+	line := "1 " + p.fold("x\r\n\ty\n") + " 2 " + p.fold(long) + " 3 " +
+		p.fold(symbols) + p.fold("\x1b[31mred\x03\x04\r\r")
 	require.NotContains(t, line, "\n")
 	require.NotContains(t, line, "\t")
 	require.Less(t, len(line), 200)

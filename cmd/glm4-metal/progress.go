@@ -17,9 +17,9 @@ const (
 	progressInterval = 100 * time.Millisecond
 )
 
-// progress is a line on a terminal that tells how far a work is. It has to be stopped, which takes the line away, before
-// anything else is written there. nil stands for no terminal, and shows nothing. Its methods may be called from several
-// goroutines.
+// progress is a line on a terminal that tells how far a work is. It has to be stopped, which takes the line away,
+// before anything else is written there. nil stands for no terminal, and shows nothing. Its methods may be called from
+// several goroutines.
 type progress struct {
 	out   io.Writer
 	width int // columns that the line may take

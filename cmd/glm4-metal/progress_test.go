@@ -25,7 +25,8 @@ func screen(written string) string {
 
 func TestProgressLeavesSomethingBehind(t *testing.T) {
 	var out bytes.Buffer
-	p := &progress{out: &out, width: 79, what: "reading the prompt", amount: func(done, total int64, _ time.Duration) string { return " of tokens" }}
+	p := &progress{out: &out, width: 79, what: "reading the prompt",
+		amount: func(done, total int64, _ time.Duration) string { return " of tokens" }}
 	p.run(time.Hour, time.Hour)
 	p.draw()
 	require.Equal(t, "| reading the prompt", screen(out.String()))

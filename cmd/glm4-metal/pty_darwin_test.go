@@ -21,7 +21,8 @@ func openPTY() (master *os.File, name string, err error) {
 		err = unix.IoctlSetInt(fd, unix.TIOCPTYUNLK, 0)
 	}
 	if err == nil {
-		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCPTYGNAME, uintptr(unsafe.Pointer(&path[0]))); errno != 0 {
+		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCPTYGNAME,
+			uintptr(unsafe.Pointer(&path[0]))); errno != 0 {
 			err = errno
 		}
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
-// samplingOption is one way to change how answers are generated. The flags of chat and generate and chat's /set are made
-// from the table of them.
+// samplingOption is one way to change how answers are generated. The flags of chat and generate and chat's /set are
+// made from the table of them.
 type samplingOption struct {
 	name   string // of the flag, without dashes, and for /set
 	option string // what model.OptionError calls it
@@ -29,12 +29,19 @@ type samplingOption struct {
 }
 
 var samplingOptions = []samplingOption{
-	integerOption("max-tokens", "max tokens", "N", "end an answer after `N` tokens; 0: when the context is full", func(o *model.Options) *int { return &o.MaxTokens }),
-	integerOption("max-reasoning", "max reasoning", "N", "reason for at most `N` tokens; 0: no limit, -1: not at all", func(o *model.Options) *int { return &o.MaxReasoning }),
-	numberOption("temp", "temperature", "T", "sampling temperature `T`; 0: always the likeliest token", func(o *model.Options) *float64 { return &o.Temperature }),
-	numberOption("top-p", "top-p", "P", "sample from the likeliest tokens that make up probability `P`", func(o *model.Options) *float64 { return &o.TopP }),
-	integerOption("top-k", "top-k", "K", "sample from the `K` likeliest tokens; 0: from all", func(o *model.Options) *int { return &o.TopK }),
-	numberOption("min-p", "min-p", "P", "sample from tokens at least `P` times as likely as the likeliest; 0: off", func(o *model.Options) *float64 { return &o.MinP }),
+	integerOption("max-tokens", "max tokens", "N", "end an answer after `N` tokens; 0: when the context is full",
+		func(o *model.Options) *int { return &o.MaxTokens }),
+	integerOption("max-reasoning", "max reasoning", "N", "reason for at most `N` tokens; 0: no limit, -1: not at all",
+		func(o *model.Options) *int { return &o.MaxReasoning }),
+	numberOption("temp", "temperature", "T", "sampling temperature `T`; 0: always the likeliest token",
+		func(o *model.Options) *float64 { return &o.Temperature }),
+	numberOption("top-p", "top-p", "P", "sample from the likeliest tokens that make up probability `P`",
+		func(o *model.Options) *float64 { return &o.TopP }),
+	integerOption("top-k", "top-k", "K", "sample from the `K` likeliest tokens; 0: from all", func(o *model.Options) *int {
+		return &o.TopK
+	}),
+	numberOption("min-p", "min-p", "P", "sample from tokens at least `P` times as likely as the likeliest; 0: off",
+		func(o *model.Options) *float64 { return &o.MinP }),
 	{
 		name: "seed", value: "N", usage: "the same seed `N` gives the same answer; 0: a random one",
 		set: func(o *model.Options, text string) (err error) {
@@ -45,16 +52,22 @@ var samplingOptions = []samplingOption{
 		},
 		print: func(o *model.Options) string { return strconv.FormatUint(o.Seed, 10) },
 	},
-	numberOption("repetition-penalty", "repetition penalty", "X", "divide the logits of recent tokens by `X`; 1: off", func(o *model.Options) *float64 { return &o.RepetitionPenalty }),
-	numberOption("presence-penalty", "presence penalty", "X", "subtract `X` from the logits of recent tokens", func(o *model.Options) *float64 { return &o.PresencePenalty }),
-	numberOption("frequency-penalty", "frequency penalty", "X", "subtract `X` for each time that a recent token occurred", func(o *model.Options) *float64 { return &o.FrequencyPenalty }),
-	integerOption("repetition-context-size", "penalty context", "N", "recent for the penalties are the last `N` tokens; 0: 20", func(o *model.Options) *int { return &o.PenaltyContext }),
+	numberOption("repetition-penalty", "repetition penalty", "X", "divide the logits of recent tokens by `X`; 1: off",
+		func(o *model.Options) *float64 { return &o.RepetitionPenalty }),
+	numberOption("presence-penalty", "presence penalty", "X", "subtract `X` from the logits of recent tokens",
+		func(o *model.Options) *float64 { return &o.PresencePenalty }),
+	numberOption("frequency-penalty", "frequency penalty", "X", "subtract `X` for each time that a recent token occurred",
+		func(o *model.Options) *float64 { return &o.FrequencyPenalty }),
+	integerOption("repetition-context-size", "penalty context", "N",
+		"recent for the penalties are the last `N` tokens; 0: 20", func(o *model.Options) *int { return &o.PenaltyContext }),
 	{
-		name: "logit-bias", option: "logit bias", value: "ID=VALUE", usage: "add to a token's logit; may be repeated: `ID=VALUE`", repeated: true,
+		name: "logit-bias", option: "logit bias", value: "ID=VALUE",
+		usage: "add to a token's logit; may be repeated: `ID=VALUE`", repeated: true,
 		set: addBias, print: printBias,
 	},
 	{
-		name: "stop", option: "stop text", value: "TEXT", usage: "end an answer before `TEXT`; may be repeated", repeated: true,
+		name: "stop", option: "stop text", value: "TEXT", usage: "end an answer before `TEXT`; may be repeated",
+		repeated: true,
 		set: func(o *model.Options, text string) error {
 			if o.Stop = slices.Concat(o.Stop, []string{text}); text == "" {
 				o.Stop = nil

@@ -11,7 +11,8 @@ import (
 
 func TestOptionIsNotSetOrNotPrinted(t *testing.T) {
 	values := map[string]string{
-		"max-tokens": "7", "max-reasoning": "-1", "temp": "0.5", "top-p": "0.9", "top-k": "40", "min-p": "0.05", "seed": "18446744073709551615",
+		"max-tokens": "7", "max-reasoning": "-1", "temp": "0.5", "top-p": "0.9", "top-k": "40", "min-p": "0.05",
+		"seed":               "18446744073709551615",
 		"repetition-penalty": "1.1", "presence-penalty": "-1", "frequency-penalty": "0.25", "repetition-context-size": "64",
 		"logit-bias": "42=-1.5", "stop": `"a,b"`, "ignore-eos": "on",
 	}

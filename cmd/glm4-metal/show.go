@@ -133,8 +133,9 @@ func describe(ctx context.Context, name string, checkpoint *loader.Checkpoint) d
 	a := backend.Attention{KVHeads: c.KVHeads, HeadDim: c.HeadDim}
 	d := description{
 		EOS: []endToken{}, Model: checkpoint.Dir, ModelType: c.ModelType,
-		Layers: c.Layers, Hidden: c.Hidden, FFN: c.FFN, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim, RotaryDims: c.RotaryDims,
-		RopeTheta: c.RopeTheta, Vocab: c.Vocab, Context: c.MaxPositions, TiedEmbeddings: c.TieEmbeddings,
+		Layers: c.Layers, Hidden: c.Hidden, FFN: c.FFN, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim,
+		RotaryDims: c.RotaryDims,
+		RopeTheta:  c.RopeTheta, Vocab: c.Vocab, Context: c.MaxPositions, TiedEmbeddings: c.TieEmbeddings,
 		Quantization: quantization{c.Quantization.Bits, c.Quantization.GroupSize, len(c.Quantization.Modules)},
 		Parameters:   countParameters(c),
 		DTypes:       map[string]int{},
@@ -206,7 +207,8 @@ func (d description) print() error {
 	}
 	row("model", "%s", d.Model)
 	row("family", "%s", d.ModelType)
-	row("shape", "%d layers, hidden %d, feed-forward %d, %d query and %d KV heads of %d, %d of them rotary (theta %g)", d.Layers, d.Hidden, d.FFN, d.Heads, d.KVHeads, d.HeadDim, d.RotaryDims, d.RopeTheta)
+	row("shape", "%d layers, hidden %d, feed-forward %d, %d query and %d KV heads of %d, %d of them rotary (theta %g)",
+		d.Layers, d.Hidden, d.FFN, d.Heads, d.KVHeads, d.HeadDim, d.RotaryDims, d.RopeTheta)
 	row("vocabulary", "%d rows%s", d.Vocab, map[bool]string{true: fmt.Sprintf(", %d tokens", d.Tokens)}[d.Tokens > 0])
 	row("context", "%d tokens", d.Context)
 	var ends []string
@@ -220,7 +222,8 @@ func (d description) print() error {
 		row("chat format", "%s", d.ChatFormat)
 	}
 	p := d.Parameters
-	row("parameters", "%s: embedding %s, attention %s, MLP %s, norms %s, head %s", count(p.Total), count(p.Embedding), count(p.Attention), count(p.MLP), count(p.Norms),
+	row("parameters", "%s: embedding %s, attention %s, MLP %s, norms %s, head %s", count(p.Total), count(p.Embedding),
+		count(p.Attention), count(p.MLP), count(p.Norms),
 		map[bool]string{true: "tied to the embedding", false: count(p.Head)}[d.TiedEmbeddings])
 	switch q := d.Quantization; {
 	case q.Bits == 0:
@@ -241,9 +244,11 @@ func (d description) print() error {
 	if d.InPlace {
 		row("on a GPU", "used in place: every tensor begins at a multiple of %d bytes", gpu.Alignment)
 	} else {
-		row("on a GPU", "copied once at loading: not every tensor begins at a multiple of %d bytes, which rewriting the file would mend", gpu.Alignment)
+		row("on a GPU", "copied once at loading: not every tensor begins at a multiple of %d bytes, which rewriting the "+
+			"file would mend", gpu.Alignment)
 	}
-	row("memory", "weights %s, KV cache %d bytes a token in 16 bit, %s together at full context", gigabytes(d.Bytes), d.KVBytes, gigabytes(d.FullBytes))
+	row("memory", "weights %s, KV cache %d bytes a token in 16 bit, %s together at full context", gigabytes(d.Bytes),
+		d.KVBytes, gigabytes(d.FullBytes))
 	if d.List != nil {
 		fmt.Fprintln(out)
 		for _, t := range d.List {

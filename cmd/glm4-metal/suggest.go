@@ -9,8 +9,8 @@ import (
 	"github.com/xrash/smetrics"
 )
 
-// foreign are flags of mlx-lm, llama.cpp, ollama, llm and transformers that are named otherwise here, or missing. Source:
-// https://github.com/ml-explore/mlx-lm/blob/main/mlx_lm/generate.py and chat.py,
+// foreign are flags of mlx-lm, llama.cpp, ollama, llm and transformers that are named otherwise here, or missing.
+// Source: https://github.com/ml-explore/mlx-lm/blob/main/mlx_lm/generate.py and chat.py,
 // https://github.com/ggml-org/llama.cpp/blob/master/tools/cli/README.md,
 // https://github.com/ollama/ollama/blob/main/cmd/cmd.go.
 var foreign = []struct {
@@ -37,32 +37,42 @@ var foreign = []struct {
 	{"tool tool-file", "tools", ""},
 	{"top-logprobs n-probs", "logprobs", ""},
 	{"v verbosity log-verbose lv debug", "verbose", ""},
-	{"reasoning-budget think hidethinking no-think enable-thinking", "max-reasoning", "--max-reasoning 0 sets no limit here, -1 leaves it out"},
+	{"reasoning-budget think hidethinking no-think enable-thinking", "max-reasoning",
+		"--max-reasoning 0 sets no limit here, -1 leaves it out"},
 	{"m", "", "--model FOLDER is llama.cpp's -m, --max-tokens N is mlx-lm's"},
 	{"s", "", "--seed N is llama.cpp's -s, --system-prompt TEXT is llm's"},
 	{"t threads tb threads-batch", "", "all cores compute; GOMAXPROCS=N in the environment takes fewer"},
 	{"kv-group-size quantized-kv-start", "", "the KV cache is not quantised; --kv-bits takes 16 or 32"},
 	{"cnv conversation interactive interactive-first", "", program + " chat holds a conversation"},
-	{"hf hfr hf-repo hff hf-file mu model-url repo", "", "nothing is downloaded; download the checkpoint and name its folder with --model"},
-	{"adapter-path adapter lora lora-scaled", "", "adapters are not applied; fuse them into the checkpoint first (mlx_lm.fuse)"},
-	{"draft-model num-draft-tokens md model-draft draft spec-draft-model", "", "there is no speculative decoding; leave it out"},
-	{"prompt-cache-file prompt-cache", "", "what was computed of a prompt is not kept between runs; a chat keeps it while it runs"},
+	{"hf hfr hf-repo hff hf-file mu model-url repo", "",
+		"nothing is downloaded; download the checkpoint and name its folder with --model"},
+	{"adapter-path adapter lora lora-scaled", "",
+		"adapters are not applied; fuse them into the checkpoint first (mlx_lm.fuse)"},
+	{"draft-model num-draft-tokens md model-draft draft spec-draft-model", "",
+		"there is no speculative decoding; leave it out"},
+	{"prompt-cache-file prompt-cache", "",
+		"what was computed of a prompt is not kept between runs; a chat keeps it while it runs"},
 	{"trust-remote-code", "", "the code of a checkpoint is never run; leave it out"},
 	{"chat-template-args chat-template-config chat-template-kwargs use-default-chat-template jinja", "",
 		"the checkpoint's template is used, with no variables of one's own; --chat-template replaces it"},
-	{"xtc-probability xtc-threshold min-tokens-to-keep typical typical-p mirostat mirostat-lr mirostat-ent top-nsigma top-n-sigma dry-multiplier dry-base samplers dynatemp-range", "",
+	{"xtc-probability xtc-threshold min-tokens-to-keep typical typical-p mirostat mirostat-lr mirostat-ent top-nsigma " +
+		"top-n-sigma dry-multiplier dry-base samplers dynatemp-range", "",
 		"there is no such sampler; --temp, --top-p, --top-k and --min-p are there"},
-	{"grammar grammar-file json-schema j format response-format", "", "an answer cannot be held to a grammar; --json prints it with its figures"},
+	{"grammar grammar-file json-schema j format response-format", "",
+		"an answer cannot be held to a grammar; --json prints it with its figures"},
 	{"stream no-stream", "", "an answer is written as it comes, and whole with --json; leave it out"},
-	{"q quiet silent no-display-prompt log-disable", "", "standard output has the answer only; 2>/dev/null drops the rest"},
+	{"q quiet silent no-display-prompt log-disable", "",
+		"standard output has the answer only; 2>/dev/null drops the rest"},
 	{"o output output-file", "", "> FILE writes the answer to a file"},
 	{"prefill-response", "", "with --raw the prompt can hold the beginning of an answer"},
-	{"fa flash-attn mlock mmap no-mmap load-mode numa quantize-activations qa pipeline offline", "", "nothing like it is needed here; leave it out"},
+	{"fa flash-attn mlock mmap no-mmap load-mode numa quantize-activations qa pipeline offline", "",
+		"nothing like it is needed here; leave it out"},
 }
 
 // foreignVerbs are commands of others.
 var foreignVerbs = map[string]string{
-	"run": "chat or generate", "complete": "generate", "ask": "generate", "prompt": "generate", "info": "show", "inspect": "show",
+	"run": "chat or generate", "complete": "generate", "ask": "generate", "prompt": "generate", "info": "show",
+	"inspect":   "show",
 	"benchmark": "bench", "encode": "tokenize", "decode": "tokenize --decode", "detokenize": "tokenize --decode",
 	"apply-template": "template", "manpage": "completion man", "man": "completion man",
 }
@@ -113,7 +123,8 @@ func flagAdvice(app *cli.App, command *cli.Command, typed string) string {
 	if near := nearest(name, names); near != "" {
 		return "did you mean " + dashed(near) + "; "
 	}
-	if first := name[:min(1, len(name))]; len(name) > 1 && !strings.HasPrefix(typed, "--") && findFlag(command, first) != nil {
+	if first := name[:min(1, len(name))]; len(name) > 1 && !strings.HasPrefix(typed, "--") &&
+		findFlag(command, first) != nil {
 		return fmt.Sprintf("did you mean -%s %s; ", first, typed[2:])
 	}
 	if findFlag(command, "prompt") != nil && (name == "" || !strings.ContainsAny(name[:1], "abcdefghijklmnopqrstuvwxyz")) {
@@ -152,8 +163,8 @@ func unknownCommand(app *cli.App, typed string) error {
 	return usagef("unknown command %q; %sthe commands are %s", typed, advice, strings.Join(names, ", "))
 }
 
-// nearest is the name that a typing error is most likely to have been, "" where none is near: two letters may differ in a
-// longer name, one in a short one, or the end may be missing.
+// nearest is the name that a typing error is most likely to have been, "" where none is near: two letters may differ in
+// a longer name, one in a short one, or the end may be missing.
 func nearest(typed string, names []string) string {
 	best, least := "", 3
 	for _, name := range names {

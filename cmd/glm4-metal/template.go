@@ -14,8 +14,8 @@ func templateCommand() *cli.Command {
 		Name:      "template",
 		Usage:     "show the prompt that messages become",
 		UsageText: program + " template [options] [FOLDER] [TEXT]",
-		Description: `The messages are those of --messages, a JSON array of {"role", "content"} or what a chat's /save writes, and one of the
-user. No weights are loaded.
+		Description: `The messages are those of --messages, a JSON array of {"role", "content"} or what a chat's /save
+writes, and one of the user. No weights are loaded.
 
 ` + aboutInput + `
 Examples:

@@ -155,9 +155,9 @@ const guardName = program + ": terminal guard"
 // guardDone tells a guard that there is nothing left to do.
 const guardDone = 0
 
-// startGuard starts a second process, which restores the terminal where this one cannot: a panic of another goroutine, a
-// fault in assembly, the system's killer when memory is short. It waits at a pipe for its end, or for the first words of
-// a crash. Without it a chat works as well.
+// startGuard starts a second process, which restores the terminal where this one cannot: a panic of another goroutine,
+// a fault in assembly, the system's killer when memory is short. It waits at a pipe for its end, or for the first words
+// of a crash. Without it a chat works as well.
 func (t *terminal) startGuard() {
 	read, write, err := os.Pipe()
 	if err != nil {

@@ -58,7 +58,8 @@ func TestTemplate(t *testing.T) {
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 		return file
 	}
-	messages := write("messages.json", `[{"role": "user", "content": "u"}, {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": {"x": 1}}}]}, {"role": "tool", "content": "o"}]`)
+	messages := write("messages.json",
+		`[{"role": "user", "content": "u"}, {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": {"x": 1}}}]}, {"role": "tool", "content": "o"}]`)
 	tools := write("tools.json", `[{"type": "function", "function": {"name": "f", "description": "d", "parameters": {}}}]`)
 	for _, test := range []struct {
 		args []string
@@ -84,7 +85,8 @@ func TestTemplate(t *testing.T) {
 	ids, _, _ := run(t, "", "template", "a <|user|> b", "--ids")
 	require.Len(t, strings.Fields(ids), len(p.IDs))
 	user, _, _ := run(t, "<|user|>", "tokenize", "--special")
-	require.Equal(t, 1, strings.Count(" "+strings.TrimSpace(ids)+" ", " "+strings.TrimSpace(user)+" "), "a typed control token is text")
+	require.Equal(t, 1, strings.Count(" "+strings.TrimSpace(ids)+" ", " "+strings.TrimSpace(user)+" "),
+		"a typed control token is text")
 }
 
 func TestShow(t *testing.T) {

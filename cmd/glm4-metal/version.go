@@ -66,7 +66,8 @@ func metalDevice() (name, problem string) {
 }
 
 func readBuild() build {
-	b := build{Version: "(devel)", Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, Backends: []string{"metal", "cpu"}}
+	b := build{Version: "(devel)", Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH,
+		Backends: []string{"metal", "cpu"}}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return b

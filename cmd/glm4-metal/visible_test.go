@@ -21,7 +21,8 @@ func TestTextCommandsTheTerminal(t *testing.T) {
 		{"cut character", "a\xe4\xbd", `a\xe4\xbd`},
 		{"surrogate", "\xed\xa0\x80", `\xed\xa0\x80`},
 		{"lines", "a\n\tb", "a\n\tb"},
-		{"languages", "你好 नमस्ते می\u200cخواهم e\u0301 👩\u200d🔬❤\ufe0f \ufffd \\x1b", "你好 नमस्ते می\u200cخواهم e\u0301 👩\u200d🔬❤\ufe0f \ufffd \\x1b"},
+		{"languages", "你好 नमस्ते می\u200cخواهم e\u0301 👩\u200d🔬❤\ufe0f \ufffd \\x1b",
+			"你好 नमस्ते می\u200cخواهم e\u0301 👩\u200d🔬❤\ufe0f \ufffd \\x1b"},
 	} {
 		require.Equal(t, test.want, visible(test.in), test.name)
 		for cut := range len(test.in) + 1 {

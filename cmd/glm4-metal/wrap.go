@@ -146,7 +146,8 @@ func (w *wordWrap) mark() {
 	case w.opening && w.fence == "```" && strings.Contains(word, "`"), // such a line only quotes
 		w.fence != "" && !w.begun && fence == w.fence:
 		w.fence, w.opening, w.verbatim = "", false, !w.opening
-	case w.fence == "" && !w.begun && (fence == "~~~" || fence == "```" && !strings.Contains(strings.TrimLeft(word, "`"), "`")):
+	case w.fence == "" && !w.begun && (fence == "~~~" || fence == "```" && !strings.Contains(strings.TrimLeft(word, "`"),
+		"`")):
 		w.fence, w.opening, w.verbatim = fence, true, true
 	}
 	w.begun = true

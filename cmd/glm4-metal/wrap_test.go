@@ -38,10 +38,13 @@ func TestLinesBreakInsideWords(t *testing.T) {
 		{"mixed", "用Go写的模型运行程序在Mac上", "用Go写的模型运行程\n序在Mac上"},
 		{"joined emoji", "aaaaaaaaaaaaaaa 👩\u200d🔬👍🏽", "aaaaaaaaaaaaaaa \n👩\u200d🔬👍🏽"},
 		{"flag", "aaaaaaaaaaaaaaaaa🇩🇪", "aaaaaaaaaaaaaaaaa🇩🇪"},
-		{"marks", "e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301 e\u0301e\u0301e\u0301e\u0301e\u0301 eeeee", "e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301 e\u0301e\u0301e\u0301e\u0301e\u0301 \neeeee"},
+		{"marks", "e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301 e\u0301e\u0301e\u0301e\u0301e\u0301 eeeee",
+			"e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301 e\u0301e\u0301e\u0301e\u0301e\u0301 \neeeee"},
 		{"tab", "12345678\tab\tcd", "12345678\tab\t\ncd"},
-		{"code", "a a a a a a a a a a a\n```go\nfunc f() { return the, same, line }\n``` x\nb b b b b b b b b b b", "a a a a a a a a a a \na\n```go\nfunc f() { return the, same, line }\n``` x\nb b b b b b b b b b \nb"},
-		{"tildes", "~~~\n``` the same line is here and not broken\n~~~\n", "~~~\n``` the same line is here and not broken\n~~~\n"},
+		{"code", "a a a a a a a a a a a\n```go\nfunc f() { return the, same, line }\n``` x\nb b b b b b b b b b b",
+			"a a a a a a a a a a \na\n```go\nfunc f() { return the, same, line }\n``` x\nb b b b b b b b b b \nb"},
+		{"tildes", "~~~\n``` the same line is here and not broken\n~~~\n",
+			"~~~\n``` the same line is here and not broken\n~~~\n"},
 		{"quoted code", "```x``` is not a block of code", "```x``` is not a \nblock of code"},
 		{"quoted code of words", "```x y``` is not a block", "```x y``` is not a \nblock"},
 	} {
@@ -75,8 +78,8 @@ func TestWidthOfYesterday(t *testing.T) {
 	require.Equal(t, "the quick brown fox\nthe quick brown fox \njumps", out.String())
 }
 
-// FuzzWordWrap: nothing is lost or added but line breaks, however the text is cut; no line that could be broken is longer
-// than the screen.
+// FuzzWordWrap: nothing is lost or added but line breaks, however the text is cut; no line that could be broken is
+// longer than the screen.
 func FuzzWordWrap(f *testing.F) {
 	f.Add("the quick brown fox jumps over the lazy dog", uint8(20), uint8(3))
 	f.Add("今天天气（很好），我们 go out\t👩\u200d🔬🇩🇪\n```\nx y\n```\n", uint8(25), uint8(1))
@@ -97,7 +100,8 @@ func FuzzWordWrap(f *testing.F) {
 			}
 		}
 		require.Empty(t, rest)
-		if strings.ContainsAny(text, "`~\t") || width < minColumns || runewidth.StringWidth(text) != strings.Count(text, "")-1-strings.Count(text, "\n") {
+		if strings.ContainsAny(text, "`~\t") || width < minColumns ||
+			runewidth.StringWidth(text) != strings.Count(text, "")-1-strings.Count(text, "\n") {
 			return
 		}
 		for line := range strings.SplitSeq(out, "\n") {

@@ -15,8 +15,8 @@ import (
 )
 
 // writeFile replaces a file in whole or not at all: through another one beside it, which takes its place. Links are
-// followed and stay. The file keeps its mode, and its owner where that is allowed; a new one gets perm, less umask. What
-// is write-protected is refused, for the superuser too, and so is what is no regular file.
+// followed and stay. The file keeps its mode, and its owner where that is allowed; a new one gets perm, less umask.
+// What is write-protected is refused, for the superuser too, and so is what is no regular file.
 func writeFile(file string, data []byte, perm fs.FileMode) error {
 	info, err := os.Stat(file)
 	switch {

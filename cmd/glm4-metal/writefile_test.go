@@ -72,9 +72,11 @@ func TestSavingOverWhatIsNoFile(t *testing.T) {
 	require.NoError(t, os.Chmod(at("closed"), 0o555))
 	defer os.Chmod(at("closed"), 0o700)
 	for name, want := range map[string]string{
-		"locked": "the file is write-protected", "link": "the file is write-protected", "loop": "too many levels of symbolic links",
-		"null": "a device", "fifo": "a named pipe", "closed/folder": "a folder", "closed/file": "write-protected", "closed/new": "write-protected",
-		"no/file": "no such file or directory", "": "a folder",
+		"locked": "the file is write-protected", "link": "the file is write-protected",
+		"loop": "too many levels of symbolic links",
+		"null": "a device", "fifo": "a named pipe", "closed/folder": "a folder", "closed/file": "write-protected",
+		"closed/new": "write-protected",
+		"no/file":    "no such file or directory", "": "a folder",
 	} {
 		err := writeFile(dir+"/"+name, []byte("text"), 0o666)
 		require.ErrorContains(t, err, dir+"/"+name+": ")

@@ -1,5 +1,5 @@
-// Package chatformat turns a conversation into the prompt text of a GLM-4 model and the model's reply back into text, reasoning and tool
-// calls. It works on text alone: it knows no tokenizer, no model and no history.
+// Package chatformat turns a conversation into the prompt text of a GLM-4 model and the model's reply back into text,
+// reasoning and tool calls. It works on text alone: it knows no tokenizer, no model and no history.
 //
 // A Format is one way of writing prompts. GLM-4's three have renderers of their own, listed in native.go:
 //
@@ -9,10 +9,12 @@
 //
 // What a model's control tokens mean is in the table of family.go.
 //
-// ByName picks one by name, Detect by a checkpoint's own chat template, and FromTemplate renders any other that package jinja lets through:
+// ByName picks one by name, Detect by a checkpoint's own chat template, and FromTemplate renders any other that package
+// jinja lets through:
 //
 //	f, err := chatformat.Detect(ctx, template, chatformat.Tokens{Special: specials})
-//	prompt, err := f.Render(ctx, []chatformat.Message{{Role: chatformat.User, Content: "你好"}}, chatformat.Options{AddGenerationPrompt: true})
+//	messages := []chatformat.Message{{Role: chatformat.User, Content: "你好"}}
+//	prompt, err := f.Render(ctx, messages, chatformat.Options{AddGenerationPrompt: true})
 //	p := f.NewParser(nil, "")
 //	for piece := range reply { use(p.Write(piece)) }
 //	use(p.Close())
@@ -49,7 +51,8 @@ type Message struct {
 	Reasoning string
 	// Metadata is printed behind the role's token; on an assistant message it is the name of the tool that Content calls.
 	Metadata string
-	// ToolCalls (assistant only) are rendered behind Content, each as an assistant turn of its own: metadata Name, content Arguments.
+	// ToolCalls (assistant only) are rendered behind Content, each as an assistant turn of its own: metadata Name, content
+	// Arguments.
 	ToolCalls []ToolCall
 	// Tools is glm-4-9b-chat's item['tools']; nil and empty differ there. The other families ignore it.
 	Tools []Tool
@@ -59,9 +62,11 @@ type Message struct {
 type Options struct {
 	// AddGenerationPrompt ends the prompt where the assistant's answer begins.
 	AddGenerationPrompt bool
-	// Tools are declared to the model. glm-4-9b-chat, whose template reads tools from messages only, gets them in front of the conversation.
+	// Tools are declared to the model. glm-4-9b-chat, whose template reads tools from messages only, gets them in front of
+	// the conversation.
 	Tools []Tool
-	// ForceTool makes the model call this declared tool: the prompt ends behind an assistant turn's NAME line. It implies AddGenerationPrompt.
+	// ForceTool makes the model call this declared tool: the prompt ends behind an assistant turn's NAME line. It implies
+	// AddGenerationPrompt.
 	ForceTool string
 }
 
@@ -69,8 +74,9 @@ type Options struct {
 type Format interface {
 	// Name is one of Names, or the name given to FromTemplate.
 	Name() string
-	// Render writes the prompt. It fails on an empty conversation, an unknown role, tool calls outside an assistant message, or an undeclared
-	// ForceTool; a template may refuse a conversation for reasons of its own. The error is the context's if that ended.
+	// Render writes the prompt. It fails on an empty conversation, an unknown role, tool calls outside an assistant
+	// message, or an undeclared ForceTool; a template may refuse a conversation for reasons of its own. The error is the
+	// context's if that ended.
 	Render(ctx context.Context, messages []Message, o Options) (Prompt, error)
 	// NewParser reads one reply to a prompt with these tools (see DeclaredTools) and this Options.ForceTool.
 	NewParser(tools []Tool, forceTool string) *Parser
@@ -113,7 +119,8 @@ func DeclaredTools(messages []Message, o Options) []Tool {
 	return all
 }
 
-// turns checks a conversation and spells it the way the GLM-4 templates want it: "tool" becomes observation, and every tool call an assistant turn with metadata.
+// turns checks a conversation and spells it the way the GLM-4 templates want it: "tool" becomes observation, and every
+// tool call an assistant turn with metadata.
 func turns(messages []Message, o Options) ([]Message, error) {
 	if err := checkConversation(messages, o); err != nil {
 		return nil, err
@@ -154,7 +161,8 @@ func checkConversation(messages []Message, o Options) error {
 			}
 		}
 	}
-	if o.ForceTool != "" && !slices.ContainsFunc(DeclaredTools(messages, o), func(t Tool) bool { return t.Name == o.ForceTool }) {
+	if o.ForceTool != "" && !slices.ContainsFunc(DeclaredTools(messages, o),
+		func(t Tool) bool { return t.Name == o.ForceTool }) {
 		return fmt.Errorf("forced tool %q is not declared: declare it among the tools, or force another", o.ForceTool)
 	}
 	return nil

@@ -20,14 +20,20 @@ const everyField = `{% for m in messages %}<|{{ m.role }}|>` +
 
 // uses are what is done with each field. The argument is x.
 var uses = []string{
-	`{{ x }}`, `{{ x|replace('</think>', '') }}`, `{{ x|replace('-', '') }}`, `{{ x.replace('_', '|') }}`, `{{ x|lower }}`, `{{ x.upper()|lower }}`,
+	`{{ x }}`, `{{ x|replace('</think>', '') }}`, `{{ x|replace('-', '') }}`, `{{ x.replace('_', '|') }}`, `{{ x|lower }}`,
+	`{{ x.upper()|lower }}`,
 	`{{ x|title|lower }}`, `{{ x|capitalize }}`, `{{ x.split('-')|join }}`, `{{ x.split()|join('') }}`,
-	`{{ x.split('</think>')[-1].strip() }}`, `{{ ''.join(x.split('_')) }}`, `{{ x[1:] }}`, `{{ x[::2] }}`, `{{ x[::-1] }}`, `{{ x[:3] }}{{ x[3:] }}`,
-	`{{ x[:1] ~ x[1:] }}`, `{% for c in x %}{{ c }}{% endfor %}`, `{{ x|list|join }}`, `{{ x|map('lower')|join }}`, `{{ x|reverse }}`, `{{ x.strip('x_-') }}`,
-	`{{ x|tojson }}`, `{{ {x: x}|tojson }}`, `{% for k, v in {x: x}.items() %}{{ k }}{{ v }}{% endfor %}`, `{{ nope|default(x) }}`, `{{ '<|' ~ x }}`,
+	`{{ x.split('</think>')[-1].strip() }}`, `{{ ''.join(x.split('_')) }}`, `{{ x[1:] }}`, `{{ x[::2] }}`, `{{ x[::-1] }}`,
+	`{{ x[:3] }}{{ x[3:] }}`,
+	`{{ x[:1] ~ x[1:] }}`, `{% for c in x %}{{ c }}{% endfor %}`, `{{ x|list|join }}`, `{{ x|map('lower')|join }}`,
+	`{{ x|reverse }}`, `{{ x.strip('x_-') }}`,
+	`{{ x|tojson }}`, `{{ {x: x}|tojson }}`, `{% for k, v in {x: x}.items() %}{{ k }}{{ v }}{% endfor %}`,
+	`{{ nope|default(x) }}`, `{{ '<|' ~ x }}`,
 	`{{ x ~ '|>' }}`, `{{ '<|' ~ x ~ '|>' }}`, `<{{ x }}>`, `[{{ x }}]`, `{{ '<' + '|' + x + '|' + '>' }}`, `{{ x * 2 }}`,
-	`{% set y %}<|{{ x }}|>{% endset %}{{ y|trim }}`, `{% set ns = namespace(y='<|') %}{% set ns.y = ns.y ~ x ~ '|>' %}{{ ns.y }}`,
-	`{% generation %}{{ x }}{% endgeneration %}`, `{{ x.find('|') }}{{ x|first }}{{ x|last }}{{ x|length }}`, `{{ [x, x]|join('|') }}`,
+	`{% set y %}<|{{ x }}|>{% endset %}{{ y|trim }}`,
+	`{% set ns = namespace(y='<|') %}{% set ns.y = ns.y ~ x ~ '|>' %}{{ ns.y }}`,
+	`{% generation %}{{ x }}{% endgeneration %}`, `{{ x.find('|') }}{{ x|first }}{{ x|last }}{{ x|length }}`,
+	`{{ [x, x]|join('|') }}`,
 	`{{ '|'.join([x, x]) }}`, `{{ 'abc'|replace('b', x) }}`, `{{ 'abc'|join(x) }}`,
 }
 
@@ -35,7 +41,8 @@ func templatesOfUses(t testing.TB) []Format {
 	var formats []Format
 	for i, use := range uses {
 		template := "{% macro F(x) %}" + use + "{% endmacro %}" + everyField
-		formats = append(formats, must(FromTemplate(context.Background(), fmt.Sprint("use ", i, ": ", use), template, goldenTokens)))
+		formats = append(formats, must(FromTemplate(context.Background(), fmt.Sprint("use ", i, ": ", use), template,
+			goldenTokens)))
 	}
 	return formats
 }
@@ -65,7 +72,8 @@ func harmless(messages []Message, o Options) ([]Message, Options) {
 	}
 	out := make([]Message, len(messages))
 	for i, m := range messages {
-		out[i] = Message{Role: m.Role, Content: word(m.Content), Reasoning: word(m.Reasoning), Metadata: word(m.Metadata), Tools: tools(m.Tools)}
+		out[i] = Message{Role: m.Role, Content: word(m.Content), Reasoning: word(m.Reasoning), Metadata: word(m.Metadata),
+			Tools: tools(m.Tools)}
 		for range m.ToolCalls {
 			out[i].ToolCalls = append(out[i].ToolCalls, ToolCall{"w", "{}"})
 		}
@@ -75,7 +83,8 @@ func harmless(messages []Message, o Options) ([]Message, Options) {
 }
 
 func FuzzTypedTextChangesControlTokens(f *testing.F) {
-	f.Add("hi<|sys</think>tem|>", "<|user|", ">", "<|user|>", `{"description": "<|user|>", "<|user|>": ["<|sys", "tem|>"]}`, "user", `{"a": "<|user|>", "|>": "<|"}`, true)
+	f.Add("hi<|sys</think>tem|>", "<|user|", ">", "<|user|>",
+		`{"description": "<|user|>", "<|user|>": ["<|sys", "tem|>"]}`, "user", `{"a": "<|user|>", "|>": "<|"}`, true)
 	f.Add("<|us-er|>", "<|", "|", "user", `{"a": "<|\u0075ser|>"}`, "<|user|>", `<|user|>`, false)
 	f.Add("<|USER|><|us_er|>", "<\uff5cuser|>", "\ufdd0<|user|>\ufdd1", "[gMASK]", `[]`, "|user|", `"<|user|>"`, true)
 	f.Add(">|resu|<", "< | u s e r | >", "[gMA", "SK]<sop>", `null`, "gMASK", `1e5`, false)
@@ -84,8 +93,9 @@ func FuzzTypedTextChangesControlTokens(f *testing.F) {
 	for _, name := range Names() {
 		formats = append(formats, format(f, name), must(FromTemplate(f.Context(), name, readTemplate(f, name), goldenTokens)))
 	}
-	formats = append(formats, must(FromTemplate(f.Context(), "side by side", sideBySide, goldenTokens)), must(FromTemplate(f.Context(), "chatml", readTemplate(f, "foreign/chatml"),
-		Tokens{Special: []string{"<|im_start|>", "<|im_end|>", "<|user|>"}})))
+	formats = append(formats, must(FromTemplate(f.Context(), "side by side", sideBySide, goldenTokens)),
+		must(FromTemplate(f.Context(), "chatml", readTemplate(f, "foreign/chatml"),
+			Tokens{Special: []string{"<|im_start|>", "<|im_end|>", "<|user|>"}})))
 	f.Fuzz(func(t *testing.T, content, reasoning, metadata, toolName, toolExtra, call, arguments string, generate bool) {
 		function := map[string]any{"name": toolName, "description": content}
 		var extra any
@@ -99,8 +109,10 @@ func FuzzTypedTextChangesControlTokens(f *testing.F) {
 			return
 		}
 		messages := []Message{
-			{Role: System, Content: content, Tools: tools}, {Role: User, Content: content + metadata, Metadata: metadata}, {Role: Assistant, Content: reasoning, Reasoning: reasoning, ToolCalls: calls(call, arguments)},
-			{Role: "tool", Content: metadata}, {Role: Assistant, Metadata: metadata, Content: content}, {Role: User, Content: reasoning + content},
+			{Role: System, Content: content, Tools: tools}, {Role: User, Content: content + metadata, Metadata: metadata},
+			{Role: Assistant, Content: reasoning, Reasoning: reasoning, ToolCalls: calls(call, arguments)},
+			{Role: "tool", Content: metadata}, {Role: Assistant, Metadata: metadata, Content: content},
+			{Role: User, Content: reasoning + content},
 		}
 		o := Options{AddGenerationPrompt: generate, Tools: tools}
 		plain, plainOptions := harmless(messages, o)
@@ -118,25 +130,33 @@ func FuzzTypedTextChangesControlTokens(f *testing.F) {
 
 func TestRoleIsNoControlToken(t *testing.T) {
 	for _, template := range []string{
-		"{% for m in messages %}<|{{ m['role'] }}|>{% endfor %}", "{% for m in messages %}{{ '<|' + m.role + '|>' }}{% endfor %}",
+		"{% for m in messages %}<|{{ m['role'] }}|>{% endfor %}",
+		"{% for m in messages %}{{ '<|' + m.role + '|>' }}{% endfor %}",
 		"{% for m in messages %}{{ '<|' ~ m.role|lower ~ '|>' }}{% endfor %}",
-		"{% for m in messages %}{% set role = 'user' if m.role == 'user' else m.role %}{{ ['<|', role, '|>']|join }}{% endfor %}",
+		"{% for m in messages %}{% set role = 'user' if m.role == 'user' else m.role %}{{ ['<|', role, '|>']|join }}{% " +
+			"endfor %}",
 		"{% macro turn(role) %}<|{{ role }}|>{% endmacro %}{% for m in messages %}{{ turn(m.role) }}{% endfor %}",
 	} {
-		prompt, err := must(FromTemplate(t.Context(), "t", template, Tokens{})).Render(t.Context(), []Message{{Role: System}, {Role: User}, {Role: Assistant}, {Role: "tool"}}, Options{})
+		prompt, err := must(FromTemplate(t.Context(), "t", template, Tokens{})).Render(t.Context(),
+			[]Message{{Role: System}, {Role: User}, {Role: Assistant}, {Role: "tool"}}, Options{})
 		require.NoError(t, err)
-		require.Equal(t, []string{"<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"}, specialTexts(prompt), template)
+		require.Equal(t, []string{"<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"}, specialTexts(prompt),
+			template)
 	}
 }
 
 func TestNamedTokenIsUnknownToTemplate(t *testing.T) {
-	tokens := Tokens{Special: []string{"<a>"}, Named: map[string]string{"bos_token": "<a>", "pad_token": "<p>", "image_token": "<i>"}, Additional: []string{"<x>", "<y>"}}
-	prompt, err := must(FromTemplate(t.Context(), "t", "{{ bos_token }}{{ pad_token ~ image_token }}{{ additional_special_tokens|join(' ') }}[{{ unk_token }}]{{ messages[0].content }}", tokens)).
+	tokens := Tokens{Special: []string{"<a>"}, Named: map[string]string{"bos_token": "<a>", "pad_token": "<p>",
+		"image_token": "<i>"}, Additional: []string{"<x>", "<y>"}}
+	prompt, err := must(FromTemplate(t.Context(), "t",
+		"{{ bos_token }}{{ pad_token ~ image_token }}{{ additional_special_tokens|join(' ') }}[{{ unk_token }}]{{ "+
+			"messages[0].content }}", tokens)).
 		Render(t.Context(), []Message{{Role: User, Content: "<a><p>"}}, Options{})
 	require.NoError(t, err)
 	require.Equal(t, "<a><p><i><x> <y>[]<a><p>", prompt.String())
 	require.Equal(t, []string{"<a>", "<p>", "<i>", "<x>", "<y>"}, specialTexts(prompt))
-	_, err = must(FromTemplate(t.Context(), "t", "{{ unk_token.x }}", tokens)).Render(t.Context(), []Message{{Role: User}}, Options{})
+	_, err = must(FromTemplate(t.Context(), "t", "{{ unk_token.x }}", tokens)).Render(t.Context(), []Message{{Role: User}},
+		Options{})
 	require.ErrorContains(t, err, "unk_token is undefined")
 }
 

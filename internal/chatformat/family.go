@@ -40,8 +40,8 @@ const (
 	observationToken = "<|observation|>"
 )
 
-// FamilyOf returns the family of a model_type; "", of a folder without a config.json, stands for GLM-4's. It returns nil
-// for a type that it does not know.
+// FamilyOf returns the family of a model_type; "", of a folder without a config.json, stands for GLM-4's. It returns
+// nil for a type that it does not know.
 func FamilyOf(modelType string) *Family {
 	for _, f := range families {
 		if modelType == "" || slices.Contains(f.ModelTypes, modelType) {

@@ -47,7 +47,8 @@ func renderChat(ctx context.Context, f *native, messages []Message, o Options) (
 	return p.prompt(), ctx.Err()
 }
 
-// wrapFunctions gives bare functions the {"type": "function"} around them without which this family's template passes them over.
+// wrapFunctions gives bare functions the {"type": "function"} around them without which this family's template passes
+// them over.
 func wrapFunctions(ctx context.Context, tools []Tool) ([]Tool, error) {
 	wrapped := make([]Tool, len(tools))
 	for i, t := range tools {
@@ -110,7 +111,8 @@ const browserTool = "\n" +
 	"\n" +
 	"你可以使用 `simple_browser` 工具。该工具支持以下函数：\n" +
 	"`search(query: str, recency_days: int)`：使用搜索引擎进行查询并显示结果，可以使用 `recency_days` 参数控制搜索内容的时效性。\n" +
-	"`mclick(ids: list[int])`：获取一系列指定 id 的页面内容。每次调用时，须选择3-10个页面。选择多个角度的页面，同时尽可能选择可信任的信息来源。考虑到部分页面是无法加载的，你也可以多打开一些可能有用的页面而不用担心内容过多。\n" +
+	"`mclick(ids: list[int])`：获取一系列指定 id " +
+	"的页面内容。每次调用时，须选择3-10个页面。选择多个角度的页面，同时尽可能选择可信任的信息来源。考虑到部分页面是无法加载的，你也可以多打开一些可能有用的页面而不用担心内容过多。\n" +
 	"`open_url(url: str)`：打开指定的 URL。\n" +
 	"\n" +
 	"使用 `【{引用 id}†{引用文本}】` 来引用内容。\n" +

@@ -106,7 +106,8 @@ func TestNativePromptDiffersFromTransformers(t *testing.T) {
 }
 
 func TestRenderedPromptDiffersFromTransformers(t *testing.T) {
-	templates := append(Names(), "foreign/chatml", "foreign/dated-headers", "foreign/instruct-brackets", "foreign/tool-tags",
+	templates := append(Names(), "foreign/chatml", "foreign/dated-headers", "foreign/instruct-brackets",
+		"foreign/tool-tags",
 		"foreign/start-of-turn", "foreign/plain-words", "foreign/macros")
 	for _, path := range templates {
 		f, err := newTemplateFormat(t.Context(), path, readTemplate(t, path), goldenTokens)

@@ -2,7 +2,8 @@ package chatformat
 
 import "encoding/json"
 
-// objectScanner checks one JSON object byte by byte, so that a reply that only looks like a call is known for text at its first wrong character.
+// objectScanner checks one JSON object byte by byte, so that a reply that only looks like a call is known for text at
+// its first wrong character.
 type objectScanner struct {
 	stack  []byte // '{' and '['
 	expect expectation

@@ -11,7 +11,8 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/jinja"
 )
 
-var foreign = []string{"foreign/chatml", "foreign/dated-headers", "foreign/instruct-brackets", "foreign/tool-tags", "foreign/start-of-turn", "foreign/plain-words", "foreign/macros"}
+var foreign = []string{"foreign/chatml", "foreign/dated-headers", "foreign/instruct-brackets", "foreign/tool-tags",
+	"foreign/start-of-turn", "foreign/plain-words", "foreign/macros"}
 
 func allFormats(t testing.TB) []Format {
 	var formats []Format
@@ -28,7 +29,8 @@ func TestLongMessageIsRefused(t *testing.T) {
 	long := strings.Repeat("Ordinary text, 普通文本, <|user|> </think>\n", 100_000) // 4.6 MB
 	for _, f := range allFormats(t) {
 		quickly(t, func() {
-			prompt, err := f.Render(t.Context(), []Message{{Role: User, Content: "hi " + long + "end"}}, Options{AddGenerationPrompt: true})
+			prompt, err := f.Render(t.Context(), []Message{{Role: User, Content: "hi " + long + "end"}},
+				Options{AddGenerationPrompt: true})
 			require.NoError(t, err, f.Name())
 			require.Contains(t, prompt.String(), "end", f.Name())
 		})
@@ -38,11 +40,13 @@ func TestLongMessageIsRefused(t *testing.T) {
 func TestLongConversationIsRefused(t *testing.T) {
 	var messages []Message
 	for i := range 5000 {
-		messages = append(messages, Message{Role: User, Content: fmt.Sprint("Question ", i)}, Message{Role: Assistant, Content: "An answer.\n"})
+		messages = append(messages, Message{Role: User, Content: fmt.Sprint("Question ", i)},
+			Message{Role: Assistant, Content: "An answer.\n"})
 	}
 	for _, f := range allFormats(t) {
 		quickly(t, func() {
-			_, err := f.Render(t.Context(), append(messages, Message{Role: User, Content: "?"}), Options{AddGenerationPrompt: true})
+			_, err := f.Render(t.Context(), append(messages, Message{Role: User, Content: "?"}),
+				Options{AddGenerationPrompt: true})
 			require.NoError(t, err, f.Name())
 		})
 	}
@@ -60,7 +64,8 @@ func TestManyToolsTakeTheSquare(t *testing.T) {
 		require.NoError(t, err)
 	})
 	messages := []Message{{Role: User, Content: "?"}}
-	for _, f := range []Format{format(t, glm4Name), format(t, glm4ChatName), must(FromTemplate(t.Context(), glm4Name, readTemplate(t, glm4Name), Tokens{}))} {
+	for _, f := range []Format{format(t, glm4Name), format(t, glm4ChatName),
+		must(FromTemplate(t.Context(), glm4Name, readTemplate(t, glm4Name), Tokens{}))} {
 		quickly(t, func() {
 			_, err := f.Render(t.Context(), messages, Options{Tools: tools, ForceTool: "tool_19999"})
 			require.NoError(t, err, f.Name())
@@ -71,7 +76,8 @@ func TestManyToolsTakeTheSquare(t *testing.T) {
 		reply := strings.Repeat("tool_1999 is no call\ntool_19999 \n{\"a\": \"x\"}\nand text\n", 5000) + "tool_7\n{}"
 		got := ParseReply(format(t, glm4Name), "tool_7\n{}", tools)
 		require.Equal(t, "tool_7", got.ToolCalls[0].Name)
-		require.Equal(t, strings.TrimPrefix(reply, "\n"), ParseReply(format(t, glm4Name), reply+".", tools).Content[:len(reply)])
+		require.Equal(t, strings.TrimPrefix(reply, "\n"), ParseReply(format(t, glm4Name), reply+".",
+			tools).Content[:len(reply)])
 	})
 }
 
@@ -86,7 +92,8 @@ func TestLargeJSONTakesTheSquare(t *testing.T) {
 		_, err = format(t, glm4Name).Render(t.Context(), []Message{{Role: User}}, Options{Tools: tools})
 		require.NoError(t, err)
 		_, err = ParseTools([]byte(`[{"name": "f", "x": ` + strings.Repeat("9", 2_000_000) + `}]`))
-		require.ErrorContains(t, err, `bad JSON: a number of 2000000 characters, beginning with 99999999999999999999: at most 1000 are read`)
+		require.ErrorContains(t, err,
+			`bad JSON: a number of 2000000 characters, beginning with 99999999999999999999: at most 1000 are read`)
 		_, err = ParseTools([]byte(`[{"name": "f", "x": 1.` + strings.Repeat("9", 2_000_000) + `e5}]`))
 		require.ErrorContains(t, err, "at most 1000 are read")
 		_, err = jinja.ParseJSON([]byte(strings.Repeat(`{"a":[`, 1_000_000)))

@@ -11,7 +11,8 @@ type Delta struct {
 	Text      string
 	Reasoning string
 	Call      *ToolCall
-	// Malformed says that Text is the beginning of what looked like a call and is none; whatever else of it is text follows.
+	// Malformed says that Text is the beginning of what looked like a call and is none; whatever else of it is text
+	// follows.
 	Malformed bool
 }
 
@@ -30,14 +31,16 @@ type replyStyle struct {
 	think   thinkMode
 }
 
-// Parser reads one reply, piece by piece as the model writes it. However the reply is cut, the concatenated deltas are the same.
+// Parser reads one reply, piece by piece as the model writes it. However the reply is cut, the concatenated deltas are
+// the same.
 //
 //   - The newline that the model writes behind <|assistant|> is no part of the answer.
 //   - Reasoning ends at </think>, without one newline on either side; newlines between it and the answer are dropped.
-//   - A tool call is a line that is exactly a declared tool's name, then one JSON object. It opens a turn or a later line of it, and only white space
-//     or further calls may follow it in that turn; otherwise all of it is text, whose beginning is malformed. The newline
-//     before it is dropped.
-//   - What may become a call is held back: a line while it is the beginning of a declared name, then its JSON; calls come out at the turn's end.
+//   - A tool call is a line that is exactly a declared tool's name, then one JSON object. It opens a turn or a later
+//     line of it, and only white space or further calls may follow it in that turn; otherwise all of it is text, whose
+//     beginning is malformed. The newline before it is dropped.
+//   - What may become a call is held back: a line while it is the beginning of a declared name, then its JSON; calls
+//     come out at the turn's end.
 //
 // The zero Parser is not usable: see Format.NewParser. A Parser belongs to one goroutine.
 type Parser struct {
@@ -107,7 +110,8 @@ func (p *Parser) Write(text string) []Delta {
 	return p.take()
 }
 
-// Boundary says that the model wrote the control token <|assistant|>: the turn is over and another begins. Several calls are joined so.
+// Boundary says that the model wrote the control token <|assistant|>: the turn is over and another begins. Several
+// calls are joined so.
 func (p *Parser) Boundary() []Delta {
 	if p.ended {
 		return nil
@@ -331,7 +335,8 @@ func (p *Parser) nameLine(c byte) {
 	}
 }
 
-// mayBeName says whether the current line is still the beginning of a declared name, with blanks behind it at most, and before it if it opens a turn.
+// mayBeName says whether the current line is still the beginning of a declared name, with blanks behind it at most, and
+// before it if it opens a turn.
 func (p *Parser) mayBeName() bool {
 	if len(p.line) > p.width {
 		return false
@@ -379,7 +384,8 @@ func (p *Parser) callTail(c byte) {
 	}
 }
 
-// noCall gives up on a possible call: what was held is text, except that its last line is read again, as it may be a tool's name.
+// noCall gives up on a possible call: what was held is text, except that its last line is read again, as it may be a
+// tool's name.
 func (p *Parser) noCall() {
 	again := p.held
 	at := bytes.LastIndexByte(p.held[:len(p.held)-1], '\n')

@@ -84,7 +84,8 @@ var replies = []struct {
 	{name: "call behind the newline", reply: "\nget\n{\"a\": 1}\n", calls: calls("get", `{"a": 1}`)},
 	{name: "call, blank behind the name", reply: "get \n{\"a\": 1}", calls: calls("get", `{"a": 1}`)},
 	{name: "call, blanks around", reply: "\n  get\t\r\n  {\"a\":\n 1}  \n \n", calls: calls("get", "{\"a\":\n 1}")},
-	{name: "arguments as the model wrote them", reply: "get\n{ \"b\":[1.0,{}],\n\"a\" : \"\\u4f60}\\\"{\" }", calls: calls("get", "{ \"b\":[1.0,{}],\n\"a\" : \"\\u4f60}\\\"{\" }")},
+	{name: "arguments as the model wrote them", reply: "get\n{ \"b\":[1.0,{}],\n\"a\" : \"\\u4f60}\\\"{\" }",
+		calls: calls("get", "{ \"b\":[1.0,{}],\n\"a\" : \"\\u4f60}\\\"{\" }")},
 	{name: "longer name with the same beginning", reply: "get_weather\n{}", calls: calls("get_weather", "{}")},
 	{name: "chinese name", reply: "查询\n{\"城市\": \"北京\"}", calls: calls("查询", `{"城市": "北京"}`)},
 	{name: "undeclared name", reply: "\nother\n{\"a\": 1}", content: "other\n{\"a\": 1}"},
@@ -104,51 +105,71 @@ var replies = []struct {
 	{name: "bad escape", reply: "get\n{\"a\": \"\\x\"}", content: "get\n{\"a\": \"\\x\"}"},
 	{name: "newline in a string", reply: "get\n{\"a\": \"x\ny\"}", content: "get\n{\"a\": \"x\ny\"}"},
 	{name: "wrong bracket", reply: "get\n{\"a\": [1}", content: "get\n{\"a\": [1}"},
-	{name: "prose behind", reply: "get\n{\"a\": 1}\nis what I would call", content: "get\n{\"a\": 1}\nis what I would call"},
+	{name: "prose behind", reply: "get\n{\"a\": 1}\nis what I would call",
+		content: "get\n{\"a\": 1}\nis what I would call"},
 	{name: "prose behind on the line", reply: "get\n{} ok", content: "get\n{} ok"},
 	{name: "two objects", reply: "get\n{}{}", content: "get\n{}{}"},
-	{name: "call after a false start", reply: "get\n{\nget\n{\"a\": 1}", content: "get\n{", calls: calls("get", `{"a": 1}`)},
+	{name: "call after a false start", reply: "get\n{\nget\n{\"a\": 1}", content: "get\n{",
+		calls: calls("get", `{"a": 1}`)},
 	{name: "call after a name", reply: "get\nget\n{\"a\": 1}", content: "get", calls: calls("get", `{"a": 1}`)},
 
-	{name: "call in the middle", reply: "\nLet me see.\nget\n{\"a\": 1}", content: "Let me see.", calls: calls("get", `{"a": 1}`)},
-	{name: "call behind an empty line", reply: "\nLet me see.\n\nget\n{\"a\": 1}\n", content: "Let me see.\n", calls: calls("get", `{"a": 1}`)},
+	{name: "call in the middle", reply: "\nLet me see.\nget\n{\"a\": 1}", content: "Let me see.",
+		calls: calls("get", `{"a": 1}`)},
+	{name: "call behind an empty line", reply: "\nLet me see.\n\nget\n{\"a\": 1}\n", content: "Let me see.\n",
+		calls: calls("get", `{"a": 1}`)},
 	{name: "name in the middle of a line", reply: "\nI use get\n{\"a\": 1}", content: "I use get\n{\"a\": 1}"},
 	{name: "indented name in the middle", reply: "\nSee:\n  get\n{\"a\": 1}", content: "See:\n  get\n{\"a\": 1}"},
 	{name: "undeclared name in the middle", reply: "\nSee:\nother\n{\"a\": 1}", content: "See:\nother\n{\"a\": 1}"},
 	{name: "call in the middle with prose behind", reply: "a\nget\n{}\nb", content: "a\nget\n{}\nb"},
-	{name: "call behind a call that was prose", reply: "a\nget\n{}\nb\nget\n{\"c\": 1}", content: "a\nget\n{}\nb", calls: calls("get", `{"c": 1}`)},
+	{name: "call behind a call that was prose", reply: "a\nget\n{}\nb\nget\n{\"c\": 1}", content: "a\nget\n{}\nb",
+		calls: calls("get", `{"c": 1}`)},
 	{name: "two calls in a turn", reply: "get\n{\"a\": 1}\n查询\n{}\n", calls: calls("get", `{"a": 1}`, "查询", "{}")},
 	{name: "second call truncated", reply: "get\n{\"a\": 1}\n查询\n{", content: "get\n{\"a\": 1}\n查询\n{"},
 
-	{name: "calls joined by the token", reply: "get\n{\"a\": 1}" + boundary + "get\n{\"a\": 2}" + boundary + "查询\n{}", calls: calls("get", `{"a": 1}`, "get", `{"a": 2}`, "查询", "{}")},
-	{name: "text, then a call's turn", reply: "\nLet me see." + boundary + "get\n{}", content: "Let me see.", calls: calls("get", "{}")},
-	{name: "call, then a text's turn", reply: "get\n{}" + boundary + "\nDone.", content: "Done.", calls: calls("get", "{}")},
+	{name: "calls joined by the token", reply: "get\n{\"a\": 1}" + boundary + "get\n{\"a\": 2}" + boundary + "查询\n{}",
+		calls: calls("get", `{"a": 1}`, "get", `{"a": 2}`, "查询", "{}")},
+	{name: "text, then a call's turn", reply: "\nLet me see." + boundary + "get\n{}", content: "Let me see.",
+		calls: calls("get", "{}")},
+	{name: "call, then a text's turn", reply: "get\n{}" + boundary + "\nDone.", content: "Done.",
+		calls: calls("get", "{}")},
 	{name: "two turns of text", reply: "\nOne." + boundary + "\nTwo.", content: "One.\nTwo."},
 	{name: "two turns of text without newline", reply: "One." + boundary + "Two.", content: "One.\nTwo."},
-	{name: "broken call, then a call", reply: "get\n{" + boundary + "get\n{}", content: "get\n{", calls: calls("get", "{}")},
+	{name: "broken call, then a call", reply: "get\n{" + boundary + "get\n{}", content: "get\n{",
+		calls: calls("get", "{}")},
 	{name: "empty turns", reply: boundary + boundary + "\nHi" + boundary, content: "Hi"},
 
 	{name: "thought", format: glmZ1Name, reply: "\nHm.\n</think>\n\nAnswer\n", reasoning: "Hm.", content: "Answer\n"},
 	{name: "thought without newlines", format: glmZ1Name, reply: "Hm.</think>Answer", reasoning: "Hm.", content: "Answer"},
-	{name: "thought with its tag", format: glmZ1Name, reply: "<think>\nHm.\n</think>\nAnswer", reasoning: "Hm.", content: "Answer"},
-	{name: "thought with a newline and its tag", format: glmZ1Name, reply: "\n<think>Hm.</think>Answer", reasoning: "Hm.", content: "Answer"},
-	{name: "thought with newlines inside", format: glmZ1Name, reply: "\n\na\n\nb\n\n</think>\nc", reasoning: "\na\n\nb\n", content: "c"},
+	{name: "thought with its tag", format: glmZ1Name, reply: "<think>\nHm.\n</think>\nAnswer", reasoning: "Hm.",
+		content: "Answer"},
+	{name: "thought with a newline and its tag", format: glmZ1Name, reply: "\n<think>Hm.</think>Answer", reasoning: "Hm.",
+		content: "Answer"},
+	{name: "thought with newlines inside", format: glmZ1Name, reply: "\n\na\n\nb\n\n</think>\nc", reasoning: "\na\n\nb\n",
+		content: "c"},
 	{name: "endless thought", format: glmZ1Name, reply: "\nHm, get\n{}\n</thin", reasoning: "Hm, get\n{}\n</thin"},
 	{name: "empty thought", format: glmZ1Name, reply: "\n</think>\nA", content: "A"},
-	{name: "almost a tag", format: glmZ1Name, reply: "<thinking> </thi </think >\n</think>A", reasoning: "<thinking> </thi </think >", content: "A"},
-	{name: "second thought is text", format: glmZ1Name, reply: "a</think>b<think>c</think>d", reasoning: "a", content: "b<think>c</think>d"},
-	{name: "call behind a thought", format: glmZ1Name, reply: "\nHm.\n</think>\nget\n{\"a\": 1}", reasoning: "Hm.", calls: calls("get", `{"a": 1}`)},
-	{name: "call inside a thought", format: glmZ1Name, reply: "\nget\n{}\n</think>\nNo.", reasoning: "get\n{}", content: "No."},
-	{name: "thought, call's turns", format: glmZ1Name, reply: "a</think>" + boundary + "get\n{}" + boundary + "\n查询\n{}", reasoning: "a", calls: calls("get", "{}", "查询", "{}")},
-	{name: "thought ended by a turn", format: glmZ1Name, reply: "a" + boundary + "get\n{}", reasoning: "a", calls: calls("get", "{}")},
-	{name: "thought in a later turn", format: glmZ1Name, reply: "a</think>b" + boundary + "\n<think>c</think>\nd", reasoning: "ac", content: "b\nd"},
+	{name: "almost a tag", format: glmZ1Name, reply: "<thinking> </thi </think >\n</think>A",
+		reasoning: "<thinking> </thi </think >", content: "A"},
+	{name: "second thought is text", format: glmZ1Name, reply: "a</think>b<think>c</think>d", reasoning: "a",
+		content: "b<think>c</think>d"},
+	{name: "call behind a thought", format: glmZ1Name, reply: "\nHm.\n</think>\nget\n{\"a\": 1}", reasoning: "Hm.",
+		calls: calls("get", `{"a": 1}`)},
+	{name: "call inside a thought", format: glmZ1Name, reply: "\nget\n{}\n</think>\nNo.", reasoning: "get\n{}",
+		content: "No."},
+	{name: "thought, call's turns", format: glmZ1Name, reply: "a</think>" + boundary + "get\n{}" + boundary + "\n查询\n{}",
+		reasoning: "a", calls: calls("get", "{}", "查询", "{}")},
+	{name: "thought ended by a turn", format: glmZ1Name, reply: "a" + boundary + "get\n{}", reasoning: "a",
+		calls: calls("get", "{}")},
+	{name: "thought in a later turn", format: glmZ1Name, reply: "a</think>b" + boundary + "\n<think>c</think>\nd",
+		reasoning: "ac", content: "b\nd"},
 
 	{name: "forced call", force: "get", reply: "{\"a\": 1}", calls: calls("get", `{"a": 1}`)},
 	{name: "forced call behind a newline", force: "get", reply: "\n{\"a\": 1}\n", calls: calls("get", `{"a": 1}`)},
 	{name: "forced call that repeats its name", force: "get", reply: "get\n{\"a\": 1}", calls: calls("get", `{"a": 1}`)},
 	{name: "forced call that is prose", force: "get", reply: "I'd rather not.\nNo.", content: "I'd rather not.\nNo."},
 	{name: "forced call in Z1", format: glmZ1Name, force: "get", reply: "{\"a\": 1}", calls: calls("get", `{"a": 1}`)},
-	{name: "forced call and another", force: "get", reply: "{}" + boundary + "查询\n{}", calls: calls("get", "{}", "查询", "{}")},
+	{name: "forced call and another", force: "get", reply: "{}" + boundary + "查询\n{}",
+		calls: calls("get", "{}", "查询", "{}")},
 }
 
 func TestReplyIsMisread(t *testing.T) {
@@ -235,9 +256,12 @@ func TestLongReplyTakesForever(t *testing.T) {
 	const n = 1 << 20
 	start := time.Now()
 	for _, reply := range []string{
-		strings.Repeat(" ", n), strings.Repeat("\n", n), strings.Repeat("get\n", n/4), strings.Repeat("get\n{}\n", n/7), "get\n" + strings.Repeat(" ", n),
-		"get\n" + strings.Repeat("{\"a\":", n/5), "get\n{\"a\":\"" + strings.Repeat("x", n), strings.Repeat("get\n{\n", n/6), "get\n{\"a\": 1" + strings.Repeat("1", n) + "x",
-		"get\n{}" + strings.Repeat("\n ", n/2), strings.Repeat("</think", n/7), strings.Repeat("get\n{\"a\": \"\n", n/12), strings.Repeat("\n</thin", n/7),
+		strings.Repeat(" ", n), strings.Repeat("\n", n), strings.Repeat("get\n", n/4), strings.Repeat("get\n{}\n", n/7),
+		"get\n" + strings.Repeat(" ", n),
+		"get\n" + strings.Repeat("{\"a\":", n/5), "get\n{\"a\":\"" + strings.Repeat("x", n), strings.Repeat("get\n{\n", n/6),
+		"get\n{\"a\": 1" + strings.Repeat("1", n) + "x",
+		"get\n{}" + strings.Repeat("\n ", n/2), strings.Repeat("</think", n/7), strings.Repeat("get\n{\"a\": \"\n", n/12),
+		strings.Repeat("\n</thin", n/7),
 	} {
 		for _, name := range Names() {
 			p := format(t, name).NewParser(toolsNamed("get"), "")
@@ -250,7 +274,8 @@ func TestLongReplyTakesForever(t *testing.T) {
 	require.Less(t, time.Since(start), time.Minute)
 }
 
-// Run the fuzz targets with -fuzzminimizetime 1x: by default go spends most of a short run on making inputs smaller, and tries few.
+// Run the fuzz targets with -fuzzminimizetime 1x: by default go spends most of a short run on making inputs smaller,
+// and tries few.
 func FuzzParserChunking(f *testing.F) {
 	for i, r := range replies {
 		f.Add(r.reply, uint64(i)*0x9e3779b97f4a7c15, r.force, r.format == glmZ1Name)

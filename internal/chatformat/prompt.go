@@ -12,7 +12,8 @@ import (
 // Segment is a piece of a prompt.
 type Segment struct {
 	Text string
-	// Special is true when Text is exactly one control token, such as <|user|>. In any other segment nothing is a control token, whatever it looks like.
+	// Special is true when Text is exactly one control token, such as <|user|>. In any other segment nothing is a control
+	// token, whatever it looks like.
 	Special bool
 }
 
@@ -53,7 +54,8 @@ func (b *promptBuilder) prompt() Prompt {
 	return b.segments
 }
 
-// generationPrompt ends a prompt with the assistant's token and, for a forced tool, the tool's name line; think is what a reasoning model gets instead of the latter.
+// generationPrompt ends a prompt with the assistant's token and, for a forced tool, the tool's name line; think is what
+// a reasoning model gets instead of the latter.
 func (b *promptBuilder) generationPrompt(o Options, nameEnd, think string) {
 	switch {
 	case o.ForceTool != "":

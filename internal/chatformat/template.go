@@ -35,21 +35,24 @@ type templateFormat struct {
 	now      func() time.Time
 }
 
-// FromTemplate returns a Format that renders a Jinja chat template, whatever its family. It fails on a template that might come out otherwise than in
-// transformers: includes, and every filter, test, method or function that is not known to agree. The error is the context's if that ended.
+// FromTemplate returns a Format that renders a Jinja chat template, whatever its family. It fails on a template that
+// might come out otherwise than in transformers: includes, and every filter, test, method or function that is not known
+// to agree. The error is the context's if that ended.
 //
-// A template that reads message['tool_calls'] gets OpenAI's form of calls, and role "tool"; any other gets GLM-4's, metadata and role "observation".
-// Replies are read as those of the native format whose template it resembles; for any other, by how its generation prompt ends.
+// A template that reads message['tool_calls'] gets OpenAI's form of calls, and role "tool"; any other gets GLM-4's,
+// metadata and role "observation". Replies are read as those of the native format whose template it resembles; for any
+// other, by how its generation prompt ends.
 //
-// A control token of the prompt consists of characters that the template itself writes, or that are one of the tokens or roles; text of a message, tool or
-// name never becomes one, nor a part of one.
+// A control token of the prompt consists of characters that the template itself writes, or that are one of the tokens
+// or roles; text of a message, tool or name never becomes one, nor a part of one.
 func FromTemplate(ctx context.Context, name, template string, t Tokens) (Format, error) {
 	f, err := newTemplateFormat(ctx, name, template, t)
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case err != nil:
-		return nil, fmt.Errorf("chat template %q: %w; choose one of %s in its place, or a simpler template", name, err, strings.Join(Names(), ", "))
+		return nil, fmt.Errorf("chat template %q: %w; choose one of %s in its place, or a simpler template", name, err,
+			strings.Join(Names(), ", "))
 	}
 	return f, nil
 }
@@ -59,7 +62,8 @@ func newTemplateFormat(ctx context.Context, name, template string, t Tokens) (*t
 	if err != nil {
 		return nil, err
 	}
-	f := &templateFormat{name: name, template: parsed, literal: template, tokens: t, now: time.Now, openAI: strings.Contains(template, "tool_calls")}
+	f := &templateFormat{name: name, template: parsed, literal: template, tokens: t, now: time.Now,
+		openAI: strings.Contains(template, "tool_calls")}
 	special := append(slices.Clone(t.Special), t.Additional...)
 	for _, text := range t.Named {
 		special = append(special, text)
@@ -81,7 +85,8 @@ func (f *templateFormat) replyStyle(ctx context.Context) replyStyle {
 	if strings.Contains(f.literal, thinkCloseTag) {
 		style.think = thinkMaybe
 	}
-	prompt, err := f.render(ctx, []Message{{Role: User, Content: "?"}}, Options{AddGenerationPrompt: true}, f.template.Probe)
+	prompt, err := f.render(ctx, []Message{{Role: User, Content: "?"}}, Options{AddGenerationPrompt: true},
+		f.template.Probe)
 	if err != nil || len(prompt) == 0 {
 		return style
 	}
@@ -107,7 +112,8 @@ func (f *templateFormat) Render(ctx context.Context, messages []Message, o Optio
 		return nil, err
 	}
 	if f.openAI || !strings.Contains(f.literal, assistantToken) {
-		return nil, fmt.Errorf("chat template %q: forcing tool %q needs a template of the GLM-4 families", f.name, o.ForceTool)
+		return nil, fmt.Errorf("chat template %q: forcing tool %q needs a template of the GLM-4 families", f.name,
+			o.ForceTool)
 	}
 	forced := o.ForceTool
 	o.ForceTool, o.AddGenerationPrompt = "", false
@@ -116,7 +122,8 @@ func (f *templateFormat) Render(ctx context.Context, messages []Message, o Optio
 		return nil, err
 	}
 	// The template's own way of opening a call, if it prints one that is still empty.
-	opened, err := f.render(ctx, append(slices.Clone(messages), Message{Role: Assistant, Metadata: forced}), o, f.template.Render)
+	opened, err := f.render(ctx, append(slices.Clone(messages), Message{Role: Assistant, Metadata: forced}), o,
+		f.template.Render)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}

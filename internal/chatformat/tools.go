@@ -16,8 +16,9 @@ import (
 type Tool struct {
 	// Name is what the model writes to call it.
 	Name string
-	// JSON is the tool as the caller wrote it, key order and all: {"type": "function", "function": {...}}, the bare function, or one of
-	// glm-4-9b-chat's own tools, {"type": "python"}, {"type": "simple_browser"} and {"type": "cogview"}.
+	// JSON is the tool as the caller wrote it, key order and all: {"type": "function", "function": {...}}, the bare
+	// function, or one of glm-4-9b-chat's own tools, {"type": "python"}, {"type": "simple_browser"} and {"type":
+	// "cogview"}.
 	JSON json.RawMessage
 }
 

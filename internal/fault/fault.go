@@ -1,6 +1,6 @@
-// Package fault turns reads of mapped files that fail into errors. A page of a file that has shrunk, or whose disk is gone,
-// raises a signal where it is read, in Go or in assembly, which ends the process unless the goroutine asks for a panic
-// instead:
+// Package fault turns reads of mapped files that fail into errors. A page of a file that has shrunk, or whose disk is
+// gone, raises a signal where it is read, in Go or in assembly, which ends the process unless the goroutine asks for a
+// panic instead:
 //
 //	func sum(mapped []byte) (n int, err error) {
 //		defer fault.Catch([][]byte{mapped}, debug.SetPanicOnFault(true), &err)
@@ -45,7 +45,8 @@ func Catch(regions [][]byte, before bool, err *error) {
 	}
 }
 
-// Recovered gives the error of a recovered panic that is a fault at an address in a region, and panics again with any other.
+// Recovered gives the error of a recovered panic that is a fault at an address in a region, and panics again with any
+// other.
 func Recovered(r any, regions [][]byte) *Error {
 	if f, ok := r.(interface {
 		runtime.Error

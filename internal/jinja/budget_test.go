@@ -34,9 +34,11 @@ const (
 	// A long text without breaking the budget.
 	long = "{% set x = 'a' * 30000000 %}"
 	// Lists that hold the one before twice.
-	doubled = "{% set ns = namespace(x=[1], y=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% set ns.y = [ns.y, ns.y] %}{% endfor %}"
+	doubled = "{% set ns = namespace(x=[1], y=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% set ns.y = " +
+		"[ns.y, ns.y] %}{% endfor %}"
 	// A list in a list in a list.
-	nested = "{% set ns = namespace(x=[], y=[]) %}{% for i in range(100000) %}{% set ns.x = [ns.x] %}{% set ns.y = [ns.y] %}{% endfor %}"
+	nested = "{% set ns = namespace(x=[], y=[]) %}{% for i in range(100000) %}{% set ns.x = [ns.x] %}{% set ns.y = " +
+		"[ns.y] %}{% endfor %}"
 )
 
 // manyNames sets 20,000 variables.
@@ -50,27 +52,37 @@ func manyNames() string {
 
 func TestHostileTemplateIsNotStopped(t *testing.T) {
 	for _, source := range []string{
-		forEver + ends, forEver + "{{ i ~ j }}" + ends, forEver + "{% if i == j and i < 1.5 %}{% endif %}" + ends, forEver + "{% set y = {'a': i} %}" + ends,
+		forEver + ends, forEver + "{{ i ~ j }}" + ends, forEver + "{% if i == j and i < 1.5 %}{% endif %}" + ends, forEver +
+			"{% set y = {'a': i} %}" + ends,
 		forEver + "{% set y = [i, j] %}" + ends,
-		forEver + "{% set y = namespace(a=i) %}" + ends, forEver + "{{ strftime_now('%A %B') }}" + ends, forEver + "{{ [i]|tojson(sort_keys=true) }}" + ends,
+		forEver + "{% set y = namespace(a=i) %}" + ends, forEver + "{{ strftime_now('%A %B') }}" + ends, forEver +
+			"{{ [i]|tojson(sort_keys=true) }}" + ends,
 		forEver + "{% if 'a' is string %}{% endif %}" + ends, forEver + "{% set y %}{% endset %}" + ends,
-		forEver + "{% generation %}{% endgeneration %}" + ends, "{% macro f() %}{% endmacro %}" + forEver + "{% set y = f() %}" + ends,
+		forEver + "{% generation %}{% endgeneration %}" + ends, "{% macro f() %}{% endmacro %}" + forEver +
+			"{% set y = f() %}" + ends,
 		"{% for i in range(100000) if range(100000)|select('eq', 'x')|first %}{% endfor %}",
 		"{% for i in range(100000) %}{% for j in range(100000) if loop.length %}{% endfor %}{% endfor %}",
 
-		doubled + "{{ ns.x == ns.y }}", doubled + "{{ ns.x|tojson }}", doubled + "{{ ns.x in [ns.y] }}", doubled + "{{ ns.x != ns.y }}",
-		doubled + "{{ [ns.x]|select('eq', ns.y)|list|length }}", doubled + "{{ ns.x|tojson(indent=4) }}", doubled + "{{ {'a': ns.x} == {'a': ns.y} }}",
+		doubled + "{{ ns.x == ns.y }}", doubled + "{{ ns.x|tojson }}", doubled + "{{ ns.x in [ns.y] }}", doubled +
+			"{{ ns.x != ns.y }}",
+		doubled + "{{ [ns.x]|select('eq', ns.y)|list|length }}", doubled + "{{ ns.x|tojson(indent=4) }}", doubled +
+			"{{ {'a': ns.x} == {'a': ns.y} }}",
 		doubled + "{{ ns.x|join }}",
 		nested + "{{ ns.x == ns.y }}", nested + "{{ ns.x|tojson }}", nested + "{{ ns.x in [ns.y] }}",
 
-		"{{ 'a' * 1000000000 }}", "{{ 'a' * 1000000000 * 1000000000 }}", "{{ ('a' * 30000000) * 30 }}", "{{ ('<' ~ bos_token) * 10000000 }}",
-		"{{ 1000000000 * 'a' }}", "{{ ('a' * 30000000).split('a')|length }}", "{{ (' a' * 15000000).split()|length }}", "{{ ('a' * 30000000)|list|length }}",
+		"{{ 'a' * 1000000000 }}", "{{ 'a' * 1000000000 * 1000000000 }}", "{{ ('a' * 30000000) * 30 }}",
+		"{{ ('<' ~ bos_token) * 10000000 }}",
+		"{{ 1000000000 * 'a' }}", "{{ ('a' * 30000000).split('a')|length }}", "{{ (' a' * 15000000).split()|length }}",
+		"{{ ('a' * 30000000)|list|length }}",
 		"{{ ('a' * 30000000)|map('upper')|list|length }}", long + "{{ x[::2] ~ x[::2] ~ x[::2] }}",
 		long + "{{ x.replace('a', 'bb') }}", long + "{{ x.replace('a', x) }}", long + "{{ x|replace('aa', 'bbb') }}",
-		"{% set x = 'a' * 100000 %}{{ x.replace('a', x) }}", long + "{{ x ~ x ~ x }}", long + "{{ x + x + x }}", long + "{{ [x, x, x]|join }}",
-		long + "{{ x.join('aaa') }}", long + "{{ x|upper|lower|title }}", long + "{{ x|tojson ~ x|tojson }}", "{{ ('\\n' * 20000000)|tojson }}",
+		"{% set x = 'a' * 100000 %}{{ x.replace('a', x) }}", long + "{{ x ~ x ~ x }}", long + "{{ x + x + x }}", long +
+			"{{ [x, x, x]|join }}",
+		long + "{{ x.join('aaa') }}", long + "{{ x|upper|lower|title }}", long + "{{ x|tojson ~ x|tojson }}",
+		"{{ ('\\n' * 20000000)|tojson }}",
 		"{{ ('é' * 20000000)|tojson(ensure_ascii=true) }}",
-		"{{ [[1]]|tojson(indent=1000000000) }}", "{{ [[[[[[1]]]]]]|tojson(indent=20000000) }}", "{% set x = range(100000)|list %}{{ x|tojson(indent=1000) }}",
+		"{{ [[1]]|tojson(indent=1000000000) }}", "{{ [[[[[[1]]]]]]|tojson(indent=20000000) }}",
+		"{% set x = range(100000)|list %}{{ x|tojson(indent=1000) }}",
 		"{{ range(100000)|join(range(100000)|join(range(100)|join('aaaa'))) }}", "{{ range(100000)|join('a' * 1000) }}",
 		"{% for i in range(1000) %}{% set y = range(100000)|list %}{% endfor %}",
 		"{% set x = range(100000)|list %}{% for i in range(1000) %}{% set y = x[::-1] %}{% set z = x + x %}{% endfor %}",
@@ -96,22 +108,27 @@ func TestHostileTemplateIsNotStopped(t *testing.T) {
 		long + "{% for i in range(100000) %}{% if {}[x] %}{% endif %}{% endfor %}",
 		long + "{% for i in range(100000) %}{% if {}.get(x) %}{% endif %}{% endfor %}",
 		long + "{% set y = 'a' * 10000 ~ 'b' %}{% for i in range(100000) %}{% if x.find(y) == 1 %}{% endif %}{% endfor %}",
-		long + "{% set y = 'a' * 10000 ~ 'b' %}{% for i in range(100000) %}{% if x.split(y)|length == 2 %}{% endif %}{% endfor %}",
+		long + "{% set y = 'a' * 10000 ~ 'b' %}{% for i in range(100000) %}{% if x.split(y)|length == 2 %}{% endif %}{% " +
+			"endfor %}",
 		long + "{% for i in range(100000) %}{% set y = namespace({x: 1}) %}{% endfor %}",
 		"{% set x = ' ' * 15000000 %}{% for i in range(100000) %}{% if x|int %}{% endif %}{% endfor %}",
 
 		// What is cheap once: names looked up through many frames, long names and keys.
-		strings.Repeat("{% for a in [1] %}", 60) + forEver + "{{ [" + strings.Repeat("x, ", 1000) + "]|length }}" + ends + strings.Repeat("{% endfor %}", 60),
+		strings.Repeat("{% for a in [1] %}", 60) + forEver + "{{ [" + strings.Repeat("x, ", 1000) + "]|length }}" +
+			ends + strings.Repeat("{% endfor %}", 60),
 		"{% macro f(" + strings.Repeat("x", 30_000) + ") %}{% endmacro %}" + forEver + "{{ f() }}" + ends,
 		"{% set x = {'a' * 30000000: 1} %}{% set y = {'a' * 30000000: 1} %}" + forEver + "{% if x == y %}{% endif %}" + ends,
 		"{% set k = 'a' * 3000000 %}{% set x = {" + manyKeys + "} %}" + forEver + "{% set y = namespace(x) %}" + ends,
-		"{% set k = 'a' * 3000000 %}{% set x = {" + manyKeys + "} %}" + forEver + "{% set y = x|tojson(sort_keys=true)|length %}" + ends,
+		"{% set k = 'a' * 3000000 %}{% set x = {" + manyKeys + "} %}" + forEver +
+			"{% set y = x|tojson(sort_keys=true)|length %}" + ends,
 
 		"{% for i in range(100000) %}{% for j in range(100000) %}{% if i + j == 0 %}" + manyNames() + "{% endif %}" + ends,
 
-		"{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "{% macro f(n) %}{{ f(n + 1) }}{{ f(n + 1) }}{% endmacro %}{{ f(1) }}",
+		"{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+		"{% macro f(n) %}{{ f(n + 1) }}{{ f(n + 1) }}{% endmacro %}{{ f(1) }}",
 		"{% macro f(n) %}{% if n > 0 %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(50) }}",
-		"{% macro f(x) %}{{ x }}{{ x }}{% endmacro %}{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x = f(ns.x) %}{% endfor %}",
+		"{% macro f(x) %}{{ x }}{{ x }}{% endmacro %}{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x = " +
+			"f(ns.x) %}{% endfor %}",
 		"{{ 1 " + strings.Repeat("+ 1 ", 2001) + "}}", "{{ x" + strings.Repeat("|trim", 2030) + " }}",
 	} {
 		template, err := Parse(source)
@@ -119,7 +136,8 @@ func TestHostileTemplateIsNotStopped(t *testing.T) {
 		within(t, source, func() {
 			_, err := template.Render(t.Context(), map[string]Value{"bos_token": Data(">")}, time.Now)
 			require.Error(t, err, "%.100s", source)
-			require.Regexp(t, "the template (asks for too much (work|memory)|nests too deeply)$|printing a list", err.Error(), "%.100s", source)
+			require.Regexp(t, "the template (asks for too much (work|memory)|nests too deeply)$|printing a list", err.Error(),
+				"%.100s", source)
 		})
 	}
 }
@@ -128,11 +146,14 @@ func TestHostileTemplateIsNotStopped(t *testing.T) {
 func TestOrdinaryWorkIsRefused(t *testing.T) {
 	message := Data(strings.Repeat("Ordinary text: 普通文本 </think> \"x\"\n", 100_000)) // 4 MB
 	for _, source := range []string{
-		"{{ m }}", "{{ m ~ m ~ m }}", "{{ m|trim ~ m.split('</think>')[-1].strip() }}", "{% if '<think>' in m %}{% endif %}{{ m|length }}", "{{ m|tojson }}",
+		"{{ m }}", "{{ m ~ m ~ m }}", "{{ m|trim ~ m.split('</think>')[-1].strip() }}",
+		"{% if '<think>' in m %}{% endif %}{{ m|length }}", "{{ m|tojson }}",
 		"{{ m.replace('</think>', '') }}",
-		"{{ m[:1000] ~ m[-1000:] }}", "{% if m.startswith('x') or m.endswith('y') or m == m ~ 'x' %}{% endif %}{{ m.lstrip('\\n').rstrip('\\n') }}",
+		"{{ m[:1000] ~ m[-1000:] }}",
+		"{% if m.startswith('x') or m.endswith('y') or m == m ~ 'x' %}{% endif %}{{ m.lstrip('\\n').rstrip('\\n') }}",
 		"{% for i in range(2000) %}{{ '<|user|>' ~ i ~ m[:500]|trim }}{% endfor %}",
-		"{% set ns = namespace(s='') %}{% for i in range(300) %}{% set ns.s = ns.s ~ '0123456789' * 100 %}{% endfor %}{{ ns.s }}",
+		"{% set ns = namespace(s='') %}{% for i in range(300) %}{% set ns.s = ns.s ~ '0123456789' * 100 %}{% endfor %}{{ " +
+			"ns.s }}",
 	} {
 		_, err := render(t, source, map[string]Value{"m": message})
 		require.NoError(t, err, source)
@@ -141,12 +162,17 @@ func TestOrdinaryWorkIsRefused(t *testing.T) {
 
 func TestHostileSourceIsNotStopped(t *testing.T) {
 	for _, source := range []string{
-		strings.Repeat("x", MaxSource+1), strings.Repeat("{% if x %}", 1000), strings.Repeat("{% for x in y %}", 60000), "{{ " + strings.Repeat("(", 1000),
-		"{{ " + strings.Repeat("[", 500_000), "{{ " + strings.Repeat("not ", 1000) + "x }}", "{{ " + strings.Repeat("- ", 1000) + "1 }}",
+		strings.Repeat("x", MaxSource+1), strings.Repeat("{% if x %}", 1000), strings.Repeat("{% for x in y %}", 60000),
+		"{{ " + strings.Repeat("(", 1000),
+		"{{ " + strings.Repeat("[", 500_000), "{{ " + strings.Repeat("not ", 1000) + "x }}", "{{ " +
+			strings.Repeat("- ", 1000) + "1 }}",
 		"{{ " + strings.Repeat("x if ", 5000) + "x }}",
-		"{{ " + strings.Repeat("x if x else ", 1000) + "x }}", "{{ x" + strings.Repeat(".x", 64*1024) + " }}", "{{ x" + strings.Repeat("[0]", 3000) + " }}",
-		"{{ " + strings.Repeat("'a' ", 5000) + " }}", "{{ '" + strings.Repeat("\\", 100_001) + "' }}", "{{ 1" + strings.Repeat("0", 60_000) + " }}",
-		"{% set " + strings.Repeat("x, ", 3000) + " %}", strings.Repeat("{", 1000_000), strings.Repeat("{#", 500_000), strings.Repeat("{{", 500_000),
+		"{{ " + strings.Repeat("x if x else ", 1000) + "x }}", "{{ x" + strings.Repeat(".x", 64*1024) + " }}", "{{ x" +
+			strings.Repeat("[0]", 3000) + " }}",
+		"{{ " + strings.Repeat("'a' ", 5000) + " }}", "{{ '" + strings.Repeat("\\", 100_001) + "' }}", "{{ 1" +
+			strings.Repeat("0", 60_000) + " }}",
+		"{% set " + strings.Repeat("x, ", 3000) + " %}", strings.Repeat("{", 1000_000), strings.Repeat("{#", 500_000),
+		strings.Repeat("{{", 500_000),
 		strings.Repeat("{%", 500_000), "\xff", "{{ x", "{% raw %}{% endraw %}",
 		"{{ x is " + strings.Repeat("not ", 1000) + "y }}",
 	} {
@@ -157,7 +183,8 @@ func TestHostileSourceIsNotStopped(t *testing.T) {
 	}
 	for _, source := range []string{
 		strings.Repeat("{{ x }}", MaxSource/7), strings.Repeat(" \n", MaxSource/3) + "{%- set x = 1 %}",
-		strings.Repeat("{% set x = [1, 2, {'a': x}] %}\n", 30_000), strings.Repeat("{ ", MaxSource/2), strings.Repeat("{# #}", MaxSource/5),
+		strings.Repeat("{% set x = [1, 2, {'a': x}] %}\n", 30_000), strings.Repeat("{ ", MaxSource/2),
+		strings.Repeat("{# #}", MaxSource/5),
 	} {
 		within(t, source, func() {
 			_, err := Parse(source)
@@ -175,7 +202,9 @@ func TestRenderingIgnoresTheContext(t *testing.T) {
 	require.Equal(t, context.Canceled, err)
 
 	// A clock that cancels when it is asked: in the middle of the work, and behind the name of a filter.
-	for _, source := range []string{forEver + "{{ strftime_now('') }}" + ends, "{{ ['x']|map('replace', 'x', strftime_now('') ~ 'y')|list|length }}" + forEver + "{{ [1]|map('string')|first }}" + ends} {
+	for _, source := range []string{forEver + "{{ strftime_now('') }}" + ends,
+		"{{ ['x']|map('replace', 'x', strftime_now('') ~ 'y')|list|length }}" + forEver + "{{ [1]|map('string')|first }}" +
+			ends} {
 		template, err := Parse(source)
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -193,8 +222,11 @@ func TestRenderingIgnoresTheContext(t *testing.T) {
 // The search is linear where one that starts again at each place is not.
 func TestFindDiffersFromIndex(t *testing.T) {
 	e := &evaluator{budget: budget{ctx: t.Context(), work: maxWork, bytes: maxBytes}}
-	for _, s := range []string{"", "a", "abab", strings.Repeat("ab", 50_000) + "c", strings.Repeat("a", 70_000) + "b" + strings.Repeat("a", 70_000), strings.Repeat("é", 40_000)} {
-		for _, part := range []string{"", "a", "b", "ba", "c", "abc", strings.Repeat("a", 31), strings.Repeat("a", 32), strings.Repeat("a", 33), strings.Repeat("a", 40) + "b", strings.Repeat("ab", 40) + "c", strings.Repeat("ab", 40), "b" + strings.Repeat("a", 60_000), strings.Repeat("é", 20), "\xa9\xc3"} {
+	for _, s := range []string{"", "a", "abab", strings.Repeat("ab", 50_000) + "c", strings.Repeat("a", 70_000) + "b" +
+		strings.Repeat("a", 70_000), strings.Repeat("é", 40_000)} {
+		for _, part := range []string{"", "a", "b", "ba", "c", "abc", strings.Repeat("a", 31), strings.Repeat("a", 32),
+			strings.Repeat("a", 33), strings.Repeat("a", 40) + "b", strings.Repeat("ab", 40) + "c", strings.Repeat("ab", 40),
+			"b" + strings.Repeat("a", 60_000), strings.Repeat("é", 20), "\xa9\xc3"} {
 			got, err := e.find(s, part)
 			require.NoError(t, err)
 			require.Equal(t, strings.Index(s, part), got, "%.20q in %.20q", part, s)

@@ -186,7 +186,8 @@ func (p *parser) unary(withFilters bool) (e expression, err error) {
 }
 
 // keywords cannot be names here, though some could in jinja2.
-var keywords = map[string]bool{"and": true, "or": true, "not": true, "in": true, "is": true, "if": true, "else": true, "elif": true, "recursive": true}
+var keywords = map[string]bool{"and": true, "or": true, "not": true, "in": true, "is": true, "if": true, "else": true,
+	"elif": true, "recursive": true}
 
 func (p *parser) primary() (expression, error) {
 	switch t := p.take(); t.kind {

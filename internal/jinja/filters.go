@@ -16,8 +16,10 @@ var filters map[string]filterFunction
 
 func init() {
 	filters = map[string]filterFunction{
-		"tojson":     (*evaluator).toJSON,
-		"trim":       onText(func(e *evaluator, t Text, a *arguments) (Value, error) { return e.strip(t, "chars", a, true, true) }),
+		"tojson": (*evaluator).toJSON,
+		"trim": onText(func(e *evaluator, t Text, a *arguments) (Value, error) {
+			return e.strip(t, "chars", a, true, true)
+		}),
 		"length":     lengthFilter,
 		"count":      lengthFilter,
 		"first":      first,
@@ -31,11 +33,13 @@ func init() {
 			items, err := e.list(v)
 			return &List{Items: items}, err
 		},
-		"items":      items,
-		"default":    orDefault,
-		"d":          orDefault,
-		"join":       joinFilter,
-		"replace":    onText(func(e *evaluator, t Text, a *arguments) (Value, error) { return e.replace(t, "old", "new", "count", a) }),
+		"items":   items,
+		"default": orDefault,
+		"d":       orDefault,
+		"join":    joinFilter,
+		"replace": onText(func(e *evaluator, t Text, a *arguments) (Value, error) {
+			return e.replace(t, "old", "new", "count", a)
+		}),
 		"int":        toInt,
 		"reverse":    reverse,
 		"map":        mapFilter,
@@ -195,7 +199,8 @@ func changeCase(f letterCase) func(e *evaluator, t Text, _ *arguments) (Value, e
 			return nil, err
 		}
 		for _, r := range t.s {
-			if r > unicode.MaxASCII && (unicode.IsLetter(r) && !unicode.Is(unicode.Lo, r) || unicode.ToUpper(r) != r || unicode.ToLower(r) != r) {
+			if r > unicode.MaxASCII && (unicode.IsLetter(r) && !unicode.Is(unicode.Lo,
+				r) || unicode.ToUpper(r) != r || unicode.ToLower(r) != r) {
 				return nil, errors.New("upper and lower case of letters beyond ASCII are not supported")
 			}
 		}
@@ -238,7 +243,8 @@ func toInt(e *evaluator, v Value, a *arguments) (Value, error) {
 			return nil, err
 		}
 		s := Strip(v.s)
-		if digits := strings.TrimLeft(s, "+-"); len(s)-len(digits) <= 1 && digits != "" && len(digits) <= 18 && strings.Trim(digits, "0123456789") == "" {
+		if digits := strings.TrimLeft(s, "+-"); len(s)-len(digits) <= 1 && digits != "" && len(digits) <= 18 &&
+			strings.Trim(digits, "0123456789") == "" {
 			return strconv.ParseInt(s, 10, 64)
 		}
 		if len(s) < 1000 && !strings.ContainsFunc(s, unicode.IsNumber) {

@@ -1,8 +1,9 @@
 package jinja
 
-// jinja2 decides before it runs a template which variables belong to a frame: the template itself, the body of a loop, of a macro or of a set block. One
-// that a frame sets, and that it has not read before in the order of the text, nor set in a branch of an if, nor any outer frame knows, is undefined in the
-// frame until it is set there, even if a variable of that name was given to the template. Only frames within the frame can come across it.
+// jinja2 decides before it runs a template which variables belong to a frame: the template itself, the body of a loop,
+// of a macro or of a set block. One that a frame sets, and that it has not read before in the order of the text, nor
+// set in a branch of an if, nor any outer frame knows, is undefined in the frame until it is set there, even if a
+// variable of that name was given to the template. Only frames within the frame can come across it.
 
 // use is how a frame uses a name for the first time.
 type use int

@@ -124,6 +124,7 @@ func (e *evaluator) strftime(format string) (Value, error) {
 }
 
 var timeLayouts = map[byte]string{
-	'Y': "2006", 'm': "01", 'd': "02", 'y': "06", 'H': "15", 'I': "03", 'M': "04", 'S': "05", 'p': "PM", 'b': "Jan", 'B': "January", 'a': "Mon",
+	'Y': "2006", 'm': "01", 'd': "02", 'y': "06", 'H': "15", 'I': "03", 'M': "04", 'S': "05", 'p': "PM", 'b': "Jan",
+	'B': "January", 'a': "Mon",
 	'A': "Monday", 'j': "002", 'F': "2006-01-02", 'T': time.TimeOnly,
 }

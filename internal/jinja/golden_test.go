@@ -11,7 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The goldens are made by scripts/goldens/jinja/make.py, except for those of whole conversations, which are chatformat's.
+// The goldens are made by scripts/goldens/jinja/make.py, except for those of whole conversations, which are
+// chatformat's.
 type goldenCase struct {
 	Template, Prompt, Error string
 }
@@ -45,11 +46,13 @@ func goldenVariables(t testing.TB) map[string]Value {
 		"messages": parsed(t, `[{"role": "system", "content": " Be brief.\n"},
 			{"role": "user", "content": "héllo <b>&'\"</b> 你好", "n": 3, "x": 1.5, "flag": true, "list": ["a", "b"]},
 			{"role": "assistant", "content": "a,b,,c"}]`),
-		"documents": nil, "tools": nil, "add_generation_prompt": true, "bos_token": Literal("<s>"), "eos_token": Literal("</s>"),
+		"documents": nil, "tools": nil, "add_generation_prompt": true, "bos_token": Literal("<s>"),
+		"eos_token": Literal("</s>"),
 	}
 }
 
-// Each little template comes out as in transformers, or is refused. The counts keep refusal from becoming the easy way out.
+// Each little template comes out as in transformers, or is refused. The counts keep refusal from becoming the easy way
+// out.
 func TestExpressionDiffersFromJinja2(t *testing.T) { compareTemplates(t, "expressions", 372) }
 
 // Compositions of operators, tests, filters and white space control that nobody chose.
@@ -85,6 +88,7 @@ func compareTemplates(t *testing.T, name string, atLeast int) {
 			rendered++
 		}
 	}
-	t.Logf("%s: %d rendered as in jinja2, %d fail in both, %d refused that jinja2 renders", name, rendered, failed, refused)
+	t.Logf("%s: %d rendered as in jinja2, %d fail in both, %d refused that jinja2 renders", name, rendered, failed,
+		refused)
 	require.GreaterOrEqual(t, rendered, atLeast)
 }

@@ -52,7 +52,8 @@ func attribute(v Value, name string) (Value, error) {
 }
 
 // dictAttributes are what jinja2 finds on a dict before it looks for a key of that name.
-var dictAttributes = []string{"clear", "copy", "fromkeys", "get", "items", "keys", "pop", "popitem", "setdefault", "update", "values"}
+var dictAttributes = []string{"clear", "copy", "fromkeys", "get", "items", "keys", "pop", "popitem", "setdefault",
+	"update", "values"}
 
 // item is jinja2's v[key].
 func (e *evaluator) item(v, key Value) (Value, error) {

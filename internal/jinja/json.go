@@ -16,7 +16,8 @@ import (
 // maxDigits is the length up to which a number is read. Python gives up at 4,300 digits.
 const maxDigits = 1000
 
-// ParseJSON makes of JSON what Python's json.loads makes of it: nil, bool, int64, *big.Int, float64, *List, *Dict and Texts, all of whose characters are data.
+// ParseJSON makes of JSON what Python's json.loads makes of it: nil, bool, int64, *big.Int, float64, *List, *Dict and
+// Texts, all of whose characters are data.
 func ParseJSON(data []byte) (Value, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
@@ -92,7 +93,8 @@ func pyNumber(s string) (Value, error) {
 	return n, nil
 }
 
-// Dump writes a value of ParseJSON's as Python's json.dumps does with ensure_ascii=False. An indent below 0 keeps all on one line.
+// Dump writes a value of ParseJSON's as Python's json.dumps does with ensure_ascii=False. An indent below 0 keeps all
+// on one line.
 func Dump(v Value, indent int) string {
 	d := &dumper{itemSeparator: Data(", "), keySeparator: Data(": "), indent: indent}
 	if indent >= 0 {

@@ -144,5 +144,6 @@ func unquote(s string) (string, int, error) {
 var hexDigits = map[byte]int{'x': 2, 'u': 4, 'U': 8}
 
 var plainEscapes = map[byte]string{
-	'n': "\n", 't': "\t", 'r': "\r", 'a': "\a", 'b': "\b", 'f': "\f", 'v': "\v", '\\': "\\", '\'': "'", '"': "\"", '\n': "",
+	'n': "\n", 't': "\t", 'r': "\r", 'a': "\a", 'b': "\b", 'f': "\f", 'v': "\v", '\\': "\\", '\'': "'", '"': "\"",
+	'\n': "",
 }

@@ -7,7 +7,8 @@ import (
 )
 
 var methodNames = []string{
-	"strip", "lstrip", "rstrip", "split", "startswith", "endswith", "replace", "find", "join", "upper", "lower", "capitalize", "get", "items", "keys",
+	"strip", "lstrip", "rstrip", "split", "startswith", "endswith", "replace", "find", "join", "upper", "lower",
+	"capitalize", "get", "items", "keys",
 	"values", "cycle",
 }
 

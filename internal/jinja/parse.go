@@ -38,7 +38,8 @@ func (p *parser) template() ([]statement, error) {
 	return body, err
 }
 
-// body reads statements up to one of the tags in ends, at whose second token the parser then stands, or to the template's end.
+// body reads statements up to one of the tags in ends, at whose second token the parser then stands, or to the
+// template's end.
 func (p *parser) body(in place, ends ...string) (body []statement, end string, err error) {
 	if p.blocks++; p.blocks > maxNesting {
 		return nil, "", fmt.Errorf("blocks nested deeper than %d", maxNesting)
@@ -211,7 +212,8 @@ func (p *parser) target() (string, error) {
 }
 
 // reservedNames mean something else in jinja2 or here than a variable.
-var reservedNames = append([]string{"loop", "none", "None", "true", "True", "false", "False"}, append(globalNames, unsupportedNames...)...)
+var reservedNames = append([]string{"loop", "none", "None", "true", "True", "false", "False"},
+	append(globalNames, unsupportedNames...)...)
 
 func (p *parser) setStatement() (statement, error) {
 	s := &setStatement{}

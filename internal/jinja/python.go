@@ -46,7 +46,8 @@ func floatRepr(f float64, infinity, nan string) string {
 
 func runeCount(s string) int { return utf8.RuneCountInString(s) }
 
-// runeOffset is where the n-th character of s begins, in bytes, those below 0 counted from the end; past the ends it is an end.
+// runeOffset is where the n-th character of s begins, in bytes, those below 0 counted from the end; past the ends it is
+// an end.
 func runeOffset(s string, n int64) int {
 	at := 0
 	for ; n > 0 && at < len(s); n-- {

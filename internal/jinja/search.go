@@ -15,8 +15,8 @@ func (e *evaluator) find(s, part string) (int, error) {
 type finder struct {
 	budget *budget
 	part   string
-	// borders is the table of Knuth, Morris and Pratt: the length of the longest proper prefix of part[:i+1] that is also its suffix. Short parts do
-	// without.
+	// borders is the table of Knuth, Morris and Pratt: the length of the longest proper prefix of part[:i+1] that is also
+	// its suffix. Short parts do without.
 	borders []int32
 }
 
@@ -43,7 +43,8 @@ func (e *evaluator) newFinder(part string) (*finder, error) {
 	return f, nil
 }
 
-// next is the offset of the first occurrence, or -1. It looks at growing windows, so that no more is paid for than what it looks at.
+// next is the offset of the first occurrence, or -1. It looks at growing windows, so that no more is paid for than what
+// it looks at.
 func (f *finder) next(s string) (int, error) {
 	k, from := 0, 0
 	for window := 256; ; window *= 2 {

@@ -24,7 +24,8 @@ type piece struct {
 	end    bool // nothing follows
 }
 
-// scanner cuts a template up as jinja2's lexer does. White space control is done as transformers sets it: trim_blocks and lstrip_blocks.
+// scanner cuts a template up as jinja2's lexer does. White space control is done as transformers sets it: trim_blocks
+// and lstrip_blocks.
 type scanner struct {
 	src          string
 	pos          int

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// Text is a string that knows of each character where it came from: it is a literal of the template, or data. The zero Text is empty.
+// Text is a string that knows of each character where it came from: it is a literal of the template, or data. The zero
+// Text is empty.
 type Text struct {
 	s       string
 	literal bool  // the origin of the first character
@@ -55,8 +56,8 @@ func (t Text) slice(from, to int) Text {
 // size is what the text takes in memory, in bytes, when it is put together piece by piece.
 func (t Text) size() int { return len(t.s) + 24*len(t.turns) }
 
-// textBuilder puts a text together. Long parts are kept as they are until the end, so that no more memory is taken than for them and the whole. The zero
-// textBuilder is empty.
+// textBuilder puts a text together. Long parts are kept as they are until the end, so that no more memory is taken than
+// for them and the whole. The zero textBuilder is empty.
 type textBuilder struct {
 	parts   []string
 	chunk   []byte // what follows the parts

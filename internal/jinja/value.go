@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Value is what a template computes with: nil, bool, int64, *big.Int, float64, Text, *List, *Dict, and inside of a rendering an undefined, *span, *view,
-// *generator, *namespace, *loop, *macro or function.
+// Value is what a template computes with: nil, bool, int64, *big.Int, float64, Text, *List, *Dict, and inside of a
+// rendering an undefined, *span, *view, *generator, *namespace, *loop, *macro or function.
 type Value any
 
 // List is a list, or a template's tuple.
@@ -75,7 +75,8 @@ func (d *Dict) Lookup(key string) (Value, bool) {
 // Len is the number of keys.
 func (d *Dict) Len() int { return len(d.keys) }
 
-// Get is Lookup for templates and who writes what they write: a key that is not there gives an undefined value, which prints as nothing.
+// Get is Lookup for templates and who writes what they write: a key that is not there gives an undefined value, which
+// prints as nothing.
 func (d *Dict) Get(key string) Value {
 	if v, found := d.Lookup(key); found {
 		return v
@@ -156,8 +157,8 @@ func clip(s string) string {
 	return strings.ToValidUTF8(s[:longest], "") + "..."
 }
 
-// Print returns what {{ v }} prints. The Python text of lists and dicts is nobody's wish in a prompt, and refused. Texts keep the origins of their
-// characters; what is made of other values is data.
+// Print returns what {{ v }} prints. The Python text of lists and dicts is nobody's wish in a prompt, and refused.
+// Texts keep the origins of their characters; what is made of other values is data.
 func Print(v Value) (Text, error) {
 	switch v := v.(type) {
 	case nil:

@@ -27,8 +27,8 @@ var (
 	linkFlags   = []string{"-shared", "-pthread", "-Wl,-z,defs", "-Wl,-z,nodelete", "-ldl"}
 )
 
-// buildLibrary compiles sim/*.cpp into the user's cache, unless it is there, and returns its path. Objects and library are
-// named after a hash of all that they depend on, so a change compiles only what it touches.
+// buildLibrary compiles sim/*.cpp into the user's cache, unless it is there, and returns its path. Objects and library
+// are named after a hash of all that they depend on, so a change compiles only what it touches.
 func buildLibrary() (string, error) {
 	compiler, err := lookCompiler()
 	if err != nil {
@@ -47,7 +47,8 @@ func buildLibrary() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	b.common = slices.Concat(version, []byte(runtime.GOARCH), headers, []byte(strings.Join(slices.Concat(objectFlags, linkFlags), " ")))
+	b.common = slices.Concat(version, []byte(runtime.GOARCH), headers,
+		[]byte(strings.Join(slices.Concat(objectFlags, linkFlags), " ")))
 
 	objects := make([]string, len(names))
 	all := sha256.New()
@@ -58,7 +59,8 @@ func buildLibrary() (string, error) {
 		}
 		hash := sha256.Sum256(slices.Concat(b.common, []byte(name), source))
 		all.Write(hash[:])
-		objects[i] = filepath.Join(b.dir, fmt.Sprintf("%s-%s.o", strings.TrimSuffix(path.Base(name), ".cpp"), hex.EncodeToString(hash[:12])))
+		objects[i] = filepath.Join(b.dir, fmt.Sprintf("%s-%s.o", strings.TrimSuffix(path.Base(name), ".cpp"),
+			hex.EncodeToString(hash[:12])))
 	}
 	library := filepath.Join(b.dir, "libmetalsim-"+hex.EncodeToString(all.Sum(nil)[:12])+".so")
 	if exists(library) {

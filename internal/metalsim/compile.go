@@ -24,7 +24,8 @@ import (
 
 // Options of Compile; the JSON is what newLibraryWithSource:options:error: sends of its MTLCompileOptions.
 type Options struct {
-	Counted         bool              `json:"-"`                          // with the instrumentation that checks and counts
+	// with the instrumentation that checks and counts
+	Counted         bool              `json:"-"`
 	FastMath        bool              `json:"fast_math"`                  // unqualified functions are those of metal::fast
 	LanguageVersion string            `json:"language_version,omitempty"` // such as "3.1", or "" for the default
 	Macros          map[string]string `json:"macros,omitempty"`           // name to value
@@ -45,7 +46,8 @@ var judges embed.FS
 
 // The parts of the standard library that a shader may include; each brings all macros.
 var libraryHeaders = []string{
-	"metal_stdlib", "metal_array", "metal_atomic", "metal_common", "metal_compute", "metal_config", "metal_extended_vector",
+	"metal_stdlib", "metal_array", "metal_atomic", "metal_common", "metal_compute", "metal_config",
+	"metal_extended_vector",
 	"metal_geometric", "metal_integer", "metal_limits", "metal_logging", "metal_math", "metal_matrix", "metal_pack",
 	"metal_packed_vector", "metal_quadgroup", "metal_relational", "metal_simdgroup", "metal_simdgroup_matrix",
 	"metal_type_traits", "metal_types", "metal_uniform", "metal_utility", "metal_visible_function_table", "simd/simd.h",
@@ -54,18 +56,20 @@ var libraryHeaders = []string{
 // Contraction is off so that results are the same on every machine; float to integer saturates as GPUs do.
 var execFlags = []string{
 	"-std=c++17", "-O2", "-fPIC", "-w", "-Werror=unknown-attributes", "-Wno-c++11-narrowing", "-fdeclspec", "-nostdinc++",
-	"-fsigned-char", "-fwrapv", "-fno-strict-aliasing", "-fno-strict-float-cast-overflow", "-ffp-contract=off", "-fno-math-errno",
+	"-fsigned-char", "-fwrapv", "-fno-strict-aliasing", "-fno-strict-float-cast-overflow", "-ffp-contract=off",
+	"-fno-math-errno",
 	"-Xclang", "-ffloat16-excess-precision=none", "-Xclang", "-fbfloat16-excess-precision=none",
 	"-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-fno-stack-protector", "-fno-asynchronous-unwind-tables",
 	"-fvisibility=hidden", "-fvisibility-inlines-hidden",
 }
 
 var strictFlags = []string{
-	"-x", "clcpp", "-cl-std=clc++2021", "-target", "spir64-unknown-unknown", "-fsyntax-only", "-w", "-nostdinc", "-cl-no-stdinc",
+	"-x", "clcpp", "-cl-std=clc++2021", "-target", "spir64-unknown-unknown", "-fsyntax-only", "-w", "-nostdinc",
+	"-cl-no-stdinc",
 }
 
-// The strict pass runs twice. With OpenCL's generic address space structs may be copied between address spaces, as in MSL;
-// without it an unqualified pointer is one to thread memory, as in MSL.
+// The strict pass runs twice. With OpenCL's generic address space structs may be copied between address spaces, as in
+// MSL; without it an unqualified pointer is one to thread memory, as in MSL.
 var strictExtensions = []string{
 	"-cl-ext=+all",
 	"-cl-ext=+all,-__opencl_c_generic_address_space,-__opencl_c_device_enqueue,-__opencl_c_pipes",
@@ -97,9 +101,9 @@ const strictKeywords = `#define device __global
 #define is_function_constant_defined(name) (true)
 `
 
-// Compile compiles the text of a shader to a shared object that exports sim_module (see sim/sim.h) and returns its path,
-// in the user's cache under a hash of all that it depends on. A source that Metal would refuse gives an error of lines
-// like `program_source:12:5: error: use of undeclared identifier 'x'`. Several processes may compile at once.
+// Compile compiles the text of a shader to a shared object that exports sim_module (see sim/sim.h) and returns its
+// path, in the user's cache under a hash of all that it depends on. A source that Metal would refuse gives an error of
+// lines like `program_source:12:5: error: use of undeclared identifier 'x'`. Several processes may compile at once.
 func Compile(source string, o Options) (path string, err error) {
 	t, err := shaderTools()
 	if err != nil {
@@ -116,7 +120,8 @@ func Compile(source string, o Options) (path string, err error) {
 		}
 		flags = append(slices.Clone(flags), "-g", "-fpass-plugin="+plugin)
 	}
-	path = filepath.Join(t.cache, fmt.Sprintf("shader-%s.so", t.key(source, o.LanguageVersion, fmt.Sprint(slices.Sorted(maps.Keys(o.Macros)), o.Macros, flags))))
+	path = filepath.Join(t.cache, fmt.Sprintf("shader-%s.so", t.key(source, o.LanguageVersion,
+		fmt.Sprint(slices.Sorted(maps.Keys(o.Macros)), o.Macros, flags))))
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
@@ -249,8 +254,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// machineFlags ask for the instructions of this machine, such as those that convert half, but not for x86's conversions to
-// bfloat, which turn subnormals into zero.
+// machineFlags ask for the instructions of this machine, such as those that convert half, but not for x86's conversions
+// to bfloat, which turn subnormals into zero.
 func machineFlags() []string {
 	if runtime.GOARCH == "arm64" {
 		return []string{"-mcpu=native"}
@@ -336,7 +341,8 @@ func (c *compilation) preprocess(o Options) (string, error) {
 		version = defaultLanguageVersion
 	}
 	major, minor, _ := strings.Cut(version, ".")
-	args := []string{"-x", "c++", "-std=c++17", "-E", "-undef", "-nostdinc", "-isystem", filepath.Join(c.include, "macros"),
+	args := []string{"-x", "c++", "-std=c++17", "-E", "-undef", "-nostdinc", "-isystem",
+		filepath.Join(c.include, "macros"),
 		"-D__METAL__=1", "-D__METAL_MACOS__=1", "-D__AIR64__=1", "-D__METAL_VERSION__=" + major + minor + "0"}
 	if o.FastMath {
 		args = append(args, "-D__FAST_MATH__=1")
@@ -358,7 +364,8 @@ func (c *compilation) preprocess(o Options) (string, error) {
 
 // clang runs the compiler on a text and returns both of its outputs.
 func (c *compilation) clang(text string, args ...string) (out, messages string, err error) {
-	limit, cancel := context.WithTimeoutCause(context.Background(), compileLimit, errors.New("the compiler takes longer than "+compileLimit.String()))
+	limit, cancel := context.WithTimeoutCause(context.Background(), compileLimit,
+		errors.New("the compiler takes longer than "+compileLimit.String()))
 	defer cancel()
 	cmd := exec.CommandContext(limit, c.compiler, args...)
 	cmd.Dir = c.work
@@ -377,7 +384,9 @@ func (c *compilation) strict(r *rewrite.Result, p places, extensions string) []d
 	args := append(slices.Clone(strictFlags), diagnosticFlags...)
 	args = append(args, "-Xclang", extensions, "-include", filepath.Join(c.include, "msl/strict.h"), "-")
 	_, messages, _ := c.clang(text, args...)
-	found := parseDiagnostics(messages, func(line, column int) (int, int) { return p.original(line, r.StrictPosition(line, column)) })
+	found := parseDiagnostics(messages, func(line, column int) (int, int) {
+		return p.original(line, r.StrictPosition(line, column))
+	})
 	return slices.DeleteFunc(found, func(d diagnostic) bool { return !d.aboutAddressSpaces() })
 }
 
@@ -400,12 +409,15 @@ func (c *compilation) build(r *rewrite.Result, p places) (string, []diagnostic, 
 	}
 	built := filepath.Join(c.work, "shader.so")
 	args := append(flags, diagnosticFlags...)
-	args = append(args, "-include-pch", headers, "-shared", "-nostdlib++", "-Wl,-Bsymbolic", "-x", "c++", "-", "-o", built, "-lm")
+	args = append(args, "-include-pch", headers, "-shared", "-nostdlib++", "-Wl,-Bsymbolic", "-x", "c++", "-", "-o", built,
+		"-lm")
 	_, messages, err := c.clang(c.execText(r), args...)
 	if err == nil {
 		return built, nil, nil
 	}
-	found := parseDiagnostics(messages, func(line, column int) (int, int) { return p.original(line, r.ExecPosition(line, column)) })
+	found := parseDiagnostics(messages, func(line, column int) (int, int) {
+		return p.original(line, r.ExecPosition(line, column))
+	})
 	if len(found) == 0 {
 		err = fmt.Errorf("compiling the shader: %w\n%s", err, messages)
 	} else {

@@ -69,9 +69,10 @@ var load = sync.OnceValues(func() (*library, error) {
 	return l, nil
 })
 
-// compileCallback compiles for newLibraryWithSource:options:error:. Texts go out zero-terminated; an error's text is cut to
-// its room.
-func compileCallback(source, options *byte, counted uintptr, out *byte, outSize uintptr, message *byte, messageSize uintptr) uintptr {
+// compileCallback compiles for newLibraryWithSource:options:error:. Texts go out zero-terminated; an error's text is
+// cut to its room.
+func compileCallback(source, options *byte, counted uintptr, out *byte, outSize uintptr, message *byte,
+	messageSize uintptr) uintptr {
 	o := Options{Counted: counted != 0}
 	err := json.Unmarshal([]byte(goString(options)), &o)
 	var path string
@@ -208,8 +209,8 @@ func TakeError() error {
 	return errors.New(string(room[:min(n, uint64(len(room)-1))]))
 }
 
-// Signature returns the Objective-C type encoding of a method, such as "v@:@QQ" for setBuffer:offset:atIndex:, or "" when
-// the class has none. A + before the class's name asks for a class method.
+// Signature returns the Objective-C type encoding of a method, such as "v@:@QQ" for setBuffer:offset:atIndex:, or ""
+// when the class has none. A + before the class's name asks for a class method.
 func Signature(class, selector string) (string, error) {
 	l, err := load()
 	if err != nil {

@@ -63,7 +63,8 @@ func metalTerms(s string) string {
 	s = vecType.ReplaceAllString(s, "$1$2$3")
 	s = pointerInThread.ReplaceAllString(s, "$1")
 	s = valueInThread.ReplaceAllString(s, "'$1$2'")
-	return strings.NewReplacer("__global", "device", "__local", "threadgroup", "__constant", "constant", "__private", "thread", "__generic", "thread",
+	return strings.NewReplacer("__global", "device", "__local", "threadgroup", "__constant", "constant", "__private",
+		"thread", "__generic", "thread",
 		"_Float16", "half", "__bf16", "bfloat", "metal_sim::", "").Replace(s)
 }
 
@@ -74,7 +75,8 @@ var (
 	spaceWord       = regexp.MustCompile(`\b(device|constant|threadgroup|thread)\b`)
 )
 
-// aboutAddressSpaces tells the errors that only the strict pass can find from those that come of OpenCL's not being MSL.
+// aboutAddressSpaces tells the errors that only the strict pass can find from those that come of OpenCL's not being
+// MSL.
 func (d *diagnostic) aboutAddressSpaces() bool {
 	if d.line == 0 {
 		return false
@@ -95,7 +97,8 @@ func (d *diagnostic) aboutAddressSpaces() bool {
 		switch {
 		case !strings.HasPrefix(n.text, "candidate"):
 		case strings.Contains(n.text, "implicit copy") || strings.Contains(n.text, "implicit move") ||
-			strings.Contains(n.text, "to construct an object") || strings.Contains(n.text, "default address space") || n.line == 0:
+			strings.Contains(n.text, "to construct an object") || strings.Contains(n.text, "default address space") ||
+			n.line == 0:
 			return false
 		case mixesSpaces(n.text):
 			ruledOut = true
@@ -142,11 +145,13 @@ func merge(strict, exec []diagnostic) []diagnostic {
 		return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.column, b.column))
 	})
 	// Once for each instantiation of a template is too often.
-	return slices.CompactFunc(all, func(a, b diagnostic) bool { return a.line == b.line && a.column == b.column && a.text == b.text })
+	return slices.CompactFunc(all, func(a, b diagnostic) bool {
+		return a.line == b.line && a.column == b.column && a.text == b.text
+	})
 }
 
-// places finds the column in the source of a token of the preprocessed text: on the same line, after as many tokens of the
-// same text. Lines are the same in both.
+// places finds the column in the source of a token of the preprocessed text: on the same line, after as many tokens of
+// the same text. Lines are the same in both.
 type places struct {
 	source       string
 	preprocessed map[int]string

@@ -24,13 +24,15 @@ func TestCounterWrong(t *testing.T) {
 			d1(64, 64, `kernel void k(device const float *x [[buffer(0)]], device float *y [[buffer(1)]], uint i [[thread_position_in_grid]]) {
   y[i] = x[i] * 2 + 1;
 }`, 256, 256),
-			metalsim.Dispatch{Loads: 64, LoadedBytes: 256, Stores: 64, StoredBytes: 256, DistinctBytes: 512, LoadLines: 2, LoadGroups: 2, FloatOps: 128},
+			metalsim.Dispatch{Loads: 64, LoadedBytes: 256, Stores: 64, StoredBytes: 256, DistinctBytes: 512, LoadLines: 2,
+				LoadGroups: 2, FloatOps: 128},
 		},
 		"a line a lane": {
 			d1(32, 32, `kernel void k(device const float *x [[buffer(0)]], device float *y [[buffer(1)]], uint i [[thread_position_in_grid]]) {
   y[i] = x[i * 32];
 }`, 4096, 128),
-			metalsim.Dispatch{Loads: 32, LoadedBytes: 128, Stores: 32, StoredBytes: 128, DistinctBytes: 256, LoadLines: 32, LoadGroups: 1},
+			metalsim.Dispatch{Loads: 32, LoadedBytes: 128, Stores: 32, StoredBytes: 128, DistinctBytes: 256, LoadLines: 32,
+				LoadGroups: 1},
 		},
 		"one line for all lanes, ten times": {
 			d1(32, 32, `kernel void k(device const float *x [[buffer(0)]], device float *y [[buffer(1)]], constant float &n [[buffer(2)]], uint i [[thread_position_in_grid]]) {
@@ -38,13 +40,15 @@ func TestCounterWrong(t *testing.T) {
   for (uint j = 0; j < uint(n) * 10; j++) s += x[j];
   y[i] = s;
 }`, 40, 128, 4),
-			metalsim.Dispatch{Loads: 352, LoadedBytes: 1408, Stores: 32, StoredBytes: 128, DistinctBytes: 172, LoadLines: 11, LoadGroups: 11, FloatOps: 320},
+			metalsim.Dispatch{Loads: 352, LoadedBytes: 1408, Stores: 32, StoredBytes: 128, DistinctBytes: 172, LoadLines: 11,
+				LoadGroups: 11, FloatOps: 320},
 		},
 		"vectors": {
 			d1(32, 32, `kernel void k(device const float4 *x [[buffer(0)]], device float4 *y [[buffer(1)]], uint i [[thread_position_in_grid]]) {
   y[i] = fma(x[i], x[i], 1);
 }`, 512, 512),
-			metalsim.Dispatch{Loads: 32, LoadedBytes: 512, Stores: 32, StoredBytes: 512, DistinctBytes: 1024, LoadLines: 4, LoadGroups: 1, FloatOps: 256},
+			metalsim.Dispatch{Loads: 32, LoadedBytes: 512, Stores: 32, StoredBytes: 512, DistinctBytes: 1024, LoadLines: 4,
+				LoadGroups: 1, FloatOps: 256},
 		},
 		"threadgroup memory, barriers, simd operations": {
 			d1(64, 64, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
@@ -55,8 +59,9 @@ func TestCounterWrong(t *testing.T) {
   simdgroup_barrier(mem_flags::mem_none);
   y[i] = simd_max(s);
 }`, 256),
-			metalsim.Dispatch{Stores: 64, StoredBytes: 256, DistinctBytes: 256, ThreadgroupLoadedBytes: 256, ThreadgroupStoredBytes: 256,
-				SIMDOps: 2, Barriers: 1, SimdgroupBarriers: 2},
+			metalsim.Dispatch{Stores: 64, StoredBytes: 256, DistinctBytes: 256, ThreadgroupLoadedBytes: 256,
+				ThreadgroupStoredBytes: 256,
+				SIMDOps:                2, Barriers: 1, SimdgroupBarriers: 2},
 		},
 		"matrices": {
 			d1(32, 32, `kernel void k(device float *y [[buffer(0)]]) {
@@ -66,7 +71,8 @@ func TestCounterWrong(t *testing.T) {
   simdgroup_multiply(b, a, b);
   simdgroup_store(b, y + 128, 8);
 }`, 768),
-			metalsim.Dispatch{Loads: 128, LoadedBytes: 512, Stores: 64, StoredBytes: 256, DistinctBytes: 768, LoadLines: 8, LoadGroups: 4, SIMDOps: 4, FloatOps: 1024},
+			metalsim.Dispatch{Loads: 128, LoadedBytes: 512, Stores: 64, StoredBytes: 256, DistinctBytes: 768, LoadLines: 8,
+				LoadGroups: 4, SIMDOps: 4, FloatOps: 1024},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -86,7 +92,8 @@ func TestCounterWrong(t *testing.T) {
 	}
 }
 
-const doubleSource = header + `kernel void k(device const float *x [[buffer(0)]], device float *y [[buffer(1)]], uint i [[thread_position_in_grid]]) {
+const doubleSource = header +
+	`kernel void k(device const float *x [[buffer(0)]], device float *y [[buffer(1)]], uint i [[thread_position_in_grid]]) {
   y[i] = x[i] * 2;
 }`
 
@@ -207,8 +214,8 @@ func (g gemv) run(t testing.TB) {
 	}
 }
 
-// The figures of MLX's kernel of the same shape: 33.8 MB loaded, 7.36 lines of 128 bytes a load of a simdgroup, 2.70 float
-// operations a multiply-add.
+// The figures of MLX's kernel of the same shape: 33.8 MB loaded, 7.36 lines of 128 bytes a load of a simdgroup, 2.70
+// float operations a multiply-add.
 func TestGEMVCountsStrayed(t *testing.T) {
 	g := newGEMV(t, true, 1)
 	g.run(t)
@@ -242,7 +249,8 @@ func BenchmarkGEMV(b *testing.B) {
 func BenchmarkFiberSwitch(b *testing.B) {
 	s := openStandIn(b)
 	require.NoError(b, metalsim.SetLimit("workers", 1))
-	for name, operation := range map[string]string{"barrier": "simdgroup_barrier(mem_flags::mem_none);", "shuffle": "n = simd_shuffle_xor(n, 1);"} {
+	for name, operation := range map[string]string{"barrier": "simdgroup_barrier(mem_flags::mem_none);",
+		"shuffle": "n = simd_shuffle_xor(n, 1);"} {
 		b.Run(name, func(b *testing.B) {
 			pipeline := s.pipeline(b, header+`kernel void k(device uint *y [[buffer(0)]], uint i [[thread_position_in_grid]]) {
   uint n = i;

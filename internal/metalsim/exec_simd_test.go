@@ -137,8 +137,8 @@ func bigOnes(a, b float64) float64 {
 	return a
 }
 
-// fill is the value of the lane delta away within its vector of n lanes; beyond the vector's end that of the filling, which
-// is the negative value, from the other end.
+// fill is the value of the lane delta away within its vector of n lanes; beyond the vector's end that of the filling,
+// which is the negative value, from the other end.
 func fill(l, delta, n int) float32 {
 	base, k := l/n*n, l%n+delta
 	if k < 0 || k >= n {
@@ -183,7 +183,8 @@ func TestSIMDOperationWrong(t *testing.T) {
 			for i, expr := range expressions {
 				for l := range 32 {
 					want := answers[expr](l)
-					require.InDelta(t, want, got[i*32+l], math.Abs(float64(want))*1e-5, "%s, lane %d, order %d, counted %v", expr, l, order, counted)
+					require.InDelta(t, want, got[i*32+l], math.Abs(float64(want))*1e-5, "%s, lane %d, order %d, counted %v", expr, l,
+						order, counted)
 				}
 			}
 		}

@@ -43,16 +43,19 @@ func (d dispatch) with(memory ...int) dispatch { d.memory = memory; return d }
 func (d dispatch) uncounted() dispatch         { d.plain = true; return d }
 
 var wrongShaders = []wrongShader{
-	{"a load past the end of a buffer", d1(32, 32, `kernel void k(device const float *x [[buffer(0)]], device float *y [[buffer(1)]],
+	{"a load past the end of a buffer",
+		d1(32, 32, `kernel void k(device const float *x [[buffer(0)]], device float *y [[buffer(1)]],
     uint i [[thread_position_in_grid]]) {
   y[i] = x[i + 1];
 }`, 128, 128),
-		[]string{"kernel 'k'", "program_source:5:", "threadgroup (0,0,0)", "thread (31,0,0)", "load of 4 bytes outside buffer 0 'x'", "of 128 bytes at offset 128"},
+		[]string{"kernel 'k'", "program_source:5:", "threadgroup (0,0,0)", "thread (31,0,0)",
+			"load of 4 bytes outside buffer 0 'x'", "of 128 bytes at offset 128"},
 		`kernel void k(device const float *x [[buffer(0)]], device float *y [[buffer(1)]],
     uint i [[thread_position_in_grid]]) {
   y[i] = i + 1 < 32 ? x[i + 1] : 0;
 }`},
-	{"a load over the end of a buffer", d1(8, 8, `kernel void k(device const float4 *x [[buffer(0)]], device float *y [[buffer(1)]],
+	{"a load over the end of a buffer",
+		d1(8, 8, `kernel void k(device const float4 *x [[buffer(0)]], device float *y [[buffer(1)]],
     uint i [[thread_position_in_grid]]) {
   y[i] = x[i].x + x[i].w;
 }`, 120, 128),
@@ -61,7 +64,8 @@ var wrongShaders = []wrongShader{
     uint i [[thread_position_in_grid]]) {
   if (i < 7) y[i] = x[i].x + x[i].w;
 }`},
-	{"a store before the start of a buffer", d1(32, 32, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+	{"a store before the start of a buffer",
+		d1(32, 32, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_position_in_grid]]) {
   y[int(i) - 1] = 1;
 }`, 128),
 		[]string{"program_source:4", "thread (0,0,0)", "store of 4 bytes outside buffer 0 'y'", "at offset -4"},
@@ -77,7 +81,8 @@ kernel void k(device const S *x [[buffer(0)]], device S *y [[buffer(1)]]) {
 kernel void k(device const S *x [[buffer(0)]], device S *y [[buffer(1)]]) {
   y[0] = x[0];
 }`},
-	{"a load past the page of a buffer, plain", d1(32, 32, `kernel void k(device const float *x [[buffer(0)]], device float *y [[buffer(1)]],
+	{"a load past the page of a buffer, plain",
+		d1(32, 32, `kernel void k(device const float *x [[buffer(0)]], device float *y [[buffer(1)]],
     uint i [[thread_position_in_grid]]) {
   y[i] = x[i * 1024 + 1];
 }`, 4096, 128).uncounted(),
@@ -93,7 +98,8 @@ kernel void k(device const S *x [[buffer(0)]], device S *y [[buffer(1)]]) {
 		`kernel void k(device const float *x [[buffer(0)]], device float4 *y [[buffer(1)]]) {
   y[0] = *(device const packed_float4 *)(x + 1);
 }`},
-	{"a buffer that is not bound", d1(1, 1, `kernel void k(device float *y [[buffer(0)]], device const float *x [[buffer(1)]]) {
+	{"a buffer that is not bound",
+		d1(1, 1, `kernel void k(device float *y [[buffer(0)]], device const float *x [[buffer(1)]]) {
   y[0] = x[3];
 }`, 128),
 		[]string{"x [[buffer(1)]] is not bound"},
@@ -123,7 +129,8 @@ kernel void k(device float *y [[buffer(0)]], constant S &s [[buffer(1)]]) {
 		`kernel void k(device float *x [[buffer(0)]]) {
   *(device float *)(ulong)(x + 1) = 3;
 }`},
-	{"a barrier that returned threads miss", d1(64, 64, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
+	{"a barrier that returned threads miss",
+		d1(64, 64, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
   if (i == 5) return;
   threadgroup_barrier(mem_flags::mem_device);
   y[i] = 1;
@@ -134,30 +141,35 @@ kernel void k(device float *y [[buffer(0)]], constant S &s [[buffer(1)]]) {
   if (i == 5) return;
   y[i] = 1;
 }`},
-	{"two barriers for one", d1(64, 64, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
+	{"two barriers for one",
+		d1(64, 64, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
   if (i < 32) threadgroup_barrier(mem_flags::mem_device);
   else
     threadgroup_barrier(mem_flags::mem_device);
   y[i] = 1;
 }`, 256),
-		[]string{"program_source:4", "threadgroup_barrier is missed by other threads: thread (32,0,0) is in threadgroup_barrier at 6:"},
+		[]string{"program_source:4",
+			"threadgroup_barrier is missed by other threads: thread (32,0,0) is in threadgroup_barrier at 6:"},
 		`kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
   threadgroup_barrier(mem_flags::mem_device);
   y[i] = 1;
 }`},
-	{"a simd operation that lanes miss", d1(32, 32, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
+	{"a simd operation that lanes miss",
+		d1(32, 32, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
   float s = 0;
   if (i < 16) s = simd_sum(y[i]);
   threadgroup_barrier(mem_flags::mem_device);
   y[i] = s;
 }`, 128),
-		[]string{"program_source:5", "simd_sum is missed by other lanes of the simdgroup: thread (16,0,0) is in threadgroup_barrier at 6:"},
+		[]string{"program_source:5",
+			"simd_sum is missed by other lanes of the simdgroup: thread (16,0,0) is in threadgroup_barrier at 6:"},
 		`kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
   float s = simd_sum(i < 16 ? y[i] : 0);
   threadgroup_barrier(mem_flags::mem_device);
   y[i] = s;
 }`},
-	{"simd operations in two places", d1(32, 32, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
+	{"simd operations in two places",
+		d1(32, 32, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
   if (i < 16)
     y[i] = simd_sum(1.0f);
   else
@@ -169,7 +181,8 @@ kernel void k(device float *y [[buffer(0)]], constant S &s [[buffer(1)]]) {
   if (i >= 16) return;
   y[i] = simd_sum(1.0f);
 }`},
-	{"a quad operation that a lane misses", d1(32, 32, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
+	{"a quad operation that a lane misses",
+		d1(32, 32, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
   if (i != 5) y[i] = quad_sum(1.0f);
   simdgroup_barrier(mem_flags::mem_none);
 }`, 128),
@@ -178,7 +191,8 @@ kernel void k(device float *y [[buffer(0)]], constant S &s [[buffer(1)]]) {
   if (i / 4 != 1) y[i] = quad_sum(1.0f);
   simdgroup_barrier(mem_flags::mem_none);
 }`},
-	{"a shuffle from a lane that is not there", d1(16, 16, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
+	{"a shuffle from a lane that is not there",
+		d1(16, 16, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
   y[i] = simd_shuffle_xor(y[i], 16);
 }`, 64),
 		[]string{"program_source:4", "reads a lane that takes no part"},
@@ -205,7 +219,8 @@ kernel void k(device float *y [[buffer(0)]], constant S &s [[buffer(1)]]) {
   simdgroup_load(m, y, 8);
   simdgroup_store(m, y, 8);
 }`},
-	{"threadgroup memory read by another simdgroup without a barrier", d1(64, 64, `kernel void k(device float *y [[buffer(0)]], threadgroup float *m [[threadgroup(0)]], uint i [[thread_index_in_threadgroup]]) {
+	{"threadgroup memory read by another simdgroup without a barrier",
+		d1(64, 64, `kernel void k(device float *y [[buffer(0)]], threadgroup float *m [[threadgroup(0)]], uint i [[thread_index_in_threadgroup]]) {
   m[i] = i;
   simdgroup_barrier(mem_flags::mem_threadgroup);
   y[i] = m[i ^ 32];
@@ -216,7 +231,8 @@ kernel void k(device float *y [[buffer(0)]], constant S &s [[buffer(1)]]) {
   threadgroup_barrier(mem_flags::mem_threadgroup);
   y[i] = m[i ^ 32];
 }`},
-	{"threadgroup memory written again without a barrier", d1(64, 64, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
+	{"threadgroup memory written again without a barrier",
+		d1(64, 64, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
   threadgroup float m[64];
   m[i] = i;
   threadgroup_barrier(mem_flags::mem_threadgroup);
@@ -224,7 +240,8 @@ kernel void k(device float *y [[buffer(0)]], constant S &s [[buffer(1)]]) {
   m[i] = v + 1;
   y[i] = v;
 }`, 256),
-		[]string{"program_source:7", "race on threadgroup variables of 256 bytes at offset 0: read after thread (0,0,0) wrote it"},
+		[]string{"program_source:7",
+			"race on threadgroup variables of 256 bytes at offset 0: read after thread (0,0,0) wrote it"},
 		`kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
   threadgroup float m[64];
   m[i] = i;
@@ -234,7 +251,8 @@ kernel void k(device float *y [[buffer(0)]], constant S &s [[buffer(1)]]) {
   m[i] = v + 1;
   y[i] = v;
 }`},
-	{"lanes that exchange values in memory without a barrier", d1(32, 32, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
+	{"lanes that exchange values in memory without a barrier", d1(32, 32,
+		`kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
   threadgroup float m[32];
   m[i] = 0;
   simdgroup_barrier(mem_flags::mem_threadgroup);
@@ -250,7 +268,8 @@ kernel void k(device float *y [[buffer(0)]], constant S &s [[buffer(1)]]) {
   simdgroup_barrier(mem_flags::mem_threadgroup);
   y[i] = m[i ^ 1];
 }`},
-	{"a barrier that orders other memory", d1(64, 64, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
+	{"a barrier that orders other memory",
+		d1(64, 64, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
   threadgroup float m[64];
   m[i] = i;
   threadgroup_barrier(mem_flags::mem_device);
@@ -263,29 +282,34 @@ kernel void k(device float *y [[buffer(0)]], constant S &s [[buffer(1)]]) {
   threadgroup_barrier(mem_flags::mem_device | mem_flags::mem_threadgroup);
   y[i] = m[i ^ 32];
 }`},
-	{"two threads that store different values", d1(64, 64, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
+	{"two threads that store different values",
+		d1(64, 64, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
   threadgroup float m;
   m = i;
   threadgroup_barrier(mem_flags::mem_threadgroup);
   y[i] = m;
 }`, 256),
-		[]string{"program_source:5", "race on threadgroup variables of 4 bytes at offset 0: write after thread", "wrote another value"},
+		[]string{"program_source:5", "race on threadgroup variables of 4 bytes at offset 0: write after thread",
+			"wrote another value"},
 		`kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
   threadgroup float m;
   m = 7;
   threadgroup_barrier(mem_flags::mem_threadgroup);
   y[i] = m;
 }`},
-	{"device memory written by two threadgroups", d1(64, 32, `kernel void k(device float *y [[buffer(0)]], uint g [[threadgroup_position_in_grid]],
+	{"device memory written by two threadgroups",
+		d1(64, 32, `kernel void k(device float *y [[buffer(0)]], uint g [[threadgroup_position_in_grid]],
     uint i [[thread_index_in_threadgroup]]) {
   if (i == 0) y[0] = g + 7;
 }`, 256),
-		[]string{"program_source:5", "race on buffer 0 'y'", "of threadgroup", "wrote another value; nothing orders threadgroups"},
+		[]string{"program_source:5", "race on buffer 0 'y'", "of threadgroup",
+			"wrote another value; nothing orders threadgroups"},
 		`kernel void k(device float *y [[buffer(0)]], uint g [[threadgroup_position_in_grid]],
     uint i [[thread_index_in_threadgroup]]) {
   if (i == 0) y[0] = 7;
 }`},
-	{"device memory read by another threadgroup", d1(64, 32, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+	{"device memory read by another threadgroup",
+		d1(64, 32, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_position_in_grid]]) {
   float v = y[i ^ 32];
   y[i] = v + 100;
 }`, 256),
@@ -294,14 +318,16 @@ kernel void k(device float *y [[buffer(0)]], constant S &s [[buffer(1)]]) {
   float v = y[i];
   y[i] = v + 100;
 }`},
-	{"a counter that is not atomic", d1(64, 32, `kernel void k(device uint *y [[buffer(0)]], uint i [[thread_index_in_simdgroup]]) {
+	{"a counter that is not atomic",
+		d1(64, 32, `kernel void k(device uint *y [[buffer(0)]], uint i [[thread_index_in_simdgroup]]) {
   if (i == 0) *y = *y + 1;
 }`, 4),
 		[]string{"program_source:4", "race on buffer 0 'y'"},
 		`kernel void k(device atomic_uint *y [[buffer(0)]], uint i [[thread_index_in_simdgroup]]) {
   if (i == 0) atomic_fetch_add_explicit(y, 1, memory_order_relaxed);
 }`},
-	{"device memory of one threadgroup without a barrier", d1(64, 64, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+	{"device memory of one threadgroup without a barrier",
+		d1(64, 64, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_position_in_grid]]) {
   y[i] = i + 100;
   threadgroup_barrier(mem_flags::mem_threadgroup);
   y[i + 64] = y[i ^ 32];
@@ -312,13 +338,15 @@ kernel void k(device float *y [[buffer(0)]], constant S &s [[buffer(1)]]) {
   threadgroup_barrier(mem_flags::mem_device);
   y[i + 64] = y[i ^ 32];
 }`},
-	{"threadgroup memory never written", d1(64, 32, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]], uint g [[threadgroup_position_in_grid]]) {
+	{"threadgroup memory never written",
+		d1(64, 32, `kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]], uint g [[threadgroup_position_in_grid]]) {
   threadgroup float m[32];
   if (g == 0 || i < 31) m[i] = i;
   threadgroup_barrier(mem_flags::mem_threadgroup);
   y[g * 32 + i] = m[i];
 }`, 256),
-		[]string{"program_source:7", "threadgroup (1,0,0)", "thread (31,0,0)", "read of threadgroup memory never written: threadgroup variables of 128 bytes at offset 124"},
+		[]string{"program_source:7", "threadgroup (1,0,0)", "thread (31,0,0)",
+			"read of threadgroup memory never written: threadgroup variables of 128 bytes at offset 124"},
 		`kernel void k(device float *y [[buffer(0)]], uint i [[thread_index_in_threadgroup]], uint g [[threadgroup_position_in_grid]]) {
   threadgroup float m[32];
   if (g == 0 || i < 31) m[i] = i;
@@ -326,16 +354,19 @@ kernel void k(device float *y [[buffer(0)]], constant S &s [[buffer(1)]]) {
   threadgroup_barrier(mem_flags::mem_threadgroup);
   y[g * 32 + i] = m[i];
 }`},
-	{"threadgroup memory past its end", d1(32, 32, `kernel void k(device float *y [[buffer(0)]], threadgroup float *m [[threadgroup(0)]], uint i [[thread_index_in_threadgroup]]) {
+	{"threadgroup memory past its end",
+		d1(32, 32, `kernel void k(device float *y [[buffer(0)]], threadgroup float *m [[threadgroup(0)]], uint i [[thread_index_in_threadgroup]]) {
   m[i + 1] = i;
   y[i] = m[i + 1];
 }`, 128).with(128),
-		[]string{"program_source:4", "thread (31,0,0)", "store of 4 bytes outside threadgroup memory 0 of 128 bytes at offset 128"},
+		[]string{"program_source:4", "thread (31,0,0)",
+			"store of 4 bytes outside threadgroup memory 0 of 128 bytes at offset 128"},
 		`kernel void k(device float *y [[buffer(0)]], threadgroup float *m [[threadgroup(0)]], uint i [[thread_index_in_threadgroup]]) {
   m[i] = i;
   y[i] = m[i];
 }`},
-	{"threadgroup memory far past its end, plain", d1(32, 32, `kernel void k(device float *y [[buffer(0)]], threadgroup float *m [[threadgroup(0)]], uint i [[thread_index_in_threadgroup]]) {
+	{"threadgroup memory far past its end, plain",
+		d1(32, 32, `kernel void k(device float *y [[buffer(0)]], threadgroup float *m [[threadgroup(0)]], uint i [[thread_index_in_threadgroup]]) {
   m[i * 4] = i;
   y[i] = m[i * 4];
 }`, 128).with(128).uncounted(),
@@ -358,7 +389,8 @@ kernel void k(device float *y [[buffer(0)]], constant S &s [[buffer(1)]]) {
 		`kernel void k(device atomic_uint *y [[buffer(0)]]) {
   while (atomic_exchange_explicit(y, 0, memory_order_relaxed) > 0) {}
 }`},
-	{"a stack that overflows", d1(1, 1, `kernel void k(device float *y [[buffer(0)]], device const uint *at [[buffer(1)]]) {
+	{"a stack that overflows",
+		d1(1, 1, `kernel void k(device float *y [[buffer(0)]], device const uint *at [[buffer(1)]]) {
   float a[100000];
   for (uint i = 0; i < 100000; i++) a[i] = y[i & 7];
   y[0] = a[at[0] % 100000];

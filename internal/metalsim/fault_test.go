@@ -26,7 +26,8 @@ func (s *standIn) shrinking(t *testing.T, length int) (b metal.Buffer, shrink fu
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, unix.Munmap(reserved)) })
 	memory := reserved[-uintptr(unsafe.Pointer(&reserved[0]))%uintptr(metal.PageSize()):][:length]
-	_, err = unix.MmapPtr(int(f.Fd()), 0, unsafe.Pointer(&memory[0]), uintptr(length), unix.PROT_READ, unix.MAP_SHARED|unix.MAP_FIXED)
+	_, err = unix.MmapPtr(int(f.Fd()), 0, unsafe.Pointer(&memory[0]), uintptr(length), unix.PROT_READ,
+		unix.MAP_SHARED|unix.MAP_FIXED)
 	require.NoError(t, err)
 	b, err = s.device.NewBufferNoCopy(memory, metal.HazardTrackingUntracked)
 	require.NoError(t, err)

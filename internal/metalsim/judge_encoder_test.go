@@ -66,7 +66,8 @@ func TestWrongEncodingGoesUnnoticed(t *testing.T) {
 		},
 		{
 			name: "buffer smaller than the reference's type", fails: true,
-			want: dispatch + `argument constant Params & p [[buffer(2)]] takes 8 bytes, but buffer "params" of 64 bytes has 4 from offset 60 on (kernel wide)`,
+			want: dispatch +
+				`argument constant Params & p [[buffer(2)]] takes 8 bytes, but buffer "params" of 64 bytes has 4 from offset 60 on (kernel wide)`,
 			use: wide(func(x *fixture, e id) {
 				send(e, "setBuffer:offset:atIndex:", x.buffer(64, shared, "params"), 60, 2)
 			}),
@@ -78,12 +79,14 @@ func TestWrongEncodingGoesUnnoticed(t *testing.T) {
 		},
 		{
 			name: "setBytes for what the kernel writes", fails: true,
-			want: dispatch + "argument device float * out [[buffer(1)]] is written by the kernel and cannot be bound with setBytes (kernel wide)",
-			use:  wide(func(x *fixture, e id) { send(e, "setBytes:length:atIndex:", bytesOf(0), 16, 1) }),
+			want: dispatch +
+				"argument device float * out [[buffer(1)]] is written by the kernel and cannot be bound with setBytes (kernel wide)",
+			use: wide(func(x *fixture, e id) { send(e, "setBytes:length:atIndex:", bytesOf(0), 16, 1) }),
 		},
 		{
 			name: "setBytes too long", fails: true,
-			want: "-[MTLComputeCommandEncoder setBytes:length:atIndex:]: length 4097 at index 2 is over the limit of 4096 bytes: use a buffer (kernel wide)",
+			want: "-[MTLComputeCommandEncoder setBytes:length:atIndex:]: length 4097 at index 2 is over the limit of 4096 " +
+				"bytes: use a buffer (kernel wide)",
 			use: wide(func(x *fixture, e id) {
 				send(e, "setBytes:length:atIndex:", unsafe.Pointer(&make([]byte, 4097)[0]), 4097, 2)
 			}),
@@ -95,7 +98,8 @@ func TestWrongEncodingGoesUnnoticed(t *testing.T) {
 		},
 		{
 			name: "no pipeline", fails: true,
-			want: "-[MTLComputeCommandEncoder dispatchThreads:threadsPerThreadgroup:]: there is no pipeline: call setComputePipelineState: first (no kernel yet)",
+			want: "-[MTLComputeCommandEncoder dispatchThreads:threadsPerThreadgroup:]: there is no pipeline: call " +
+				"setComputePipelineState: first (no kernel yet)",
 			use: func(x *fixture, wrong bool) string {
 				p, b := x.pipeline("fill"), x.buffer(128, shared, "x")
 				return x.run(serial, func(e id) {
@@ -109,23 +113,28 @@ func TestWrongEncodingGoesUnnoticed(t *testing.T) {
 		},
 		{
 			name: "threadgroup memory not a multiple of 16", fails: true,
-			want: "-[MTLComputeCommandEncoder setThreadgroupMemoryLength:atIndex:]: threadgroup memory length 136 at index 0 is not a multiple of 16 (kernel local)",
-			use:  local(136),
+			want: "-[MTLComputeCommandEncoder setThreadgroupMemoryLength:atIndex:]: threadgroup memory length 136 at index 0 " +
+				"is not a multiple of 16 (kernel local)",
+			use: local(136),
 		},
 		{
 			name: "threadgroup memory over the limit", fails: true,
-			want: "-[MTLComputeCommandEncoder setThreadgroupMemoryLength:atIndex:]: threadgroup memory length 32784 at index 0 is over the device's limit of 32768 (kernel local)",
-			use:  local(32784),
+			want: "-[MTLComputeCommandEncoder setThreadgroupMemoryLength:atIndex:]: threadgroup memory length 32784 at index " +
+				"0 is over the device's limit of 32768 (kernel local)",
+			use: local(32784),
 		},
 		{
 			name: "threadgroup memory over the limit with the static part", fails: true,
-			want: dispatch + "threadgroup memory of 28688 bytes set and 4096 static is over the device's limit of 32768 (kernel local)",
-			use:  local(28688),
+			want: dispatch +
+				"threadgroup memory of 28688 bytes set and 4096 static is over the device's limit of 32768 (kernel local)",
+			use: local(28688),
 		},
 		{
 			name: "threadgroup memory without length", fails: true,
-			want: dispatch + "argument threadgroup float * m [[threadgroup(0)]] has no length: call setThreadgroupMemoryLength:atIndex: (kernel local)",
-			use:  local(0),
+			want: dispatch +
+				"argument threadgroup float * m [[threadgroup(0)]] has no length: call setThreadgroupMemoryLength:atIndex: " +
+				"(kernel local)",
+			use: local(0),
 		},
 		{
 			name: "threadgroup of no threads", fails: true,
@@ -139,17 +148,20 @@ func TestWrongEncodingGoesUnnoticed(t *testing.T) {
 		},
 		{
 			name: "more threads than the device allows", fails: true,
-			want: dispatch + "threadsPerThreadgroup 32 x 33 x 1 are more than the pipeline's maxTotalThreadsPerThreadgroup of 1024 (kernel fill)",
-			use:  grid("fill", size{1, 1, 1}, size{32, 33, 1}),
+			want: dispatch +
+				"threadsPerThreadgroup 32 x 33 x 1 are more than the pipeline's maxTotalThreadsPerThreadgroup of 1024 (kernel fill)",
+			use: grid("fill", size{1, 1, 1}, size{32, 33, 1}),
 		},
 		{
 			name: "more threads than the kernel allows", fails: true,
-			want: dispatch + "threadsPerThreadgroup 65 x 1 x 1 are more than the pipeline's maxTotalThreadsPerThreadgroup of 64 (kernel narrow)",
-			use:  grid("narrow", size{1, 1, 1}, size{65, 1, 1}),
+			want: dispatch +
+				"threadsPerThreadgroup 65 x 1 x 1 are more than the pipeline's maxTotalThreadsPerThreadgroup of 64 (kernel narrow)",
+			use: grid("narrow", size{1, 1, 1}, size{65, 1, 1}),
 		},
 		{
 			name: "ragged grid on a device that has none", fails: true,
-			want: "-[MTLComputeCommandEncoder dispatchThreads:threadsPerThreadgroup:]: threadsPerGrid 40 x 1 x 1 is not a multiple of " +
+			want: "-[MTLComputeCommandEncoder dispatchThreads:threadsPerThreadgroup:]: threadsPerGrid 40 x 1 x 1 is not a " +
+				"multiple of " +
 				"threadsPerThreadgroup 32 x 1 x 1, and this device has no non-uniform threadgroups (kernel fill)",
 			use: func(x *fixture, wrong bool) string {
 				p, b := x.pipeline("fill"), x.buffer(256, shared, "x")

@@ -38,8 +38,8 @@ template <typename T> kernel void typed(device T *x [[buffer(0)]], uint i [[thre
 template [[host_name("typed_float")]] kernel void typed<float>(device float *, uint);
 `
 
-// function makes a function of a kernel with constants by index, or with the call without constants if they are nil, and
-// returns its NSError's text or that of its pipeline.
+// function makes a function of a kernel with constants by index, or with the call without constants if they are nil,
+// and returns its NSError's text or that of its pipeline.
 func (x *fixture) function(kernel string, constants map[int]any) (failure string) {
 	var e id
 	library := x.own(send(x.device, "newLibraryWithSource:options:error:", constantShaders, 0, unsafe.Pointer(&e)))
@@ -101,7 +101,8 @@ func TestWrongFunctionConstantsGoUnnoticed(t *testing.T) {
 		},
 		"pipeline without constants": {
 			kernel: "tiled", wrong: nil, right: map[int]any{0: uint32(8)},
-			want: "function tiled cannot make a pipeline: it needs a value for tile [[function_constant(0)]]; get it by newFunctionWithName:constantValues:error:",
+			want: "function tiled cannot make a pipeline: it needs a value for tile [[function_constant(0)]]; get it by " +
+				"newFunctionWithName:constantValues:error:",
 		},
 		"none needed":     {kernel: "plain"},
 		"optional":        {kernel: "optional"},
@@ -127,7 +128,8 @@ func TestWrongFunctionConstantsGoUnnoticed(t *testing.T) {
 func TestTypeThatIsNoConstantGoesUnnoticed(t *testing.T) {
 	judge(t, []verdict{{
 		name: "texture",
-		want: "-[MTLFunctionConstantValues setConstantValue:type:atIndex:]: MTLDataType 58 cannot be the type of a function constant",
+		want: "-[MTLFunctionConstantValues setConstantValue:type:atIndex:]: MTLDataType 58 cannot be the type of a " +
+			"function constant",
 		use: func(x *fixture, wrong bool) string {
 			values := x.own(send(class("MTLFunctionConstantValues"), "new"))
 			send(values, "setConstantValue:type:atIndex:", bytesOf(1), pick(wrong, 58, 33), 0)

@@ -59,7 +59,8 @@ func TestMissingBarrierGoesUnnoticed(t *testing.T) {
 			})
 		}
 		t.Run(name, func(t *testing.T) {
-			orders(t, false, `kernel copy reads tracked buffer "a" of 128 bytes, bytes 0 to 3, which kernel fill, earlier in the same concurrent encoder, writes`+noBarrier, use)
+			orders(t, false,
+				`kernel copy reads tracked buffer "a" of 128 bytes, bytes 0 to 3, which kernel fill, earlier in the same concurrent encoder, writes`+noBarrier, use)
 			orders(t, true, `kernel copy (program_source:10) reads tracked buffer "a" of 128 bytes, bytes 0 to 127, which kernel fill (program_source:13), earlier in the same concurrent encoder, writes`+noBarrier, use)
 		})
 	}
@@ -75,7 +76,8 @@ func TestBarrierOnAnotherBufferTakenForOrder(t *testing.T) {
 			encodeCopy(e, cp, a, 0, b)
 		})
 	}
-	orders(t, false, `kernel copy reads tracked buffer "a" of 128 bytes, bytes 0 to 3, which kernel fill, earlier in the same concurrent encoder, writes`+noBarrier, use)
+	orders(t, false,
+		`kernel copy reads tracked buffer "a" of 128 bytes, bytes 0 to 3, which kernel fill, earlier in the same concurrent encoder, writes`+noBarrier, use)
 }
 
 // Only instrumentation tells what is touched beyond the first element; the twin shares a buffer, not bytes.
@@ -176,7 +178,9 @@ func TestUntrackedBufferBetweenEncodersGoesUnnoticed(t *testing.T) {
 }
 
 func TestBlitOfUntrackedBufferGoesUnnoticed(t *testing.T) {
-	orders(t, false, `a blit fill writes untracked buffer "a" of 128 bytes, bytes 0 to 3, which kernel fill in MTLCommandBuffer writes`+unordered,
+	orders(t, false,
+		`a blit fill writes untracked buffer "a" of 128 bytes, bytes 0 to 3, which kernel fill in MTLCommandBuffer writes`+
+			unordered,
 		func(x *fixture, wrong bool) string {
 			fill := x.pipeline("fill")
 			a := x.buffer(128, pick(wrong, untracked, shared), "a")
@@ -190,7 +194,8 @@ func TestBlitOfUntrackedBufferGoesUnnoticed(t *testing.T) {
 }
 
 func TestDeadlockHangs(t *testing.T) {
-	orders(t, false, `deadlock: MTLCommandBuffer "consumer" waits for MTLSharedEvent "step" to reach 2, but it is at 0: no committed command buffer signals that`,
+	orders(t, false,
+		`deadlock: MTLCommandBuffer "consumer" waits for MTLSharedEvent "step" to reach 2, but it is at 0: no committed command buffer signals that`,
 		func(x *fixture, wrong bool) string {
 			event := x.own(send(x.device, "newSharedEvent"))
 			send(event, "setLabel:", "step")
@@ -206,8 +211,9 @@ func TestDeadlockHangs(t *testing.T) {
 
 // The signal comes after the wait on the same queue; the twin signals on another.
 func TestSignalBehindItsWaitHangs(t *testing.T) {
-	orders(t, false, `deadlock: MTLCommandBuffer "consumer" waits for MTLEvent to reach 1, but it is at 0: its signal is encoded in `+
-		`MTLCommandBuffer "producer", which comes after a wait that is not met either`,
+	orders(t, false,
+		`deadlock: MTLCommandBuffer "consumer" waits for MTLEvent to reach 1, but it is at 0: its signal is encoded in `+
+			`MTLCommandBuffer "producer", which comes after a wait that is not met either`,
 		func(x *fixture, wrong bool) string {
 			event, other := x.own(send(x.device, "newEvent")), x.own(send(x.device, "newCommandQueue"))
 			consumer := x.commands(func(c id) {

@@ -95,7 +95,8 @@ func TestWrongUseOfObjectsGoesUnnoticed(t *testing.T) {
 		},
 		{
 			name: "argument of another class",
-			want: "-[MTLComputeCommandEncoder setComputePipelineState:]: the pipeline must be a MTLComputePipelineState, not a MTLFunction",
+			want: "-[MTLComputeCommandEncoder setComputePipelineState:]: the pipeline must be a MTLComputePipelineState, not " +
+				"a MTLFunction",
 			use: func(x *fixture, wrong bool) string {
 				p := x.pipeline("fill")
 				function := x.own(send(x.library(), "newFunctionWithName:", "fill"))
@@ -154,7 +155,8 @@ func TestWrongUseOfObjectsGoesUnnoticed(t *testing.T) {
 		},
 		{
 			name: "no-copy length off the page",
-			want: "-[MTLDevice newBufferWithBytesNoCopy:length:options:deallocator:]: length 20480 is not a multiple of the page size, 16384 bytes",
+			want: "-[MTLDevice newBufferWithBytesNoCopy:length:options:deallocator:]: length 20480 is not a multiple of the " +
+				"page size, 16384 bytes",
 			use: func(x *fixture, wrong bool) string {
 				noCopy(x, 0, pick(wrong, 20480, 32768))
 				return ""
@@ -217,8 +219,9 @@ func TestWrongUseOfObjectsGoesUnnoticed(t *testing.T) {
 			},
 		},
 		{
-			name:  "two encoders at once",
-			want:  "-[MTLCommandBuffer blitCommandEncoder]: MTLComputeCommandEncoder is still encoding to MTLCommandBuffer: call endEncoding first",
+			name: "two encoders at once",
+			want: "-[MTLCommandBuffer blitCommandEncoder]: MTLComputeCommandEncoder is still encoding to MTLCommandBuffer: " +
+				"call endEncoding first",
 			fails: true,
 			use: func(x *fixture, wrong bool) string {
 				c := x.commands(func(id) {})
@@ -313,7 +316,8 @@ func noCopy(x *fixture, offset, length int) {
 func TestNoCopyPointerOffThePageGoesUnnoticed(t *testing.T) {
 	errors := withFixture(t, false, func(x *fixture) { noCopy(x, 4096, 16384) })
 	require.Len(t, errors, 1)
-	require.Regexp(t, `^-\[MTLDevice newBufferWithBytesNoCopy:length:options:deallocator:\]: pointer 0x[0-9a-f]+000 is not aligned to a page of 16384 bytes$`, errors[0])
+	require.Regexp(t,
+		`^-\[MTLDevice newBufferWithBytesNoCopy:length:options:deallocator:\]: pointer 0x[0-9a-f]+000 is not aligned to a page of 16384 bytes$`, errors[0])
 }
 
 func TestLeakIsNotNamed(t *testing.T) {
@@ -336,6 +340,7 @@ func TestAutoreleaseWithoutPoolGoesUnnoticed(t *testing.T) {
 		nsString("text") // on another thread than any pool
 		done <- TakeError()
 	}()
-	require.EqualError(t, <-done, "+[NSString stringWithUTF8String:]: NSString is autoreleased with no pool in place on this thread, "+
-		"and so leaks: call objc_autoreleasePoolPush first, and keep to one OS thread until the pop")
+	require.EqualError(t, <-done,
+		"+[NSString stringWithUTF8String:]: NSString is autoreleased with no pool in place on this thread, "+
+			"and so leaks: call objc_autoreleasePoolPush first, and keep to one OS thread until the pop")
 }

@@ -44,9 +44,11 @@ func TestLibrariesWithOneKernelsNameShareIt(t *testing.T) {
 		for _, value := range []string{"1", "2"} {
 			var e id
 			library := x.own(send(x.device, "newLibraryWithSource:options:error:",
-				"kernel void k(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { x[i] = "+value+"; }", 0, unsafe.Pointer(&e)))
+				"kernel void k(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { x[i] = "+value+"; }", 0,
+				unsafe.Pointer(&e)))
 			function := x.own(send(library, "newFunctionWithName:", "k"))
-			pipelines = append(pipelines, x.own(send(x.device, "newComputePipelineStateWithFunction:error:", function, unsafe.Pointer(&e))))
+			pipelines = append(pipelines, x.own(send(x.device, "newComputePipelineStateWithFunction:error:", function,
+				unsafe.Pointer(&e))))
 		}
 		for i, want := range []float32{1, 2} {
 			require.Empty(t, x.run(serial, func(e id) { encodeFill(e, pipelines[i], buffer) }))

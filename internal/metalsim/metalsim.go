@@ -1,7 +1,7 @@
 // Package metalsim stands in for Metal where there is none: one shared library that exports what libobjc,
-// Metal.framework and a little of Foundation export, so that the same Go binding (package metal) and the same shader text
-// that run on a Mac run on Linux too, and are judged more strictly there than a Mac would. It is test equipment; the
-// shipped program contains none of it.
+// Metal.framework and a little of Foundation export, so that the same Go binding (package metal) and the same shader
+// text that run on a Mac run on Linux too, and are judged more strictly there than a Mac would. It is test equipment;
+// the shipped program contains none of it.
 //
 // [Library] builds the library with clang when it is first needed and returns its path, which
 // [github.com/glm4-metal/glm4-metal/metal.OpenLibraries] takes:
@@ -12,8 +12,8 @@
 //
 // # How it works
 //
-//   - sim/objc*.cpp are a small Objective-C runtime and Metal's classes. A call that Metal's validation layer would stop
-//     with an assertion is put on record instead ([TakeError]), naming class, selector and values, and the command
+//   - sim/objc*.cpp are a small Objective-C runtime and Metal's classes. A call that Metal's validation layer would
+//     stop with an assertion is put on record instead ([TakeError]), naming class, selector and values, and the command
 //     buffer that it concerns fails with the same text.
 //   - newLibraryWithSource:options:error: calls [Compile], which rewrites the shader to C++ and compiles it with clang
 //     against a model of Metal's standard library (msl/).
@@ -35,8 +35,8 @@
 //
 // # Three ways to run it
 //
-//   - go test on Linux builds it and runs the tests of package metal and of all that use it; on a Mac the same tests run
-//     on the real device.
+//   - go test on Linux builds it and runs the tests of package metal and of all that use it; on a Mac the same tests
+//     run on the real device.
 //   - The build tag metalsim puts it behind the command line, for a look at the GPU path on a machine without a GPU.
 //   - A program of one's own opens it as above.
 //
@@ -62,13 +62,14 @@ type Dispatch struct {
 	Buffers               []Binding `json:"buffers"`
 
 	// What follows is counted by instrumented libraries only.
-	Loads                  uint64 `json:"loads"` // instructions, from device and constant memory
-	Stores                 uint64 `json:"stores"`
-	LoadedBytes            uint64 `json:"loaded_bytes"`
-	StoredBytes            uint64 `json:"stored_bytes"`
-	DistinctBytes          uint64 `json:"distinct_bytes"` // loaded or stored at least once
-	LoadLines              uint64 `json:"load_lines"`     // lines of 128 bytes touched, summed over the loads of simdgroups
-	LoadGroups             uint64 `json:"load_groups"`    // how many those loads of simdgroups are
+	Loads         uint64 `json:"loads"` // instructions, from device and constant memory
+	Stores        uint64 `json:"stores"`
+	LoadedBytes   uint64 `json:"loaded_bytes"`
+	StoredBytes   uint64 `json:"stored_bytes"`
+	DistinctBytes uint64 `json:"distinct_bytes"` // loaded or stored at least once
+	// lines of 128 bytes touched, summed over the loads of simdgroups
+	LoadLines              uint64 `json:"load_lines"`
+	LoadGroups             uint64 `json:"load_groups"` // how many those loads of simdgroups are
 	ThreadgroupLoadedBytes uint64 `json:"threadgroup_loaded_bytes"`
 	ThreadgroupStoredBytes uint64 `json:"threadgroup_stored_bytes"`
 	SIMDOps                uint64 `json:"simd_ops"`

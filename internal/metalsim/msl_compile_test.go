@@ -29,7 +29,8 @@ kernel void k(device float *x [[buffer(0)]], threadgroup float *t [[threadgroup(
   f(@);
 }`, wrong: "x", right: "t", want: "program_source:5:3: error: no matching function for call to 'f'",
 		more: "cannot pass pointer to address space 'device' as a pointer to address space 'threadgroup' in 1st argument"},
-	{name: "threadgroup pointer for a device variable", source: `kernel void k(device float *x [[buffer(0)]], threadgroup float *t [[threadgroup(0)]]) {
+	{name: "threadgroup pointer for a device variable",
+		source: `kernel void k(device float *x [[buffer(0)]], threadgroup float *t [[threadgroup(0)]]) {
   device float *p = @;
   p[0] = 1;
 }`, wrong: "t", right: "x + 1", want: "program_source:4:17: error: cannot initialize a variable of type 'device float *' with an lvalue of type 'threadgroup float *'"},
@@ -41,7 +42,8 @@ kernel void k(device float *x [[buffer(0)]]) {
 kernel void k(device float *x [[buffer(0)]]) {
   f(x[0]);
 }`, wrong: "thread", right: "device", want: "program_source:5:3: error: no matching function for call to 'f'"},
-	{name: "address space in a template's argument", source: `template <typename T> T f(const threadgroup T *p) { return *p; }
+	{name: "address space in a template's argument",
+		source: `template <typename T> T f(const threadgroup T *p) { return *p; }
 kernel void k(device float *x [[buffer(0)]]) {
   threadgroup float t[4];
   x[0] = f(@);
@@ -53,7 +55,8 @@ template <typename T> void g(device T *x, threadgroup T *t) {
 kernel void k(device float *x [[buffer(0)]], threadgroup float *t [[threadgroup(0)]]) {
   g(x, t);
 }`, wrong: "x", right: "t", want: "program_source:5:3: error: no matching function for call to 'f'"},
-	{name: "cast from device to threadgroup", source: `kernel void k(device float *x [[buffer(0)]], threadgroup float *t [[threadgroup(0)]]) {
+	{name: "cast from device to threadgroup",
+		source: `kernel void k(device float *x [[buffer(0)]], threadgroup float *t [[threadgroup(0)]]) {
   x[0] = ((threadgroup uint *)@)[0];
 }`, wrong: "x", right: "t", want: "program_source:4:11: error: C-style cast from 'device float *' to 'threadgroup uint *' converts between mismatching address spaces"},
 	{name: "cast inside the construction of a vector", source: `float f(threadgroup float *p) { return p[0]; }
@@ -159,7 +162,8 @@ kernel void k(device float *x [[buffer(0)]]) {
 	{name: "mixed types", source: `kernel void k(device half *x [[buffer(0)]]) {
   x[0] = max(x[1], @);
 }`, wrong: "0.0f", right: "0.0h", want: "program_source:4:10: error: call to 'max' is ambiguous"},
-	{name: "vectors of different types", source: `kernel void k(device float4 *x [[buffer(0)]], device half4 *y [[buffer(1)]]) {
+	{name: "vectors of different types",
+		source: `kernel void k(device float4 *x [[buffer(0)]], device half4 *y [[buffer(1)]]) {
   x[0] = x[1] + @;
 }`, wrong: "y[0]", right: "float4(y[0])", want: "program_source:4:15: error: invalid operands to binary expression ('float4' and 'half4')"},
 	{name: "swizzle with a component twice, written", source: `kernel void k(device float4 *x [[buffer(0)]]) {

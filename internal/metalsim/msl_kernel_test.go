@@ -50,7 +50,8 @@ func TestTemplateHostNameWrong(t *testing.T) {
 	library, err := s.device.NewLibrary(header+templates, metal.CompileOptions{})
 	require.NoError(t, err)
 	defer library.Release()
-	require.ElementsMatch(t, []string{"add_f32", "multiply_f16", "multiply_u32", "inner::k", "renamed"}, library.FunctionNames())
+	require.ElementsMatch(t, []string{"add_f32", "multiply_f16", "multiply_u32", "inner::k", "renamed"},
+		library.FunctionNames())
 	for name, want := range map[string][2]int{"add_f32": {32, 36}, "multiply_f16": {16, 10}, "multiply_u32": {128, 132}} {
 		function, err := library.NewFunction(name, metal.FunctionConstants{})
 		require.NoError(t, err)
@@ -235,7 +236,8 @@ func BenchmarkCompileTemplates(b *testing.B) {
 `)
 		for k := range 15 {
 			for _, typ := range []string{"float", "half"} {
-				fmt.Fprintf(&source, "template [[host_name(\"gemv_%s_%d\")]] [[kernel]] decltype(gemv<%s, %d>) gemv<%s, %d>;\n", typ, k, typ, 4*(k+1), typ, 4*(k+1))
+				fmt.Fprintf(&source, "template [[host_name(\"gemv_%s_%d\")]] [[kernel]] decltype(gemv<%s, %d>) gemv<%s, %d>;\n",
+					typ, k, typ, 4*(k+1), typ, 4*(k+1))
 			}
 		}
 		_, err := metalsim.Compile(source.String(), metalsim.Options{})

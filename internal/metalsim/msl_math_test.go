@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A function of metal_math against float64, with the bound of the MSL specification for the precise version (8.1) in ulps
-// of the result; 0 is correctly rounded. The fast version has a bound of its own (8.2), in ulps or absolute.
+// A function of metal_math against float64, with the bound of the MSL specification for the precise version (8.1) in
+// ulps of the result; 0 is correctly rounded. The fast version has a bound of its own (8.2), in ulps or absolute.
 type mathFunction struct {
 	call     string // of x and y
 	want     func(x, y float64) float64
@@ -37,7 +37,8 @@ var mathFunctions = []mathFunction{
 	{call: "trunc(x)", want: one(math.Trunc), lo: -100, hi: 100},
 	{call: "round(x)", want: one(math.Round), lo: -100, hi: 100},
 	{call: "rint(x)", want: one(math.RoundToEven), lo: -100, hi: 100},
-	{call: "fract(x)", want: func(x, _ float64) float64 { return math.Min(x-math.Floor(x), 0x1.fffffep-1) }, lo: -100, hi: 100},
+	{call: "fract(x)", want: func(x, _ float64) float64 { return math.Min(x-math.Floor(x), 0x1.fffffep-1) }, lo: -100,
+		hi: 100},
 	{call: "abs(x)", want: one(math.Abs), lo: -100, hi: 100},
 	{call: "fabs(x)", want: one(math.Abs), lo: -100, hi: 100},
 	{call: "cos(x)", want: one(math.Cos), lo: -math.Pi, hi: math.Pi, ulps: 4, absolute: 1.0 / 8192},
@@ -47,8 +48,10 @@ var mathFunctions = []mathFunction{
 	{call: "cosh(x)", want: one(math.Cosh), lo: -20, hi: 20, ulps: 4, fast: 50},
 	{call: "sinh(x)", want: one(math.Sinh), lo: 1, hi: 20, ulps: 4, fast: 50},
 	{call: "tanh(x)", want: one(math.Tanh), lo: -10, hi: 10, ulps: 5, absolute: 1e-5},
-	{call: "cospi(x)", want: one(func(x float64) float64 { return math.Cos(math.Pi * math.Mod(x, 2)) }), lo: -10, hi: 10, ulps: 4},
-	{call: "sinpi(x)", want: one(func(x float64) float64 { return math.Sin(math.Pi * math.Mod(x, 2)) }), lo: -10, hi: 10, ulps: 4},
+	{call: "cospi(x)", want: one(func(x float64) float64 { return math.Cos(math.Pi * math.Mod(x, 2)) }), lo: -10, hi: 10,
+		ulps: 4},
+	{call: "sinpi(x)", want: one(func(x float64) float64 { return math.Sin(math.Pi * math.Mod(x, 2)) }), lo: -10, hi: 10,
+		ulps: 4},
 	{call: "exp(x)", want: one(math.Exp), lo: -80, hi: 80, ulps: 4, fast: 163},
 	{call: "exp2(x)", want: one(math.Exp2), lo: -120, hi: 120, ulps: 4},
 	{call: "exp10(x)", want: one(func(x float64) float64 { return math.Pow(10, x) }), lo: -37, hi: 37, ulps: 4, fast: 163},
@@ -61,13 +64,15 @@ var mathFunctions = []mathFunction{
 	{call: "pow(x, y)", want: math.Pow, lo: 0.1, hi: 10, ylo: -8, yhi: 8, ulps: 16, fast: 64},
 	{call: "powr(x, y)", want: math.Pow, lo: 0.1, hi: 10, ylo: -8, yhi: 8, ulps: 16, fast: 64},
 	{call: "fmod(x, y)", want: math.Mod, lo: -100, hi: 100, ylo: 0.1, yhi: 10},
-	{call: "fma(x, y, x)", want: func(x, y float64) float64 { return math.FMA(x, y, x) }, lo: -100, hi: 100, ylo: -10, yhi: 10},
+	{call: "fma(x, y, x)", want: func(x, y float64) float64 { return math.FMA(x, y, x) }, lo: -100, hi: 100, ylo: -10,
+		yhi: 10},
 	{call: "copysign(x, y)", want: math.Copysign, lo: -100, hi: 100, ylo: -1, yhi: 1},
 	{call: "fdim(x, y)", want: math.Dim, lo: -100, hi: 100, ylo: -100, yhi: 100},
 	{call: "max(x, y)", want: math.Max, lo: -100, hi: 100, ylo: -100, yhi: 100},
 	{call: "fmin(x, y)", want: math.Min, lo: -100, hi: 100, ylo: -100, yhi: 100},
 	{call: "divide(x, y)", want: func(x, y float64) float64 { return x / y }, lo: -100, hi: 100, ylo: 1, yhi: 100},
-	{call: "clamp(x, -1.0f, y)", want: func(x, y float64) float64 { return min(max(x, -1), y) }, lo: -100, hi: 100, ylo: 0, yhi: 10},
+	{call: "clamp(x, -1.0f, y)", want: func(x, y float64) float64 { return min(max(x, -1), y) }, lo: -100, hi: 100, ylo: 0,
+		yhi: 10},
 	{call: "saturate(x)", want: func(x, _ float64) float64 { return min(max(x, 0), 1) }, lo: -2, hi: 2},
 	{call: "sign(x)", want: func(x, _ float64) float64 { return math.Copysign(1, x) }, lo: -2, hi: 2},
 	{call: "step(x, y)", want: func(x, y float64) float64 {
@@ -76,9 +81,11 @@ var mathFunctions = []mathFunction{
 		}
 		return 1
 	}, lo: -2, hi: 2, ylo: -2, yhi: 2},
-	{call: "ldexp(x, int(y))", want: func(x, y float64) float64 { return math.Ldexp(x, int(y)) }, lo: -2, hi: 2, ylo: -20, yhi: 20},
+	{call: "ldexp(x, int(y))", want: func(x, y float64) float64 { return math.Ldexp(x, int(y)) }, lo: -2, hi: 2, ylo: -20,
+		yhi: 20},
 	{call: "max3(x, y, 1.0f)", want: func(x, y float64) float64 { return max(x, y, 1) }, lo: -2, hi: 2, ylo: -2, yhi: 2},
-	{call: "median3(x, y, 1.0f)", want: func(x, y float64) float64 { return max(min(x, y), min(max(x, y), 1)) }, lo: -2, hi: 2, ylo: -2, yhi: 2},
+	{call: "median3(x, y, 1.0f)", want: func(x, y float64) float64 { return max(min(x, y), min(max(x, y), 1)) }, lo: -2,
+		hi: 2, ylo: -2, yhi: 2},
 }
 
 func one(f func(float64) float64) func(x, y float64) float64 {

@@ -13,7 +13,8 @@ import (
 	"github.com/glm4-metal/glm4-metal/metal"
 )
 
-// A run is one dispatch of a kernel. Its buffers are slices of numbers, bound in their order, which hold the result after.
+// A run is one dispatch of a kernel. Its buffers are slices of numbers, bound in their order, which hold the result
+// after.
 type run struct {
 	source         string
 	kernel         string
@@ -89,14 +90,16 @@ func (r run) on(t testing.TB, s *standIn, buffers ...any) {
 func floats(t *testing.T, s *standIn, body string, want ...float32) {
 	t.Helper()
 	y := make([]float32, len(want))
-	run{source: "kernel void k(device float *y [[buffer(0)]]) {\n" + body + "\n}", threads: line(1), group: line(1)}.on(t, s, y)
+	run{source: "kernel void k(device float *y [[buffer(0)]]) {\n" + body + "\n}", threads: line(1), group: line(1)}.on(t,
+		s, y)
 	require.Equal(t, want, y)
 }
 
 func words(t *testing.T, s *standIn, body string, want ...uint32) {
 	t.Helper()
 	y := make([]uint32, len(want))
-	run{source: "kernel void k(device uint *y [[buffer(0)]]) {\n" + body + "\n}", threads: line(1), group: line(1)}.on(t, s, y)
+	run{source: "kernel void k(device uint *y [[buffer(0)]]) {\n" + body + "\n}", threads: line(1), group: line(1)}.on(t,
+		s, y)
 	require.Equal(t, want, y)
 }
 
@@ -167,7 +170,8 @@ func TestVectorArithmeticWrong(t *testing.T) {
   float3 r[] = {a + b, a - b, a * b, a / b, -a, a * 2, 1 - a, 2 / b, a + half(0.5h)};
   for (uint i = 0; i < 9; i++) for (uint j = 0; j < 3; j++) y[3 * i + j] = r[i][j];
   a += b; y[27] = a.x; a *= 2; y[28] = a.y; a -= float3(1); y[29] = a.z; a /= 4; y[30] = a.x;`,
-		8, -4, -2, 4, -12, 4, 12, -32, -3, 3, -2, float32(1)/-3, -6, 8, -1, 12, -16, 2, -5, 9, 0, 1, 0.5, float32(2)/-3, 6.5, -7.5, 1.5,
+		8, -4, -2, 4, -12, 4, 12, -32, -3, 3, -2, float32(1)/-3, -6, 8, -1, 12, -16, 2, -5, 9, 0, 1, 0.5, float32(2)/-3, 6.5,
+		-7.5, 1.5,
 		8, -8, -5, 3.75)
 	words(t, s, `
   uint2 a(13, 0xffffffffu), b(5, 3);
@@ -177,7 +181,8 @@ func TestVectorArithmeticWrong(t *testing.T) {
   uchar4 d = uchar4(250, 1, 2, 3) + uchar4(10); y[22] = d.x; y[23] = d.w;
   short2 e = short2(-7, 7) / short2(2); y[24] = e.x; y[25] = e.y;
   a++; y[26] = a.y; --a; y[27] = a.y;`,
-		3, 0, 5, 3, 13, 0xffffffff, 8, 0xfffffffc, 0xfffffff2, 0, 416, 0xfffffff8, 0, 0x1fffffff, 26, 0xfffffffe, 2, 0x55555555, 14, 0,
+		3, 0, 5, 3, 13, 0xffffffff, 8, 0xfffffffc, 0xfffffff2, 0, 416, 0xfffffff8, 0, 0x1fffffff, 26, 0xfffffffe, 2,
+		0x55555555, 14, 0,
 		0xfffffffc, 3, 4, 13, 0xfffffffd, 3, 0, 0xffffffff)
 	words(t, s, `
   float4 a(1, 2, NAN, -0.0f), b(1, 3, NAN, 0.0f);
@@ -218,19 +223,21 @@ func TestMatrixOrderWrong(t *testing.T) {
 		14, 25, 36, 7, 16, 3, 4, 17, 36, 7, 3, 0, -1, 24, 6, 6)
 }
 
-// Round to nearest, ties to even, is what Go's conversion from float64 to float32 does; halfBits and bfloatBits do it in
-// integers.
+// Round to nearest, ties to even, is what Go's conversion from float64 to float32 does; halfBits and bfloatBits do it
+// in integers.
 func TestHalfRoundedOtherwise(t *testing.T) {
 	s := openStandIn(t)
 	var x []float32
-	for _, base := range []float32{1, 1.5, 2047, 0.1, 65504, 65519.99, 65520, 1e-7, 6e-8, 2.9e-8, 2.98023e-8, 6.1e-5, 3e38, 1e-40, 0} {
+	for _, base := range []float32{1, 1.5, 2047, 0.1, 65504, 65519.99, 65520, 1e-7, 6e-8, 2.9e-8, 2.98023e-8, 6.1e-5, 3e38,
+		1e-40, 0} {
 		for _, ulps := range []int32{-1, 0, 1} {
 			f := math.Float32frombits(math.Float32bits(base) + uint32(max(ulps, -int32(min(math.Float32bits(base), 1)))))
 			x = append(x, f, -f)
 		}
 	}
 	for i := range 2048 { // between, on and beside the halves and their middles
-		x = append(x, math.Float32frombits(uint32(0x3f800000)+uint32(i)<<11), math.Float32frombits(uint32(0x3f800001)+uint32(i)<<11), math.Float32frombits(uint32(0x38000000)+uint32(i)<<12))
+		x = append(x, math.Float32frombits(uint32(0x3f800000)+uint32(i)<<11),
+			math.Float32frombits(uint32(0x3f800001)+uint32(i)<<11), math.Float32frombits(uint32(0x38000000)+uint32(i)<<12))
 	}
 	x = append(x, float32(math.Inf(1)), float32(math.Inf(-1)))
 	h, b, back := make([]uint16, len(x)), make([]uint16, len(x)), make([]float32, len(x))
@@ -312,7 +319,8 @@ func TestHalfKeepsExcessPrecision(t *testing.T) {
   bfloat d = bfloat(256.0f), e = bfloat(1.0f); y[4] = d + e + e;
   y[5] = 1.0h / 3.0h; y[6] = sqrt(2.0h); y[7] = half(1.0) + 0.0004h;
   half sum = 0; for (int i = 0; i < 5000; i++) sum += 1; y[8] = sum;`,
-		2048, mulHalf(mulHalf(third, third), third), 0, halfValue(halfBits(float32(float64(third)*float64(third)-float64(halfValue(halfBits(0.111)))))),
+		2048, mulHalf(mulHalf(third, third), third), 0,
+		halfValue(halfBits(float32(float64(third)*float64(third)-float64(halfValue(halfBits(0.111)))))),
 		256, halfValue(halfBits(1.0/3)), halfValue(halfBits(math.Sqrt2)), 1, 2048)
 }
 
@@ -334,7 +342,8 @@ func TestConversionWrong(t *testing.T) {
   y[25] = as_type<uint>(static_cast<float>(half(0.1))); y[26] = as_type<uint>(as_type<float>(uint(0x3f80) << 16));
   y[27] = ulong(0x100000002ul) >> 32; y[28] = uint(0x100000002ul);`,
 		0xffffffff, 0, 0x7fffffff, 0x80000000, 0, 0, 44, 0xffffffc8, 2, 0xfffffffe, 4464, 0x4b800000, 0x4f800000,
-		2, 0xfffffffe, 0x7fffffff, 0x80000000, 0x3c00, 0xc0003c00, 0x04030201, 0x5678, 0x1234, 1, 1, 2, 0x3dccc000, 0x3f800000, 1, 2)
+		2, 0xfffffffe, 0x7fffffff, 0x80000000, 0x3c00, 0xc0003c00, 0x04030201, 0x5678, 0x1234, 1, 1, 2, 0x3dccc000,
+		0x3f800000, 1, 2)
 }
 
 func TestIntegerFunctionWrong(t *testing.T) {

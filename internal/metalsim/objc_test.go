@@ -102,8 +102,8 @@ func goText(s id) string {
 	return goString((*byte)(*(*unsafe.Pointer)(unsafe.Pointer(&[]uintptr{uintptr(send(s, "UTF8String"))}[0]))))
 }
 
-// A fixture is a device and a queue on a locked thread with an autorelease pool, and what a test makes with them. At its
-// end everything is released and nothing may be left alive.
+// A fixture is a device and a queue on a locked thread with an autorelease pool, and what a test makes with them. At
+// its end everything is released and nothing may be left alive.
 type fixture struct {
 	testing.TB
 	device, queue id

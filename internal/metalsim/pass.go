@@ -22,8 +22,9 @@ var (
 // passFlags build a plugin that finds LLVM's symbols in the clang that loads it.
 var passFlags = []string{"-std=c++17", "-O1", "-fPIC", "-shared", "-fno-rtti", "-fno-exceptions", "-w"}
 
-// PassPlugin returns the path of the plugin that makes clang 19 count and check: clang++ -fpass-plugin=path. It is built the
-// first time, against the headers of llvm-19-dev, and kept in the user's cache under a hash of what it is built from.
+// PassPlugin returns the path of the plugin that makes clang 19 count and check: clang++ -fpass-plugin=path. It is
+// built the first time, against the headers of llvm-19-dev, and kept in the user's cache under a hash of what it is
+// built from.
 func PassPlugin() (path string, err error) { return passPlugin() }
 
 var passPlugin = sync.OnceValues(buildPassPlugin)
@@ -35,7 +36,8 @@ func buildPassPlugin() (string, error) {
 	}
 	config, err := exec.LookPath("llvm-config-19")
 	if err != nil {
-		return "", fmt.Errorf("llvm-config-19 is not in PATH: the counted build of a shader needs the package llvm-19-dev: %w", err)
+		return "", fmt.Errorf("llvm-config-19 is not in PATH: "+
+			"the counted build of a shader needs the package llvm-19-dev: %w", err)
 	}
 	include, err := exec.Command(config, "--includedir").Output()
 	if err != nil {

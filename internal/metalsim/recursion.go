@@ -19,7 +19,8 @@ var (
 // recursion finds calls that close a cycle, which Metal refuses, in the unoptimised code of the shader.
 func (c *compilation) recursion(r *rewrite.Result, p places) ([]diagnostic, error) {
 	args := append(slices.Clone(execFlags), machineFlags()...)
-	args = append(args, "-isystem", c.include+"/msl/std", "-include", c.include+"/msl/metal_stdlib.h", "-O0", "-gline-tables-only", "-Xclang", "-disable-llvm-passes", "-S", "-emit-llvm", "-x", "c++", "-", "-o", "-")
+	args = append(args, "-isystem", c.include+"/msl/std", "-include", c.include+"/msl/metal_stdlib.h", "-O0",
+		"-gline-tables-only", "-Xclang", "-disable-llvm-passes", "-S", "-emit-llvm", "-x", "c++", "-", "-o", "-")
 	ir, messages, err := c.clang(c.execText(r), args...)
 	if err != nil {
 		return nil, fmt.Errorf("looking for recursion in the shader: %w\n%s", err, messages)
@@ -63,7 +64,8 @@ func (c *compilation) recursion(r *rewrite.Result, p places) ([]diagnostic, erro
 			case open:
 				at := locations[to.location]
 				line, column := p.original(at[0], r.ExecPosition(at[0], at[1]))
-				found = append(found, diagnostic{line: line, column: column, text: "recursive function calls are not supported in Metal"})
+				found = append(found,
+					diagnostic{line: line, column: column, text: "recursive function calls are not supported in Metal"})
 			case 0:
 				visit(to.to)
 			}

@@ -1,6 +1,6 @@
-// Package textfile reads the text files of strangers: configs, tokenizers, templates, prompts, histories. A file is read
-// whole or refused with an error that names it: it must be a regular file of bounded size, no Git LFS pointer, and UTF-8.
-// A byte order mark is dropped; UTF-16 is converted where its mark tells.
+// Package textfile reads the text files of strangers: configs, tokenizers, templates, prompts, histories. A file is
+// read whole or refused with an error that names it: it must be a regular file of bounded size, no Git LFS pointer, and
+// UTF-8. A byte order mark is dropped; UTF-16 is converted where its mark tells.
 package textfile
 
 import (
@@ -29,8 +29,8 @@ func Read(path string, limit int64) ([]byte, error) {
 	return read(path, f, limit)
 }
 
-// ReadFS reads a file of a file system whose place on disk, or name, is dir. Where there is no such file the error wraps
-// fs.ErrNotExist.
+// ReadFS reads a file of a file system whose place on disk, or name, is dir. Where there is no such file the error
+// wraps fs.ErrNotExist.
 func ReadFS(fsys fs.FS, dir, name string, limit int64) ([]byte, error) {
 	path := dir + "/" + name
 	// Before it is opened, as a FIFO would block.
@@ -116,7 +116,8 @@ func Decode(name string, data []byte) ([]byte, error) {
 		if n := bytes.Count(data[:at], []byte("\n")); n > 0 {
 			line = fmt.Sprintf(" (line %d)", n+1)
 		}
-		return nil, fmt.Errorf("%s: byte 0x%02x at offset %d%s is not UTF-8; save the text as UTF-8 (for GBK: iconv -f GBK -t UTF-8)", name, data[at], at, line)
+		return nil, fmt.Errorf("%s: byte 0x%02x at offset %d%s is not UTF-8; save the text as UTF-8 (for GBK: iconv -f GBK "+
+			"-t UTF-8)", name, data[at], at, line)
 	}
 	if n := bytes.Count(data, []byte{0}); n > 0 && 4*n >= len(data) {
 		return nil, fmt.Errorf("%s: UTF-16 text without its byte order mark, or no text at all; save it as UTF-8", name)
@@ -127,7 +128,8 @@ func Decode(name string, data []byte) ([]byte, error) {
 // decodeUTF16 converts what follows the byte order mark; low and high are the places of a unit's bytes.
 func decodeUTF16(name string, data []byte, low, high int) ([]byte, error) {
 	if len(data)%2 != 0 {
-		return nil, fmt.Errorf("%s: UTF-16 text with half a character at its end (offset %d); save it again, as UTF-8", name, len(data)-1)
+		return nil, fmt.Errorf("%s: UTF-16 text with half a character at its end (offset %d); save it again, as UTF-8", name,
+			len(data)-1)
 	}
 	unit := func(at int) rune { return rune(data[at+low]) | rune(data[at+high])<<8 }
 	out := make([]byte, 0, len(data)/2)
@@ -156,11 +158,12 @@ func IsLFSPointer(data []byte) bool {
 
 // LFSError is the error about a Git LFS pointer at path.
 func LFSError(path string) error {
-	return fmt.Errorf("%s: a Git LFS pointer instead of the file; run git lfs pull in the folder, or download the file from the hub", path)
+	return fmt.Errorf("%s: a Git LFS pointer instead of the file; run git lfs pull in the folder, or download the file "+
+		"from the hub", path)
 }
 
-// BrokenLinkError tells of a link whose target is missing, such as one of a hub cache whose blobs were deleted. It wraps
-// fs.ErrNotExist; a reader of an optional file looks for it, as the file was meant to be there.
+// BrokenLinkError tells of a link whose target is missing, such as one of a hub cache whose blobs were deleted. It
+// wraps fs.ErrNotExist; a reader of an optional file looks for it, as the file was meant to be there.
 type BrokenLinkError struct{ Path, Target string }
 
 func (e *BrokenLinkError) Error() string {

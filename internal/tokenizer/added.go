@@ -41,7 +41,8 @@ func readAddedTokens(ctx context.Context, value jsonValue) ([]listedToken, error
 			return fmt.Errorf("[%d]%w", i, err)
 		}
 		if length += len(token.content); length > maxAddedText {
-			return fmt.Errorf("[%d]: the texts of the added tokens have more than %d bytes together; no more are supported", i, maxAddedText)
+			return fmt.Errorf("[%d]: the texts of the added tokens have more than %d bytes together; no more are supported", i,
+				maxAddedText)
 		}
 		listed = append(listed, token)
 		return nil

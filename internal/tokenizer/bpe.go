@@ -17,7 +17,8 @@ func (t *Tokenizer) appendPiece(dst []int32, piece string) []int32 {
 	if t.wholeFirst {
 		return append(dst, id)
 	}
-	// Merges need not lead to a token just because the vocabulary has it. What they lead to is found out once for each token.
+	// Merges need not lead to a token just because the vocabulary has it. What they lead to is found out once for each
+	// token.
 	known, reached := t.reachable.get(id)
 	if known && reached {
 		return append(dst, id)
@@ -48,8 +49,8 @@ func (r reachability) set(id int32, reached bool) {
 	atomic.OrUint32(&r[id/16], bits<<(id%16*2))
 }
 
-// appendShort appends the tokens of a piece of at least two bytes, and at most shortPiece: starting from its bytes, the pair
-// of lowest rank is merged, the leftmost of several, until no pair merges.
+// appendShort appends the tokens of a piece of at least two bytes, and at most shortPiece: starting from its bytes, the
+// pair of lowest rank is merged, the leftmost of several, until no pair merges.
 func (m *merges) appendShort(dst []int32, piece string) []int32 {
 	var symbols [shortPiece]int32
 	var ranks [shortPiece]uint32 // of symbol i and i+1

@@ -2,8 +2,8 @@ package tokenizer
 
 import "unicode/utf8"
 
-// A Chinese word is a piece of some 30 bytes of which BPE makes 10 characters before much else happens. Starting from the
-// characters instead gives the same tokens where all merges that make the character out of its bytes come before
+// A Chinese word is a piece of some 30 bytes of which BPE makes 10 characters before much else happens. Starting from
+// the characters instead gives the same tokens where all merges that make the character out of its bytes come before
 //
 //  1. any that joins a part of it to a neighbour: so its bytes merge with each other and with nothing else until the
 //     character is whole, as a merge of theirs is always there and comes first;
@@ -20,7 +20,8 @@ type characters []int32
 
 // at returns the token of the character at piece[i], if one may start from it there.
 func (c characters) at(piece string, i int) (id int32, ok bool) {
-	if len(c) == 0 || piece[i] < 0xE3 || i+2 >= len(piece) || i > 0 && piece[i-1] < utf8.RuneSelf || i+3 < len(piece) && piece[i+3] < 0xC0 {
+	if len(c) == 0 || piece[i] < 0xE3 || i+2 >= len(piece) || i > 0 && piece[i-1] < utf8.RuneSelf || i+3 < len(piece) &&
+		piece[i+3] < 0xC0 {
 		return 0, false
 	}
 	r, size := utf8.DecodeRuneInString(piece[i:])

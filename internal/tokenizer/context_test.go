@@ -35,7 +35,8 @@ func TestEncodeDoesNotLookAtItsContext(t *testing.T) {
 	type encode func(context.Context, []int32, string) ([]int32, error)
 	for name, text := range texts {
 		for how, encode := range map[string]encode{
-			"plain": glm().AppendEncodeContext, "specials": glm().AppendEncodeWithSpecialsContext, "NFC": qwen().AppendEncodeContext,
+			"plain": glm().AppendEncodeContext, "specials": glm().AppendEncodeWithSpecialsContext,
+			"NFC": qwen().AppendEncodeContext,
 		} {
 			ctx := &looks{Context: t.Context()}
 			_, err := encode(ctx, nil, text)

@@ -94,8 +94,8 @@ const (
 	unfinished               // the text ends before the character does
 )
 
-// sequence looks at the bytes of one character. Those of a broken one are the longest that could have begun a character:
-// "substitution of maximal subparts", Unicode 16.0, section 3.9.6 and table 3-7.
+// sequence looks at the bytes of one character. Those of a broken one are the longest that could have begun a
+// character: "substitution of maximal subparts", Unicode 16.0, section 3.9.6 and table 3-7.
 func sequence(text string) (size int, state sequenceState) {
 	lead := text[0]
 	low, high := byte(0x80), byte(0xBF) // of the second byte

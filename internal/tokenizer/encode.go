@@ -24,8 +24,8 @@ func (t *Tokenizer) AppendEncode(dst []int32, text string) []int32 {
 	return dst
 }
 
-// AppendEncodeContext appends the ids of a plain text to dst, as Encode gives them. Its only error is that of the context,
-// at which it looks every few milliseconds.
+// AppendEncodeContext appends the ids of a plain text to dst, as Encode gives them. Its only error is that of the
+// context, at which it looks every few milliseconds.
 func (t *Tokenizer) AppendEncodeContext(ctx context.Context, dst []int32, text string) ([]int32, error) {
 	text, err := t.normalise(ctx, text)
 	if err != nil {
@@ -41,8 +41,8 @@ func (t *Tokenizer) EncodeWithSpecials(text string) []int32 {
 	return ids
 }
 
-// AppendEncodeWithSpecialsContext appends to dst what EncodeWithSpecials returns. Its only error is that of the context,
-// at which it looks every few milliseconds.
+// AppendEncodeWithSpecialsContext appends to dst what EncodeWithSpecials returns. Its only error is that of the
+// context, at which it looks every few milliseconds.
 func (t *Tokenizer) AppendEncodeWithSpecialsContext(ctx context.Context, dst []int32, text string) ([]int32, error) {
 	var err error
 	normal := func(text string, id int32) error {
@@ -67,8 +67,8 @@ func (t *Tokenizer) AppendEncodeWithSpecialsContext(ctx context.Context, dst []i
 	return dst, err
 }
 
-// normalise may differ from the tokenizers library: golang.org/x/text puts U+034F into a run of more than 30 combining marks
-// and has the tables of a Unicode version of its own. No GLM-4 has a normalizer.
+// normalise may differ from the tokenizers library: golang.org/x/text puts U+034F into a run of more than 30 combining
+// marks and has the tables of a Unicode version of its own. No GLM-4 has a normalizer.
 func (t *Tokenizer) normalise(ctx context.Context, text string) (string, error) {
 	if !t.nfc {
 		return text, nil

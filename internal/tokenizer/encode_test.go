@@ -13,7 +13,8 @@ import (
 )
 
 func TestTypedControlTokenIsObeyed(t *testing.T) {
-	for name, tok := range map[string]*Tokenizer{"json": mustLoad("tokenizer.json", smallJSON()), "tiktoken": tiktoken(), "glm": glm()} {
+	for name, tok := range map[string]*Tokenizer{"json": mustLoad("tokenizer.json", smallJSON()), "tiktoken": tiktoken(),
+		"glm": glm()} {
 		for text, id := range tok.added.ids {
 			for _, typed := range []string{text, "a" + text + text, " " + text + "\n"} {
 				for _, got := range tok.Encode(typed) {
@@ -29,7 +30,8 @@ func TestTypedControlTokenIsObeyed(t *testing.T) {
 func TestControlTokenInVocabIsObeyed(t *testing.T) {
 	// Trainers list special tokens in the vocabulary too; this one can even be made by a merge, and is a whole piece.
 	for _, ignoreMerges := range []string{"false", "true"} {
-		tok, err := load("tokenizer.json", smallJSON("added_tokens.0.content", `"hello"`, "added_tokens.0.id", "259", "model.ignore_merges", ignoreMerges,
+		tok, err := load("tokenizer.json", smallJSON("added_tokens.0.content", `"hello"`, "added_tokens.0.id", "259",
+			"model.ignore_merges", ignoreMerges,
 			"added_tokens.14.id", "265"))
 		require.NoError(t, err)
 		require.Equal(t, []int32{258, 'o'}, tok.Encode("hello"))
@@ -57,7 +59,8 @@ func TestPrompt(t *testing.T) {
 		return id
 	}
 	require.Equal(t, []int32{special("[gMASK]"), special("<sop>")}, tok.Prefix())
-	require.Equal(t, []int32{special("[gMASK]"), special("<sop>"), special("<|user|>"), '\n', 259, special("<|assistant|>"), special("<think>")},
+	require.Equal(t, []int32{special("[gMASK]"), special("<sop>"), special("<|user|>"), '\n', 259,
+		special("<|assistant|>"), special("<think>")},
 		tok.EncodeWithSpecials("[gMASK]<sop><|user|>\nhello<|assistant|><think>"))
 	require.Empty(t, tok.EncodeWithSpecials(""))
 	require.Empty(t, tok.Encode(""))
@@ -71,14 +74,16 @@ func TestPrompt(t *testing.T) {
 }
 
 func TestLongerAddedTokenLoses(t *testing.T) {
-	tok, err := load("tokenizer.json", smallJSON("added_tokens.0.content", `"<a"`, "added_tokens.1.content", `"<a>"`, "added_tokens.5.content", `"a>b"`))
+	tok, err := load("tokenizer.json", smallJSON("added_tokens.0.content", `"<a"`, "added_tokens.1.content", `"<a>"`,
+		"added_tokens.5.content", `"a>b"`))
 	require.NoError(t, err)
 	require.Equal(t, []int32{'<', 266, 'b', 265, 270}, tok.EncodeWithSpecials("<<a>b<aa>b"))
 }
 
 func TestNormalisedAddedToken(t *testing.T) {
 	// A token with "normalized" is found after normalisation, in what the others leave. Ids by tokenizers 0.23.3.
-	tok, err := load("tokenizer.json", smallJSON("normalizer", `{"type":"NFC"}`, "added_tokens.0.content", `"e\u0301<"`, "added_tokens.0.normalized", "true", "added_tokens.1.content", `"<x"`))
+	tok, err := load("tokenizer.json", smallJSON("normalizer", `{"type":"NFC"}`, "added_tokens.0.content", `"e\u0301<"`,
+		"added_tokens.0.normalized", "true", "added_tokens.1.content", `"<x"`))
 	require.NoError(t, err)
 	require.Equal(t, []int32{265, 'y'}, tok.EncodeWithSpecials("e\u0301<y"))
 	require.Equal(t, []int32{265, 'y'}, tok.EncodeWithSpecials("é<y"))
@@ -93,8 +98,10 @@ func TestTokenTexts(t *testing.T) {
 		bytes string
 		known bool
 	}{
-		{'a', "a", "a", true}, {' ', "Ġ", " ", true}, {0xE4, "ä", "\xe4", true}, {262, "Ġwor", " wor", true}, {264, "ä½ł", "你", true},
-		{265, "<|endoftext|>", "<|endoftext|>", true}, {279, "<think>", "<think>", true}, {280, "", "", false}, {-1, "", "", false},
+		{'a', "a", "a", true}, {' ', "Ġ", " ", true}, {0xE4, "ä", "\xe4", true}, {262, "Ġwor", " wor", true},
+		{264, "ä½ł", "你", true},
+		{265, "<|endoftext|>", "<|endoftext|>", true}, {279, "<think>", "<think>", true}, {280, "", "", false},
+		{-1, "", "", false},
 	} {
 		text, ok := tok.Token(test.id)
 		require.Equal(t, test.known, ok, test.id)
@@ -187,7 +194,8 @@ func TestIDsDifferFromTiktokenGo(t *testing.T) {
 	specials := map[string]int{"<|endoftext|>": len(ranks)}
 	oracle, err := pkoukk.NewCoreBPE(ranks, specials, glmPattern)
 	require.NoError(t, err)
-	bpe := pkoukk.NewTiktoken(oracle, &pkoukk.Encoding{Name: "glm4", PatStr: glmPattern, MergeableRanks: ranks, SpecialTokens: specials}, map[string]any{})
+	bpe := pkoukk.NewTiktoken(oracle, &pkoukk.Encoding{Name: "glm4", PatStr: glmPattern, MergeableRanks: ranks,
+		SpecialTokens: specials}, map[string]any{})
 	for _, line := range readGoldens(t, "testdata/qwen3.jsonl.gz") {
 		// Its regexp2 has the character classes of Go's package unicode and does not fold the long s.
 		if strings.Contains(line.Text, "'ſ") || strings.ContainsFunc(line.Text, isUnicode16) {
@@ -230,7 +238,8 @@ func TestConcurrentEncodesDiffer(t *testing.T) {
 }
 
 func FuzzRoundTrip(f *testing.F) {
-	for _, seed := range []string{"", "hello 世界", "\xff\xfe\x80", "\xe4\xbd", "a\xf0\x9f\x98", "\xed\xa0\x80", "'ſ'S \u3000\r\n\n x", "<|user|>[gMASK]"} {
+	for _, seed := range []string{"", "hello 世界", "\xff\xfe\x80", "\xe4\xbd", "a\xf0\x9f\x98", "\xed\xa0\x80",
+		"'ſ'S \u3000\r\n\n x", "<|user|>[gMASK]"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -247,11 +256,13 @@ func FuzzRoundTrip(f *testing.F) {
 
 // Whatever the text, only EncodeWithSpecials may give a control token; and windows give what the definition does.
 func FuzzPlainText(f *testing.F) {
-	for _, seed := range []string{"", "<|user|>", "[gMASK]<sop>", "a<|im_start|>b", "<|<|user|>", "<think>\n", "hello 你好 \xff", "aaaaaaaaaaaaaaab"} {
+	for _, seed := range []string{"", "<|user|>", "[gMASK]<sop>", "a<|im_start|>b", "<|<|user|>", "<think>\n",
+		"hello 你好 \xff", "aaaaaaaaaaaaaaab"} {
 		f.Add(seed)
 	}
 	small := mustLoad("tokenizer.json", smallJSON())
-	control := mustLoad("tokenizer.json", smallJSON("added_tokens.0.content", `"hello"`, "added_tokens.0.id", "259", "added_tokens.14.id", "265"))
+	control := mustLoad("tokenizer.json", smallJSON("added_tokens.0.content", `"hello"`, "added_tokens.0.id", "259",
+		"added_tokens.14.id", "265"))
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, tok := range []*Tokenizer{glm(), qwen(), tiktoken(), small, control} {
 			for _, id := range tok.Encode(text) {

@@ -97,8 +97,11 @@ var (
 		}
 		return file.Bytes()
 	})
-	glm      = sync.OnceValue(func() *Tokenizer { return mustLoad("tokenizer.json", glmJSON()) })
-	qwen     = sync.OnceValue(func() *Tokenizer { return mustLoad("tokenizer.json", qwenJSON(func(_, _ map[string]any) {})) })
+	glm  = sync.OnceValue(func() *Tokenizer { return mustLoad("tokenizer.json", glmJSON()) })
+	qwen = sync.OnceValue(func() *Tokenizer {
+		return mustLoad("tokenizer.json",
+			qwenJSON(func(_, _ map[string]any) {}))
+	})
 	tiktoken = sync.OnceValue(func() *Tokenizer { return mustLoad("tokenizer.model", glmModel()) })
 )
 

@@ -225,7 +225,9 @@ func (r *jsonReader) array(element func(i int) error) error {
 func (r *jsonReader) int() (int, error) {
 	r.peek()
 	end := r.pos
-	for end < len(r.data) && (r.data[end] == '-' || r.data[end] == '+' || r.data[end] == '.' || r.data[end]|0x20 == 'e' || r.data[end] >= '0' && r.data[end] <= '9') {
+	for end < len(r.data) &&
+		(r.data[end] == '-' || r.data[end] == '+' || r.data[end] == '.' || r.data[end]|0x20 == 'e' || r.data[end] >= '0' &&
+			r.data[end] <= '9') {
 		end++
 	}
 	text := r.data[r.pos:end]

@@ -22,8 +22,9 @@ func (t *Tokenizer) appendLong(ctx context.Context, dst []int32, piece string) (
 	return t.appendWindows(ctx, dst, piece, windowBytes, tailBytes)
 }
 
-// appendWindows appends the tokens that the merges make of a piece, in time in proportion to its length: window by window,
-// each of which leaves the tokens in its last tail bytes to the next one, as they may be others where more text follows.
+// appendWindows appends the tokens that the merges make of a piece, in time in proportion to its length: window by
+// window, each of which leaves the tokens in its last tail bytes to the next one, as they may be others where more text
+// follows.
 //
 // Tokens in a row are what the merges make of their text if and only if each two neighbours are what the merges make of
 // the text of the two: merges inside of two neighbours come in the same order whatever is around them, and so does the

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// randomMerges is a tokenizer whose merges are of random tokens of a and b and in a random order, so that a token's parts
-// may come after it.
+// randomMerges is a tokenizer whose merges are of random tokens of a and b and in a random order, so that a token's
+// parts may come after it.
 func randomMerges(t testing.TB, r *rand.Rand) (*Tokenizer, []byte) {
 	tokens := []string{"a", "b"}
 	seen := map[string]bool{"a": true, "b": true}
@@ -37,7 +37,8 @@ func randomMerges(t testing.TB, r *rand.Rand) (*Tokenizer, []byte) {
 	}
 	tokenIDs, err := json.Marshal(vocab)
 	require.NoError(t, err)
-	data := smallJSON("model.merges", string(listed), "model.vocab", string(tokenIDs), "added_tokens", "[]", "post_processor", "null",
+	data := smallJSON("model.merges", string(listed), "model.vocab", string(tokenIDs), "added_tokens", "[]",
+		"post_processor", "null",
 		"decoder", `{"type":"ByteLevel","add_prefix_space":true,"trim_offsets":true,"use_regex":true}`)
 	tok, err := load("tokenizer.json", data)
 	require.NoError(t, err)

@@ -6,9 +6,9 @@ import (
 )
 
 // matcher finds added tokens in a text: the leftmost, and of those that start there the longest. It is an Aho-Corasick
-// automaton of the reversed texts, which reads from right to left, so that at each place it knows the longest that starts
-// there. Its time is in proportion to the text, whatever the tokens are.
-// Source: Aho and Corasick, Efficient string matching: an aid to bibliographic search, CACM 18(6), 1975.
+// automaton of the reversed texts, which reads from right to left, so that at each place it knows the longest that
+// starts there. Its time is in proportion to the text, whatever the tokens are. Source: Aho and Corasick, Efficient
+// string matching: an aid to bibliographic search, CACM 18(6), 1975.
 type matcher struct {
 	patterns []pattern
 	longest  int // bytes of the longest pattern

@@ -40,8 +40,8 @@ func newMerges(ctx context.Context, pairs []mergePair, results []int32, v *vocab
 	return m, nil
 }
 
-// start writes the symbols that the merging of a piece starts from, one for each byte or character, and returns how many
-// there are and whether all are bytes. There must be room for len(piece).
+// start writes the symbols that the merging of a piece starts from, one for each byte or character, and returns how
+// many there are and whether all are bytes. There must be room for len(piece).
 func (m *merges) start(symbols []int32, piece string) (n int, bytes bool) {
 	bytes = true
 	for i := 0; i < len(piece); n++ {

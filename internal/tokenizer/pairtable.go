@@ -16,13 +16,14 @@ type pairTable struct {
 	// slots is an open-addressing table of left<<43 | right<<22 | rank.
 	slots []uint64
 	shift int
-	// factor is odd and another one in each table, so that no file can be made of pairs that collide. Source: Dietzfelbinger et al.,
-	// A reliable randomized algorithm for the closest-pair problem, Journal of Algorithms 25, 1997, section 2.
+	// factor is odd and another one in each table, so that no file can be made of pairs that collide. Source:
+	// Dietzfelbinger et al., A reliable randomized algorithm for the closest-pair problem, Journal of Algorithms 25, 1997,
+	// section 2.
 	factor uint64
 }
 
-// newPairTable makes a table for at most n pairs. Most pairs that are looked up are not in it, which is found fastest in
-// a table with much room.
+// newPairTable makes a table for at most n pairs. Most pairs that are looked up are not in it, which is found fastest
+// in a table with much room.
 func newPairTable(n int) pairTable {
 	t := pairTable{slots: make([]uint64, tableSize(2*n)), factor: rand.Uint64() | 1}
 	t.shift = 65 - bits.Len(uint(len(t.slots)))

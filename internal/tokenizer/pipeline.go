@@ -36,7 +36,8 @@ func readDecoder(value jsonValue) error {
 	return nil
 }
 
-// readPreTokenizer accepts the split of GLM-4, and Qwen's, with ByteLevel behind it. It returns how many digits make a piece.
+// readPreTokenizer accepts the split of GLM-4, and Qwen's, with ByteLevel behind it. It returns how many digits make a
+// piece.
 func readPreTokenizer(value jsonValue) (digits int, err error) {
 	const want = "only a Sequence of Split with the pattern of GLM-4 or Qwen and ByteLevel is supported"
 	if value.isNull() {
@@ -155,7 +156,8 @@ func readTemplate(value jsonValue, added *addedTokens) ([]int32, error) {
 		case part.Sequence != nil && part.Sequence.ID == "A" && i == len(template.Single)-1:
 			return prefix, nil
 		case part.SpecialToken == nil:
-			return nil, fmt.Errorf("single[%d] is neither a SpecialToken nor the Sequence A at the end; special tokens before the text are all that is supported", i)
+			return nil, fmt.Errorf("single[%d] is neither a SpecialToken nor the Sequence A at the end; special tokens before "+
+				"the text are all that is supported", i)
 		}
 		name := part.SpecialToken.ID
 		ids := template.SpecialTokens[name].IDs
@@ -169,5 +171,6 @@ func readTemplate(value jsonValue, added *addedTokens) ([]int32, error) {
 		}
 		prefix = append(prefix, ids...)
 	}
-	return nil, fmt.Errorf("single does not end with the Sequence A; special tokens before the text are all that is supported")
+	return nil, fmt.Errorf("single does not end with the Sequence A; special tokens before the text are all that is " +
+		"supported")
 }

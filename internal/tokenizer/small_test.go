@@ -32,7 +32,8 @@ func smallJSON(changes ...string) []byte {
 	}
 	added := []any{}
 	for i, name := range glmControl.Tokens {
-		added = append(added, map[string]any{"id": 265 + i, "content": name, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true})
+		added = append(added, map[string]any{"id": 265 + i, "content": name, "single_word": false, "lstrip": false,
+			"rstrip": false, "normalized": false, "special": true})
 	}
 	added = append(added, map[string]any{"id": 265 + len(added), "content": "<think>", "special": false})
 	file := map[string]any{
@@ -40,7 +41,8 @@ func smallJSON(changes ...string) []byte {
 		"added_tokens": added,
 		"normalizer":   nil,
 		"pre_tokenizer": map[string]any{"type": "Sequence", "pretokenizers": []any{
-			map[string]any{"type": "Split", "pattern": map[string]any{"Regex": glmPattern}, "behavior": "Isolated", "invert": false},
+			map[string]any{"type": "Split", "pattern": map[string]any{"Regex": glmPattern}, "behavior": "Isolated",
+				"invert": false},
 			map[string]any{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false},
 		}},
 		"post_processor": map[string]any{"type": "Sequence", "processors": []any{

@@ -35,7 +35,8 @@ func FuzzSplit(f *testing.F) {
 	}
 	f.Add("'S'T'RE'VE'M'LL'D's't're've'm'll'd'lL'x")
 	f.Add(" \t\r\n\v\f\u0085\u00a0\u1680\u2028\u3000 .")
-	oracles := map[int]*regexp2.Regexp{1: regexp2.MustCompile(qwenPattern, regexp2.None), 3: regexp2.MustCompile(glmPattern, regexp2.None)}
+	oracles := map[int]*regexp2.Regexp{1: regexp2.MustCompile(qwenPattern, regexp2.None),
+		3: regexp2.MustCompile(glmPattern, regexp2.None)}
 	f.Fuzz(func(t *testing.T, text string) {
 		// regexp2 has the character classes of Go's package unicode and does not fold the long s.
 		if !utf8.ValidString(text) || strings.Contains(text, "ſ") || strings.ContainsFunc(text, isUnicode16) {

@@ -14,15 +14,16 @@ type Control struct {
 	Prefix []string // of these, what belongs before a plain text
 }
 
-// These bound the work of impliedMerges. The longest real tokens have some 100 bytes, and two pairs make each on average.
+// These bound the work of impliedMerges. The longest real tokens have some 100 bytes, and two pairs make each on
+// average.
 const (
 	maxTiktokenToken = 512
 	maxTiktokenPairs = 1 << 22
 )
 
 // parseTiktokenModel reads GLM-4's original tokenizer.model: a line for each token, its bytes in base64, a space, and
-// its rank, which is its id. Merges are not listed: any two tokens that make a third merge, the one of lowest rank first.
-// Source: load_tiktoken_bpe of https://github.com/openai/tiktoken
+// its rank, which is its id. Merges are not listed: any two tokens that make a third merge, the one of lowest rank
+// first. Source: load_tiktoken_bpe of https://github.com/openai/tiktoken
 func parseTiktokenModel(ctx context.Context, data []byte, control Control) (*Tokenizer, error) {
 	builder := &vocabularyBuilder{text: make([]byte, 0, len(data)/2), special: map[int32]bool{}}
 	for number := 1; len(data) > 0; number++ {
@@ -73,7 +74,8 @@ func parseTiktokenModel(ctx context.Context, data []byte, control Control) (*Tok
 func addTiktokenLine(b *vocabularyBuilder, line []byte) error {
 	encoded, rank, ok := bytes.Cut(line, []byte(" "))
 	if !ok {
-		return fmt.Errorf("%.40q; expected a token in base64, a space and its rank (a SentencePiece model is not supported)", line)
+		return fmt.Errorf("%.40q; expected a token in base64, a space and its rank (a SentencePiece model is not supported)",
+			line)
 	}
 	id, err := strconv.ParseUint(string(rank), 10, 31)
 	if err != nil {

@@ -12,11 +12,12 @@
 //   - matcher.go finds added tokens such as <|user|>, only in [Tokenizer.EncodeWithSpecials];
 //   - split.go cuts the rest into pieces: words, numbers, punctuation, white space;
 //   - vocabulary.go looks up a whole piece;
-//   - bpe.go builds the pieces that are no token from their bytes, by the merges of merges.go, and longpiece.go the long ones.
+//   - bpe.go builds the pieces that are no token from their bytes, by the merges of merges.go, and longpiece.go
+//     the long ones.
 //
-// [Tokenizer.Encode] never returns a control token, whatever the text holds, so it is the one for text that a user typed.
-// The ids are those of Hugging Face tokenizers (of tiktoken for tokenizer.model). Any byte string can be encoded,
-// valid UTF-8 or not, and [Tokenizer.DecodeBytes] gives the same bytes back.
+// [Tokenizer.Encode] never returns a control token, whatever the text holds, so it is the one for text that a user
+// typed. The ids are those of Hugging Face tokenizers (of tiktoken for tokenizer.model). Any byte string can be
+// encoded, valid UTF-8 or not, and [Tokenizer.DecodeBytes] gives the same bytes back.
 package tokenizer
 
 import (
@@ -40,8 +41,8 @@ type Tokenizer struct {
 // Size is one more than the highest id. The rows of a model's head from here on are padding.
 func (t *Tokenizer) Size() int { return len(t.vocabulary.spans) }
 
-// Prefix returns the ids that belong before a plain text, [gMASK] <sop> for GLM-4. It is empty where the file names none.
-// A rendered chat template holds them already.
+// Prefix returns the ids that belong before a plain text, [gMASK] <sop> for GLM-4. It is empty where the file names
+// none. A rendered chat template holds them already.
 func (t *Tokenizer) Prefix() []int32 { return append([]int32(nil), t.prefix...) }
 
 // Special returns the id of an added token, such as "<|user|>".

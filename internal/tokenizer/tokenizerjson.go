@@ -6,9 +6,9 @@ import (
 	"fmt"
 )
 
-// parseTokenizerJSON reads the tokenizer.json of Hugging Face tokenizers. Parts that do not change the ids of a text are
-// left alone: truncation and padding, which transformers overrides, and unknown fields at the top.
-// Source of the format: https://github.com/huggingface/tokenizers, the Deserialize of each part.
+// parseTokenizerJSON reads the tokenizer.json of Hugging Face tokenizers. Parts that do not change the ids of a text
+// are left alone: truncation and padding, which transformers overrides, and unknown fields at the top. Source of the
+// format: https://github.com/huggingface/tokenizers, the Deserialize of each part.
 func parseTokenizerJSON(ctx context.Context, data []byte) (*Tokenizer, error) {
 	top, err := jsonValue{text: data}.fields(ctx)
 	if err != nil && ctx.Err() == nil && len(bytes.TrimSpace(data)) == 0 {
@@ -132,7 +132,8 @@ func (b *vocabularyBuilder) addSpelled(spelled []byte, id int) error {
 	start := len(b.text)
 	text, ok := appendAlphabet(b.text, spelled)
 	if !ok {
-		return fmt.Errorf("token %.80q with id %d is not written in the byte-level alphabet (a space as Ġ); only byte-level BPE is supported", spelled, id)
+		return fmt.Errorf("token %.80q with id %d is not written in the byte-level alphabet (a space as Ġ); only "+
+			"byte-level BPE is supported", spelled, id)
 	}
 	b.text = text
 	return b.add(id, start)

@@ -82,7 +82,8 @@ func (b *vocabularyBuilder) add(id int, start int) error {
 		b.spans = append(b.spans, span{})
 	}
 	if old := b.spans[id]; old.length > 0 {
-		return fmt.Errorf("duplicate id %d: tokens %.80q and %.80q; every token needs an id of its own", id, b.text[old.start:old.start+old.length], b.text[start:])
+		return fmt.Errorf("duplicate id %d: tokens %.80q and %.80q; every token needs an id of its own", id,
+			b.text[old.start:old.start+old.length], b.text[start:])
 	}
 	if start == len(b.text) {
 		return fmt.Errorf("token of id %d is empty", id)
@@ -98,7 +99,8 @@ func (b *vocabularyBuilder) build(ctx context.Context) (*vocabulary, error) {
 	mask := uint64(len(v.slots) - 1)
 	for id := range int32(len(v.spans)) {
 		if v.spans[id].length == 0 {
-			return nil, fmt.Errorf("no token has id %d, but there are ids up to %d; ids must run from 0 without a gap", id, len(v.spans)-1)
+			return nil, fmt.Errorf("no token has id %d, but there are ids up to %d; ids must run from 0 without a gap", id,
+				len(v.spans)-1)
 		}
 		if b.special[id] {
 			continue

@@ -1,15 +1,18 @@
-// Random-checkpoint writes GLM-4-9B-0414 in its true shapes and files but with random weights, so that size, loading and speed can be
-// tried on any machine without a download. What it says is noise.
+// Random-checkpoint writes GLM-4-9B-0414 in its true shapes and files but with random weights, so that size, loading
+// and speed can be tried on any machine without a download. What it says is noise.
 //
-//	go run ./scripts/random-checkpoint --out DIR [--bits 4|16] [--layers N] [--group 64] [--vocab N] [--align 8] [--seed N]
+//	go run ./scripts/random-checkpoint --out DIR [--bits 4|16] [--layers N] [--group 64] [--vocab N] [--align 8]
+//		[--seed N]
 //
-// With --bits 16 the weights are bf16 as on the hub (18.8 GB), with --bits 4 they are packed as mlx_lm.convert -q does (5.3 GB).
-// --layers cuts the model short. DIR receives config.json, generation_config.json, model-0000X-of-0000Y.safetensors of up to 5 GB with their
-// index (or one model.safetensors), tokenizer.json, tokenizer_config.json and chat_template.jinja. The tokenizer has GLM-4's split, its special
-// tokens at their ids and as many ordinary tokens, but those are made up. --align 16384 pads the headers so that every tensor
-// begins at a multiple of 256 bytes and a GPU can use the mapped file in place; published files are aligned to 8.
+// With --bits 16 the weights are bf16 as on the hub (18.8 GB), with --bits 4 they are packed as mlx_lm.convert -q does
+// (5.3 GB). --layers cuts the model short. DIR receives config.json, generation_config.json,
+// model-0000X-of-0000Y.safetensors of up to 5 GB with their index (or one model.safetensors), tokenizer.json,
+// tokenizer_config.json and chat_template.jinja. The tokenizer has GLM-4's split, its special tokens at their ids and
+// as many ordinary tokens, but those are made up. --align 16384 pads the headers so that every tensor begins at a
+// multiple of 256 bytes and a GPU can use the mapped file in place; published files are aligned to 8.
 //
-// The same seed makes the same files. They are written under a temporary name beside DIR, which gets its name when all is whole.
+// The same seed makes the same files. They are written under a temporary name beside DIR, which gets its name when all
+// is whole.
 package main
 
 import (
@@ -55,7 +58,8 @@ func main() {
 		os.Exit(1)
 	}
 	took := time.Since(start)
-	fmt.Fprintf(os.Stderr, "%s: %.2f GB in %.1f s (%.2f GB/s)\n", o.out, float64(size)/1e9, took.Seconds(), float64(size)/1e9/took.Seconds())
+	fmt.Fprintf(os.Stderr, "%s: %.2f GB in %.1f s (%.2f GB/s)\n", o.out, float64(size)/1e9, took.Seconds(),
+		float64(size)/1e9/took.Seconds())
 }
 
 // check refuses options that make no model.

@@ -14,7 +14,8 @@ import (
 
 // small is the model cut down to one layer and few tokens.
 func small(t *testing.T, bits int) options {
-	o := options{out: filepath.Join(t.TempDir(), "model"), bits: bits, layers: 1, group: 64, vocab: 512, align: 16384, seed: 7}
+	o := options{out: filepath.Join(t.TempDir(), "model"), bits: bits, layers: 1, group: 64, vocab: 512, align: 16384,
+		seed: 7}
 	require.NoError(t, o.check(nil))
 	return o
 }

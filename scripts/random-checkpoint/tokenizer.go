@@ -24,7 +24,8 @@ func (o options) endTokens() []int {
 	return []int{first, first + 7, first + 9}
 }
 
-// tokenizer returns tokenizer.json: a byte-level BPE whose tokens are the 256 bytes and random concatenations of earlier tokens.
+// tokenizer returns tokenizer.json: a byte-level BPE whose tokens are the 256 bytes and random concatenations of
+// earlier tokens.
 func tokenizer(o options) object {
 	letters := byteLetters()
 	rng := rand.New(rand.NewPCG(o.seed, 0))
@@ -52,7 +53,8 @@ func tokenizer(o options) object {
 	var added []object
 	for i, s := range specialTokens {
 		added = append(added, object{
-			"id": o.firstSpecial() + i, "content": s, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true,
+			"id": o.firstSpecial() + i, "content": s, "single_word": false, "lstrip": false, "rstrip": false,
+			"normalized": false, "special": true,
 		})
 	}
 	byteLevel := func(useRegex, trim bool) object {
@@ -66,7 +68,8 @@ func tokenizer(o options) object {
 	return object{
 		"version": "1.0", "truncation": nil, "padding": nil, "added_tokens": added, "normalizer": nil,
 		"pre_tokenizer": object{"type": "Sequence", "pretokenizers": []object{
-			{"type": "Split", "pattern": object{"Regex": split}, "behavior": "Isolated", "invert": false}, byteLevel(false, true),
+			{"type": "Split", "pattern": object{"Regex": split}, "behavior": "Isolated", "invert": false},
+			byteLevel(false, true),
 		}},
 		"post_processor": object{"type": "Sequence", "processors": []object{byteLevel(true, false), {
 			"type":           "TemplateProcessing",
@@ -76,7 +79,8 @@ func tokenizer(o options) object {
 		}}},
 		"decoder": byteLevel(true, true),
 		"model": object{
-			"type": "BPE", "dropout": nil, "unk_token": nil, "continuing_subword_prefix": nil, "end_of_word_suffix": nil, "fuse_unk": false,
+			"type": "BPE", "dropout": nil, "unk_token": nil, "continuing_subword_prefix": nil, "end_of_word_suffix": nil,
+			"fuse_unk":      false,
 			"byte_fallback": false, "ignore_merges": false, "vocab": vocab, "merges": merges,
 		},
 	}

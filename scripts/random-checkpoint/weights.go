@@ -53,7 +53,8 @@ func (t tensor) size() int64 {
 // tensors lists the model in the order of its layers.
 func tensors(o options) []tensor {
 	var ts []tensor
-	// A deviation of 0.02 is what the model was initialised with. A norm's weight of about 1 keeps the residual stream in bounds.
+	// A deviation of 0.02 is what the model was initialised with. A norm's weight of about 1 keeps the residual stream in
+	// bounds.
 	weight, norm := table(normal(0, 0.02)), table(normal(1, 0.05))
 	// Uniform values 0 to 15 deviate by √(255/12) and average 7.5.
 	scale := func(v float64) float64 { return 0.02 / math.Sqrt(255.0/12) * (0.9 + 0.2*v) }
@@ -152,7 +153,8 @@ func writeWeights(ctx context.Context, dir string, o options) (int64, error) {
 	if len(shards) == 1 {
 		return total, nil
 	}
-	return total, writeJSON(filepath.Join(dir, "model.safetensors.index.json"), object{"metadata": object{"total_size": total}, "weight_map": weightMap})
+	return total, writeJSON(filepath.Join(dir, "model.safetensors.index.json"),
+		object{"metadata": object{"total_size": total}, "weight_map": weightMap})
 }
 
 func writeShard(ctx context.Context, path string, shard []tensor, o options) (err error) {

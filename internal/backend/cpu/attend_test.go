@@ -114,7 +114,8 @@ func TestAttentionDependsOnHowManyTokensShareIt(t *testing.T) {
 
 func TestSIMDAttentionDependsOnTheNumberOfWorkers(t *testing.T) {
 	for _, k := range simd.Paths() {
-		for i, at := range []backend.Span{{Pos: 100, N: 1}, {Pos: 1100, N: 1}, {Pos: 2*attendChunk - 3, N: 7}, {Pos: attendChunk, N: 7}, {Pos: 40, N: 20}} {
+		for i, at := range []backend.Span{{Pos: 100, N: 1}, {Pos: 1100, N: 1}, {Pos: 2*attendChunk - 3, N: 7},
+			{Pos: attendChunk, N: 7}, {Pos: 40, N: 20}} {
 			heads := 32
 			if i == 3 {
 				heads = 24 // 12 do not part into equal fours

@@ -9,7 +9,8 @@ import (
 
 func TestLimitOfCgroupIsOverlooked(t *testing.T) {
 	const (
-		v1 = "30 23 0:26 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n36 23 0:31 / /sys/fs/cgroup/memory rw shared:9 - cgroup cgroup rw,memory\n"
+		v1 = "30 23 0:26 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n36 23 0:31 / /sys/fs/cgroup/memory rw shared:9 - " +
+			"cgroup cgroup rw,memory\n"
 		v2 = "29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
 	)
 	for name, tt := range map[string]struct {
@@ -22,7 +23,8 @@ func TestLimitOfCgroupIsOverlooked(t *testing.T) {
 			"proc/self/cgroup": "0::/a\n", "proc/self/mountinfo": v2, "sys/fs/cgroup/a/memory.max": "max\n",
 		}},
 		"no limit in version 1": {files: map[string]string{
-			"proc/self/cgroup": "4:memory:/\n", "proc/self/mountinfo": v1, "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+			"proc/self/cgroup": "4:memory:/\n", "proc/self/mountinfo": v1,
+			"sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
 		}},
 		"version 2": {map[string]string{
 			"proc/self/cgroup": "0::/user.slice/run-1.scope\n", "proc/self/mountinfo": v2,
@@ -37,27 +39,34 @@ func TestLimitOfCgroupIsOverlooked(t *testing.T) {
 		}, 0, "the cgroup /a (memory.max)"},
 		"version 1": {map[string]string{
 			"proc/self/cgroup": "5:cpu,cpuacct:/x\n4:memory:/docker/abc\n0::/\n", "proc/self/mountinfo": v1,
-			"sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes": "5000\n", "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+			"sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes": "5000\n",
+			"sys/fs/cgroup/memory/memory.limit_in_bytes":            "9223372036854771712\n",
 		}, 5000, "the cgroup /docker/abc (memory.limit_in_bytes)"},
 		"both, of which version 1 has the memory": {map[string]string{
-			"proc/self/cgroup": "4:memory:/m\n0::/u\n", "proc/self/mountinfo": v1 + "40 23 0:40 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n",
+			"proc/self/cgroup": "4:memory:/m\n0::/u\n", "proc/self/mountinfo": v1 +
+				"40 23 0:40 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n",
 			"sys/fs/cgroup/memory/m/memory.limit_in_bytes": "7000\n",
 		}, 7000, "the cgroup /m (memory.limit_in_bytes)"},
 		"a container that sees its own group as the root": {map[string]string{
-			"proc/self/cgroup": "4:memory:/docker/abc\n", "proc/self/mountinfo": "36 23 0:31 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n",
+			"proc/self/cgroup": "4:memory:/docker/abc\n",
+			"proc/self/mountinfo": "36 23 0:31 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup " +
+				"rw,memory\n",
 			"sys/fs/cgroup/memory/memory.limit_in_bytes": "6000\n",
 		}, 6000, "the cgroup / (memory.limit_in_bytes)"},
 		"a mount that does not have the group": {map[string]string{
-			"proc/self/cgroup": "0::/host/x\n", "proc/self/mountinfo": "36 23 0:31 /other /my\\040mount ro - cgroup2 cgroup2 rw\n", "my mount/memory.max": "8000\n",
+			"proc/self/cgroup":    "0::/host/x\n",
+			"proc/self/mountinfo": "36 23 0:31 /other /my\\040mount ro - cgroup2 cgroup2 rw\n", "my mount/memory.max": "8000\n",
 		}, 8000, "the cgroup / (memory.max)"},
 		"a namespace below the mount": {map[string]string{
 			"proc/self/cgroup": "0::/../../x\n", "proc/self/mountinfo": v2, "sys/fs/cgroup/memory.max": "9000\n",
 		}, 9000, "the cgroup / (memory.max)"},
 		"the better of two mounts": {map[string]string{
-			"proc/self/cgroup": "0::/a\n", "proc/self/mountinfo": "1 2 0:1 /b /mnt rw - cgroup2 cgroup2 rw\n" + v2, "sys/fs/cgroup/a/memory.max": "400\n",
+			"proc/self/cgroup": "0::/a\n", "proc/self/mountinfo": "1 2 0:1 /b /mnt rw - cgroup2 cgroup2 rw\n" + v2,
+			"sys/fs/cgroup/a/memory.max": "400\n",
 		}, 400, "the cgroup /a (memory.max)"},
 		"damaged": {files: map[string]string{
-			"proc/self/cgroup": "0\n0::/a\n", "proc/self/mountinfo": "x - \n - cgroup2\n" + v2, "sys/fs/cgroup/a/memory.max": "many\n",
+			"proc/self/cgroup": "0\n0::/a\n", "proc/self/mountinfo": "x - \n - cgroup2\n" + v2,
+			"sys/fs/cgroup/a/memory.max": "many\n",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -79,11 +88,15 @@ func TestLimitOfTheProcessIsOverlooked(t *testing.T) {
 		room                              int64
 		name                              string
 	}{
-		"none":                     {0, 0, 1600 * mb, 90 * mb, 0, ""},
-		"address space":            {4000 * mb, 0, 1600 * mb, 90 * mb, 4000*mb - 1600*mb - runtimeRoom, "the address space of the process, limited to 4.19 GB (ulimit -v),"},
-		"address space used up":    {1500 * mb, 0, 1500 * mb, 90 * mb, 1, "the address space of the process, limited to 1.57 GB (ulimit -v),"},
-		"data":                     {0, 1000 * mb, 1600 * mb, 90 * mb, 1000*mb - 90*mb - runtimeRoom, "the data of the process, limited to 1.05 GB (ulimit -d),"},
-		"both, the data is nearer": {8000 * mb, 1000 * mb, 1600 * mb, 90 * mb, 1000*mb - 90*mb - runtimeRoom, "the data of the process, limited to 1.05 GB (ulimit -d),"},
+		"none": {0, 0, 1600 * mb, 90 * mb, 0, ""},
+		"address space": {4000 * mb, 0, 1600 * mb, 90 * mb, 4000*mb - 1600*mb - runtimeRoom,
+			"the address space of the process, limited to 4.19 GB (ulimit -v),"},
+		"address space used up": {1500 * mb, 0, 1500 * mb, 90 * mb, 1,
+			"the address space of the process, limited to 1.57 GB (ulimit -v),"},
+		"data": {0, 1000 * mb, 1600 * mb, 90 * mb, 1000*mb - 90*mb - runtimeRoom,
+			"the data of the process, limited to 1.05 GB (ulimit -d),"},
+		"both, the data is nearer": {8000 * mb, 1000 * mb, 1600 * mb, 90 * mb, 1000*mb - 90*mb - runtimeRoom,
+			"the data of the process, limited to 1.05 GB (ulimit -d),"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			room, limit := nearest(

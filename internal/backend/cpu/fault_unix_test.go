@@ -174,7 +174,8 @@ func TestBugPassesForAFault(t *testing.T) {
 	p.mapped = [][]byte{torn(t, make([]byte, 1<<16), 0)}
 	require.Panics(t, func() { p.run(2, bug{make(count, 2)}, new(atomic.Bool), nil) })
 	elsewhere := torn(t, make([]byte, 1<<16), 0)
-	require.Panics(t, func() { p.run(2, &touch{elsewhere, 0, make(count, 2)}, new(atomic.Bool), nil) }, "memory that nobody announced")
+	require.Panics(t, func() { p.run(2, &touch{elsewhere, 0, make(count, 2)}, new(atomic.Bool), nil) },
+		"memory that nobody announced")
 	c := make(count, 3)
 	require.NoError(t, p.run(3, c, new(atomic.Bool), nil))
 	require.Equal(t, count{1, 1, 1}, c)

@@ -55,7 +55,8 @@ func TestSIMDProductLeavesPlainGoOrItsMemory(t *testing.T) {
 			front := i%2 == 1
 			m, _ := b.matrix(c.rows, c.cols, c.format, c.group, c.scales)
 			data := m.(*matrix).MatrixData
-			data.Data, data.Scales, data.Biases = backendtest.At(t, data.Data, front), backendtest.At(t, data.Scales, front), backendtest.At(t, data.Biases, front)
+			data.Data, data.Scales, data.Biases = backendtest.At(t, data.Data, front), backendtest.At(t, data.Scales,
+				front), backendtest.At(t, data.Biases, front)
 			m, err := b.d.NewMatrix(data)
 			require.NoError(t, err)
 			p, err := plain.d.NewMatrix(data)
@@ -150,7 +151,8 @@ func TestProductDependsOnHowManyTokensShareIt(t *testing.T) {
 func TestActivationLosesBits(t *testing.T) {
 	simdPaths(t, func(t *testing.T, b, _ *bench) {
 		const cols, high = 32, 32767
-		data := backend.MatrixData{Name: "w", Rows: cols, Cols: cols, Format: backend.Q4, GroupSize: cols, ScaleFormat: backend.F32}
+		data := backend.MatrixData{Name: "w", Rows: cols, Cols: cols, Format: backend.Q4, GroupSize: cols,
+			ScaleFormat: backend.F32}
 		data.Data = make([]byte, cols*cols/2)
 		for r := range cols {
 			data.Data[r*cols/2+r/2] = 1 << (r % 2 * 4)
@@ -289,11 +291,14 @@ func TestStepAllocates(t *testing.T) {
 			gateUp, _ := b.matrix(2*ffn, hidden, backend.Q4, 64, backend.BF16)
 			down, _ := b.matrix(hidden, ffn, backend.Q4, 64, backend.BF16)
 			norm := backend.Norm{Weight: b.vector(b.floats(hidden)), Eps: 1e-5}
-			w := &backend.QKV{Q: q, K: k, V: v, QBias: b.vector(b.floats(128)), KBias: b.vector(b.floats(64)), VBias: b.vector(b.floats(64))}
+			w := &backend.QKV{Q: q, K: k, V: v, QBias: b.vector(b.floats(128)), KBias: b.vector(b.floats(64)),
+				VBias: b.vector(b.floats(64))}
 			ids, err := b.d.NewTokens(n)
 			require.NoError(t, err)
-			h, xn, y := b.buffer(make([]float32, n*hidden)), b.buffer(make([]float32, n*hidden)), b.buffer(make([]float32, n*hidden))
-			qs, as, act, logits := b.buffer(make([]float32, n*128)), b.buffer(make([]float32, n*128)), b.buffer(make([]float32, n*ffn)), b.buffer(make([]float32, vocab))
+			h, xn, y := b.buffer(make([]float32, n*hidden)), b.buffer(make([]float32, n*hidden)), b.buffer(make([]float32,
+				n*hidden))
+			qs, as, act, logits := b.buffer(make([]float32, n*128)), b.buffer(make([]float32, n*128)), b.buffer(make([]float32,
+				n*ffn)), b.buffer(make([]float32, vocab))
 			pos := 0
 			step := func() {
 				at := backend.Span{Pos: pos % 80, N: n}

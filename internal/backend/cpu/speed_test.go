@@ -21,14 +21,16 @@ func BenchmarkProduct(b *testing.B) {
 	for _, f := range []struct {
 		format backend.Format
 		group  int
-	}{{backend.Q4, 64}, {backend.Q4, 32}, {backend.Q4, 128}, {backend.Q8, 64}, {backend.BF16, 0}, {backend.F16, 0}, {backend.F32, 0}} {
+	}{{backend.Q4, 64}, {backend.Q4, 32}, {backend.Q4, 128}, {backend.Q8, 64}, {backend.BF16, 0}, {backend.F16, 0},
+		{backend.F32, 0}} {
 		for _, shape := range [][2]int{{4096, 4096}, {27392, 4096}, {4096, 13696}} {
 			for _, n := range []int{1, 2, 3, 8, 512} {
 				b.Run(fmt.Sprintf("%v-%d/%dx%d/n=%d", f.format, f.group, shape[0], shape[1], n), func(b *testing.B) {
 					d := Open()
 					defer d.Close()
 					s, _ := d.NewStream()
-					data := backend.MatrixData{Name: "test", Rows: shape[0], Cols: shape[1], Format: f.format, GroupSize: f.group, ScaleFormat: backend.BF16}
+					data := backend.MatrixData{Name: "test", Rows: shape[0], Cols: shape[1], Format: f.format, GroupSize: f.group,
+						ScaleFormat: backend.BF16}
 					data.Data = make([]byte, data.Rows*data.Cols*f.format.Bits()/8)
 					for i := range data.Data {
 						data.Data[i] = byte(i*7) & 0x3f
@@ -104,7 +106,8 @@ func BenchmarkRead(b *testing.B) {
 // BenchmarkAttend measures the attention of a layer of GLM-4-9B. The layers of a run are read from memory: there are
 // enough of them that no cache holds them.
 func BenchmarkAttend(b *testing.B) {
-	for _, at := range []backend.Span{{Pos: 15, N: 1}, {Pos: 127, N: 1}, {Pos: 1023, N: 1}, {Pos: 8191, N: 1}, {Pos: 8184, N: 8}, {N: 512}} {
+	for _, at := range []backend.Span{{Pos: 15, N: 1}, {Pos: 127, N: 1}, {Pos: 1023, N: 1}, {Pos: 8191, N: 1},
+		{Pos: 8184, N: 8}, {N: 512}} {
 		b.Run(fmt.Sprintf("keys=%d/n=%d", at.Pos+at.N, at.N), func(b *testing.B) {
 			d := Open()
 			defer d.Close()
@@ -164,7 +167,8 @@ func (j *dotsJob) do(w *worker, _ int) {
 	y := grow(&w.tile, 4*j.k.DotTokens)
 	clear(y)
 	for range dotsCalls {
-		j.k.Dots[backend.F32](&y[0], 16, (*byte)(unsafe.Pointer(&j.w[0])), 4*plainColumns, &j.x[0], 4*plainColumns, plainColumns, j.k.DotTokens, 0)
+		j.k.Dots[backend.F32](&y[0], 16, (*byte)(unsafe.Pointer(&j.w[0])), 4*plainColumns, &j.x[0], 4*plainColumns,
+			plainColumns, j.k.DotTokens, 0)
 	}
 }
 
@@ -198,7 +202,8 @@ func BenchmarkLayers(b *testing.B) {
 	s, _ := d.NewStream()
 	random := rand.New(rand.NewPCG(1, 1))
 	matrix := func(rows, cols int) backend.Matrix {
-		m := backend.MatrixData{Name: "test", Rows: rows, Cols: cols, Format: backend.Q4, GroupSize: 64, ScaleFormat: backend.BF16}
+		m := backend.MatrixData{Name: "test", Rows: rows, Cols: cols, Format: backend.Q4, GroupSize: 64,
+			ScaleFormat: backend.BF16}
 		m.Data, m.Scales, m.Biases = make([]byte, rows*cols/2), make([]byte, rows*cols/32), make([]byte, rows*cols/32)
 		for i := 0; i < len(m.Data); i += 8 {
 			binary.LittleEndian.PutUint64(m.Data[i:], random.Uint64())

@@ -24,7 +24,8 @@ func TestArgumentsArriveElsewhere(t *testing.T) {
 	require.NoError(t, err)
 	word := regexp.MustCompile(`([a-z])([A-Z])|([A-Z])([A-Z][a-z])`)
 	for name, s := range structs {
-		source += fmt.Sprintf("[[kernel]] void read_%[1]s(constant %[1]s &args [[buffer(0)]], device ulong *found [[buffer(1)]]) {\n  found[0] = sizeof(%[1]s);\n", name)
+		source += fmt.Sprintf("[[kernel]] void read_%[1]s(constant %[1]s &args [[buffer(0)]], device ulong *found "+
+			"[[buffer(1)]]) {\n  found[0] = sizeof(%[1]s);\n", name)
 		for i := range s.NumField() {
 			if f := s.Field(i); f.Name != "_" {
 				field := "args." + strings.ToLower(word.ReplaceAllString(f.Name, "${1}${3}_${2}${4}"))
@@ -105,7 +106,8 @@ func (p *probe) run(name string, args []byte, threads, bytes int) []byte {
 		encoder.SetPipeline(pipeline)
 		encoder.SetBytes(args, 0)
 		encoder.SetBuffer(buffer, 0, 1)
-		encoder.DispatchThreadgroups(metal.Size{Width: threads, Height: 1, Depth: 1}, metal.Size{Width: 1, Height: 1, Depth: 1})
+		encoder.DispatchThreadgroups(metal.Size{Width: threads, Height: 1, Depth: 1},
+			metal.Size{Width: 1, Height: 1, Depth: 1})
 		encoder.End()
 		commands.Commit()
 		return commands.Wait()

@@ -28,7 +28,8 @@ func TestDecodeLoadsKeysTwice(t *testing.T) {
 	for _, c := range []struct {
 		format      backend.Format
 		keys, chunk int
-	}{{backend.F16, 257, 0}, {backend.F16, 1000, 256}, {backend.F16, 4097, 512}, {backend.F32, 255, 0}, {backend.F32, 257, 64}} {
+	}{{backend.F16, 257, 0}, {backend.F16, 1000, 256}, {backend.F16, 4097, 512}, {backend.F32, 255, 0},
+		{backend.F32, 257, 64}} {
 		a, one := glm4Attention(c.keys-1, c.format), glm4Attention(0, c.format)
 		if c.chunk > 0 {
 			a.chunk, one.chunk, one.empty = c.chunk, c.chunk, (c.keys-1)/c.chunk

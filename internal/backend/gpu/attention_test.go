@@ -105,10 +105,12 @@ func (a attention) run(p *pair) {
 	}
 	result := binding{out.metal, 0}
 	v := variant{kernel: k, constants: shaders.Constants{KVFormat: c.stored, HeadDim: uint32(a.dim)}}
-	add(s, v, args, [3]int{a.n * a.heads / a.kvHeads, a.kvHeads, int(args.Splits)}, 0, binding{q.metal, 0}, c.keys(0), c.values(0), result, partials, stats)
+	add(s, v, args, [3]int{a.n * a.heads / a.kvHeads, a.kvHeads, int(args.Splits)}, 0, binding{q.metal, 0}, c.keys(0),
+		c.values(0), result, partials, stats)
 	if args.Splits > 1 {
 		v.kernel = shaders.AttendCombine
-		add(s, v, shaders.CombineArgs{Rows: uint32(a.n * a.heads), Splits: args.Splits}, [3]int{a.n * a.heads, 1, 1}, 0, partials, stats, result)
+		add(s, v, shaders.CombineArgs{Rows: uint32(a.n * a.heads), Splits: args.Splits}, [3]int{a.n * a.heads, 1, 1}, 0,
+			partials, stats, result)
 	}
 	require.NoError(p, s.Submit(), "%+v", a)
 	require.NoError(p, s.Wait(0), "%+v", a)
@@ -167,7 +169,8 @@ func TestDecodeAttentionWrong(t *testing.T) {
 		for _, keys := range []int{1, 31, 32, 33, 64, 65, 255, 256, 257, 1000} {
 			inOrders(t, func() { glm4Attention(keys-1, f).run(p) })
 		}
-		for _, a := range [][2]int{{1, 64}, {255, 64}, {256, 128}, {257, 256}, {257, 32}, {1000, 96}, {1000, 256}, {4097, 0}, {4097, 64}, {4097, 256}} {
+		for _, a := range [][2]int{{1, 64}, {255, 64}, {256, 128}, {257, 256}, {257, 32}, {1000, 96}, {1000, 256}, {4097, 0},
+			{4097, 64}, {4097, 256}} {
 			split := glm4Attention(a[0]-1, f)
 			split.chunk, split.empty = a[1], a[0]%3
 			split.run(p)
@@ -207,7 +210,8 @@ func TestOddHeadsAttentionWrong(t *testing.T) {
 	for _, group := range []int{1, 2, 3, 4, 6, 16} {
 		for _, dim := range []int{8, 16, 24, 32, 64, 96, 128} {
 			for _, prefill := range []bool{false, true} {
-				a := attention{pos: 13, n: 21, heads: 2 * group, kvHeads: 2, dim: dim, format: backend.Format((group + dim/8) % 2), prefill: prefill}
+				a := attention{pos: 13, n: 21, heads: 2 * group, kvHeads: 2, dim: dim, format: backend.Format((group + dim/8) % 2),
+					prefill: prefill}
 				a.run(p)
 				a.chunk = 32 // of which some tokens see only the first
 				a.run(p)
@@ -241,7 +245,8 @@ func TestAttendDiffersFromTheCPU(t *testing.T) {
 			for r := range rows {
 				w[r*hidden+p.IntN(hidden)] = float32(1 - 2*p.IntN(2))
 			}
-			return p.place(backend.MatrixData{Name: "picks", Rows: rows, Cols: hidden, Format: backend.F32, Data: backendtest.Encode(w, backend.F32)})
+			return p.place(backend.MatrixData{Name: "picks", Rows: rows, Cols: hidden, Format: backend.F32,
+				Data: backendtest.Encode(w, backend.F32)})
 		}
 		width := g.Heads * g.HeadDim
 		wq, wk, wv := picks(width), picks(g.KVHeads*g.HeadDim), picks(g.KVHeads*g.HeadDim)

@@ -141,7 +141,8 @@ func decodeStep(t testing.TB, d *Device) func(pos int) {
 	require.NoError(t, err)
 	logits, err := d.NewBuffer(vocab)
 	require.NoError(t, err)
-	kv, err := d.NewCache(layers, backend.Attention{Heads: heads, KVHeads: kvHeads, HeadDim: dim, RotaryDims: 64, RopeTheta: 10000}, backend.F16)
+	kv, err := d.NewCache(layers, backend.Attention{Heads: heads, KVHeads: kvHeads, HeadDim: dim, RotaryDims: 64,
+		RopeTheta: 10000}, backend.F16)
 	require.NoError(t, err)
 	require.NoError(t, kv.Grow(512))
 	s, err := d.NewStream()

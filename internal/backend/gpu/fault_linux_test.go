@@ -21,11 +21,13 @@ func mapFile(t *testing.T, data []byte) (path string, region []byte) {
 	f, err := os.Open(path)
 	require.NoError(t, err)
 	defer f.Close()
-	reserved, err := unix.Mmap(-1, 0, roundUp(len(data), metal.PageSize())+metal.PageSize(), unix.PROT_NONE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	reserved, err := unix.Mmap(-1, 0, roundUp(len(data), metal.PageSize())+metal.PageSize(), unix.PROT_NONE,
+		unix.MAP_ANON|unix.MAP_PRIVATE)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, unix.Munmap(reserved)) })
 	region = reserved[-address(reserved)%uintptr(metal.PageSize()):][:len(data)]
-	_, err = unix.MmapPtr(int(f.Fd()), 0, unsafe.Pointer(&region[0]), uintptr(len(data)), unix.PROT_READ, unix.MAP_SHARED|unix.MAP_FIXED)
+	_, err = unix.MmapPtr(int(f.Fd()), 0, unsafe.Pointer(&region[0]), uintptr(len(data)), unix.PROT_READ,
+		unix.MAP_SHARED|unix.MAP_FIXED)
 	require.NoError(t, err)
 	return path, region
 }

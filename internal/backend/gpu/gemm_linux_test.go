@@ -51,7 +51,8 @@ func TestGEMMLoadsTwice(t *testing.T) {
 			}
 			require.EqualValues(t, c.n*c.cols*4+tiles*weights, many.LoadedBytes-few.LoadedBytes, "%v, %d tokens", w, c.n)
 			if c.n == 64 {
-				require.LessOrEqual(t, float64(many.LoadLines)/float64(many.LoadGroups), lines, "lines of memory a load of a simdgroup, %v", w)
+				require.LessOrEqual(t, float64(many.LoadLines)/float64(many.LoadGroups), lines,
+					"lines of memory a load of a simdgroup, %v", w)
 				operations := float64(many.FloatOps) / float64(c.n*rows*2*c.cols)
 				require.LessOrEqual(t, operations, 2.04, "float operations a multiply-add, %v", w)
 			}

@@ -47,7 +47,8 @@ func (p *pair) gateUp(w backendtest.Storage, ffn, cols, n int, size float32) {
 func TestGEMMFormatDiffers(t *testing.T) {
 	onlyGEMM(t)
 	p := newPair(t, false)
-	formats := []backendtest.Storage{backendtest.Plain(backend.F16), backendtest.Plain(backend.BF16), backendtest.Plain(backend.F32)}
+	formats := []backendtest.Storage{backendtest.Plain(backend.F16), backendtest.Plain(backend.BF16),
+		backendtest.Plain(backend.F32)}
 	for _, f := range []backend.Format{backend.Q4, backend.Q8} {
 		for _, group := range []int{32, 64, 128} {
 			for _, scales := range []backend.Format{backend.F32, backend.F16, backend.BF16} {
@@ -113,7 +114,8 @@ func TestGEMMQKVDiffers(t *testing.T) {
 	q4, q8, bf16 := gemmFormats[0], gemmFormats[1], gemmFormats[2]
 	glm := backend.Attention{Heads: 16, KVHeads: 1, HeadDim: 128, RotaryDims: 64, RopeTheta: 10000}
 	inOrders(t, func() {
-		p.qkv(qkvCase{geometry: glm, cols: 64, weights: alike(q4), bias: true, kv: backend.F16, at: backend.Span{Pos: 7, N: 65}, scale: 1})
+		p.qkv(qkvCase{geometry: glm, cols: 64, weights: alike(q4), bias: true, kv: backend.F16,
+			at: backend.Span{Pos: 7, N: 65}, scale: 1})
 		for i, g := range []backend.Attention{
 			{Heads: 1, KVHeads: 1, HeadDim: 16, RotaryDims: 16, RopeTheta: 10000},
 			{Heads: 3, KVHeads: 1, HeadDim: 24, RotaryDims: 10, RopeTheta: 10000}, // q, k and v meet within a tile
@@ -129,7 +131,8 @@ func TestGEMMQKVDiffers(t *testing.T) {
 			}
 			// Three dispatches, and two of which one has two matrices.
 			for _, weights := range [][3]backendtest.Storage{{q4, q8, bf16}, {q8, q8, q4}, {bf16, q4, q4}} {
-				p.qkv(qkvCase{geometry: g, cols: 64, weights: weights, bias: true, kv: backend.F32, at: backend.Span{Pos: i, N: 14}, scale: 1})
+				p.qkv(qkvCase{geometry: g, cols: 64, weights: weights, bias: true, kv: backend.F32, at: backend.Span{Pos: i, N: 14},
+					scale: 1})
 			}
 		}
 	})

@@ -123,7 +123,8 @@ func TestGEMVPicksInSpiteOfNaN(t *testing.T) {
 	for _, temperature := range []float32{0, 1} {
 		w := make([]float32, 100*8)
 		w[77*8] = float32(math.NaN())
-		m := p.place(backend.MatrixData{Name: "w", Rows: 100, Cols: 8, Format: backend.F32, Data: backendtest.Encode(w, backend.F32)})
+		m := p.place(backend.MatrixData{Name: "w", Rows: 100, Cols: 8, Format: backend.F32,
+			Data: backendtest.Encode(w, backend.F32)})
 		x, logits, ids := p.buffer(p.floats(8, 1)), p.empty(100), p.tokens([]int32{0})
 		s := p.streams[1]
 		s.Head(logits[1], x[1], m[1], 0, 1)
@@ -136,7 +137,8 @@ func TestGEMVPicksInSpiteOfNaN(t *testing.T) {
 // The sums of GLM-4 leave the range of a float16.
 func TestGEMVOverflows(t *testing.T) {
 	p := newPair(t, false)
-	for _, s := range []backendtest.Storage{backendtest.Storages[1], backendtest.Storages[4], backendtest.Storages[7], backendtest.Storages[8]} {
+	for _, s := range []backendtest.Storage{backendtest.Storages[1], backendtest.Storages[4], backendtest.Storages[7],
+		backendtest.Storages[8]} {
 		for _, n := range []int{1, 3} {
 			for _, size := range []float32{1e6, 1e12} {
 				p.gateUp(s, 37, s.Columns(4096), n, size)

@@ -46,7 +46,8 @@ func Open(m *metal.Metal) (*Device, error) {
 	}
 	d := &Device{
 		metal: m, device: device, maxBuffer: device.MaxBufferLength(), buffers: map[metal.Buffer]struct{}{},
-		info: backend.Info{Backend: "metal", Device: device.Name(), Memory: int64(device.RecommendedMaxWorkingSetSize()), Async: true},
+		info: backend.Info{Backend: "metal", Device: device.Name(), Memory: int64(device.RecommendedMaxWorkingSetSize()),
+			Async: true},
 	}
 	d.own.d = d
 	if err := d.open(); err != nil {
@@ -57,7 +58,8 @@ func Open(m *metal.Metal) (*Device, error) {
 
 func (d *Device) open() (err error) {
 	if !d.device.HasUnifiedMemory() || !d.device.SupportsFamily(metal.FamilyApple7) {
-		return fmt.Errorf("metal: %s is no Apple silicon GPU (M1 or later), which the kernels need; use the CPU", d.info.Device)
+		return fmt.Errorf("metal: %s is no Apple silicon GPU (M1 or later), which the kernels need; use the CPU",
+			d.info.Device)
 	}
 	if d.queue, err = d.device.NewQueue(); err != nil {
 		return err
@@ -140,7 +142,8 @@ func problem(err error) error {
 	case errors.Is(err, metal.ErrOutOfMemory):
 		return fmt.Errorf("%w: take a smaller context, close other programs, or use the CPU", err)
 	case errors.Is(err, metal.ErrTimeout):
-		return fmt.Errorf("%w: the system stopped a computation that took too long; try again, or with a smaller prefill chunk", err)
+		return fmt.Errorf("%w: the system stopped a computation that took too long; "+
+			"try again, or with a smaller prefill chunk", err)
 	case errors.Is(err, metal.ErrDeviceLost):
 		return fmt.Errorf("%w: load the model again, or use the CPU", err)
 	}

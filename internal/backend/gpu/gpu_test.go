@@ -22,15 +22,18 @@ func TestShapesThatNoKernelTakesAreTaken(t *testing.T) {
 	require.EqualError(t, s.Wait(0),
 		"metal: a norm of 12 numbers: not supported, the kernels need a multiple of 8; use the CPU")
 	for want, a := range map[string]backend.Attention{
-		"metal: heads of 12 dimensions: not supported, the kernels need a multiple of 8 up to 128; use the CPU":  {Heads: 1, KVHeads: 1, HeadDim: 12},
-		"metal: heads of 256 dimensions: not supported, the kernels need a multiple of 8 up to 128; use the CPU": {Heads: 1, KVHeads: 1, HeadDim: 256},
+		"metal: heads of 12 dimensions: not supported, the kernels need a multiple of 8 up to 128; use the CPU": {Heads: 1,
+			KVHeads: 1, HeadDim: 12},
+		"metal: heads of 256 dimensions: not supported, the kernels need a multiple of 8 up to 128; use the CPU": {Heads: 1,
+			KVHeads: 1, HeadDim: 256},
 	} {
 		_, err := d.NewCache(1, a, backend.F16)
 		require.EqualError(t, err, want)
 		require.ErrorIs(t, err, backend.ErrUnsupported)
 	}
 	_, err := d.NewMatrix(p.Matrix(8, 12, backendtest.Plain(backend.F32)))
-	require.EqualError(t, err, "metal: matrix test has 12 columns: not supported, the kernels need a multiple of 8; use the CPU")
+	require.EqualError(t, err,
+		"metal: matrix test has 12 columns: not supported, the kernels need a multiple of 8; use the CPU")
 	require.ErrorIs(t, err, backend.ErrUnsupported)
 }
 
@@ -74,7 +77,8 @@ func TestShaderThatDoesNotCompileIsNotNamed(t *testing.T) {
 	_, err = k.get(variant{kernel: shaders.AddNorm})
 	require.EqualError(t, err, "kernel add_norm of shaders/rows.metal is missing; use the CPU and report it")
 	_, err = k.get(variant{kernel: shaders.Out.For(1)[shaders.Q4]})
-	require.ErrorContains(t, err, `kernel gemv_out_q4 of shaders/gemv.metal: metal: the library has no function "gemv_out_q4"`)
+	require.ErrorContains(t, err,
+		`kernel gemv_out_q4 of shaders/gemv.metal: metal: the library has no function "gemv_out_q4"`)
 	require.ErrorContains(t, err, "; use the CPU and report it")
 	k.release()
 }
@@ -90,7 +94,8 @@ type step struct {
 func newStep(t testing.TB) *step {
 	p := newPair(t, false)
 	x := make([]float32, 4*64)
-	return &step{p, p.matrix(40, 64, backendtest.Quantised(backend.Q4, 64, backend.F16)), p.matrix(40, 64, backendtest.Plain(backend.F32)), p.vector(p.floats(64, 1)), p.buffer(x), p.buffer(x), p.buffer(x)}
+	return &step{p, p.matrix(40, 64, backendtest.Quantised(backend.Q4, 64, backend.F16)),
+		p.matrix(40, 64, backendtest.Plain(backend.F32)), p.vector(p.floats(64, 1)), p.buffer(x), p.buffer(x), p.buffer(x)}
 }
 
 func (s *step) record(i int, from, to backend.Tokens, n int) {
@@ -167,7 +172,8 @@ func TestCutOpLosesTokens(t *testing.T) {
 	const n = 150
 	a := backend.Attention{Heads: 4, KVHeads: 2, HeadDim: 16, RotaryDims: 8, RopeTheta: 1e4}
 	w := p.matrix(96, 64, backendtest.Quantised(backend.Q8, 32, backend.BF16))
-	q, k := p.matrix(64, 64, backendtest.Quantised(backend.Q4, 64, backend.F16)), p.matrix(32, 64, backendtest.Quantised(backend.Q4, 64, backend.F16))
+	q, k := p.matrix(64, 64, backendtest.Quantised(backend.Q4, 64, backend.F16)), p.matrix(32, 64,
+		backendtest.Quantised(backend.Q4, 64, backend.F16))
 	x, y, act, queries, out := p.buffer(p.floats(n*64, 1)), p.empty(n*96), p.empty(n*48), p.empty(n*64), p.empty(n*64)
 	kv := p.cache(1, a, backend.F32, 300)
 	p.gpu.longest = 1e-9
@@ -242,7 +248,8 @@ func TestAlignedWeightsAreCopied(t *testing.T) {
 }
 
 func TestFormatTakesAnothersKernel(t *testing.T) {
-	ends := map[backend.Format]string{backend.F32: "_w32", backend.F16: "_w16", backend.BF16: "_w16", backend.Q4: "_q4", backend.Q8: "_q8"}
+	ends := map[backend.Format]string{backend.F32: "_w32", backend.F16: "_w16", backend.BF16: "_w16", backend.Q4: "_q4",
+		backend.Q8: "_q8"}
 	for f := range backend.Format(math.MaxUint8) {
 		stored, err := formatOf(f)
 		if f.Bits() == 0 {
@@ -250,7 +257,8 @@ func TestFormatTakesAnothersKernel(t *testing.T) {
 			continue
 		}
 		require.NoError(t, err, f)
-		for _, family := range []shaders.Family{shaders.Embed, shaders.Head, shaders.QKV.For(1), shaders.Out.For(9), shaders.GateUp.For(99)} {
+		for _, family := range []shaders.Family{shaders.Embed, shaders.Head, shaders.QKV.For(1), shaders.Out.For(9),
+			shaders.GateUp.For(99)} {
 			require.Regexp(t, ends[f]+"$", family[stored].Name, f)
 		}
 	}

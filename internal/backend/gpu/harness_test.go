@@ -141,7 +141,8 @@ func (p *pair) closeFloats(want, got []float32, what string, args ...any) {
 	}
 	for i, w := range want {
 		if d := math.Abs(float64(got[i]) - float64(w)); !(d <= tolerance*high) {
-			require.Failf(p, "the GPU differs", what+": number %d is %v, expected %v, off by %.2g of the largest", append(args, i, got[i], w, d/high)...)
+			require.Failf(p, "the GPU differs", what+": number %d is %v, expected %v, off by %.2g of the largest",
+				append(args, i, got[i], w, d/high)...)
 		}
 	}
 }

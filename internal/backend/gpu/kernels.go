@@ -52,7 +52,8 @@ func (k *kernels) compile(m *metal.Metal, d metal.Device, source func(file strin
 			k.mu.Lock()
 			defer k.mu.Unlock()
 			if err != nil {
-				errs = append(errs, fmt.Errorf("shaders/%s.metal does not compile here: %w; use the CPU and report it", t.File, err))
+				errs = append(errs, fmt.Errorf("shaders/%s.metal does not compile here: %w; use the CPU and report it", t.File,
+					err))
 				return
 			}
 			k.libraries[t.File] = library
@@ -92,7 +93,8 @@ func (k *kernels) get(v variant) (*pipeline, error) {
 	}
 	if limit := p.MaxTotalThreadsPerThreadgroup(); limit < t.Threads {
 		p.Release()
-		return nil, fmt.Errorf("kernel %s needs %d threads a threadgroup, this GPU runs %d; use the CPU and report it", t.Name, t.Threads, limit)
+		return nil, fmt.Errorf("kernel %s needs %d threads a threadgroup, this GPU runs %d; use the CPU and report it",
+			t.Name, t.Threads, limit)
 	}
 	made := &pipeline{p, t}
 	k.pipelines[v] = made

@@ -118,7 +118,8 @@ func (s *weights) NewMatrix(m backend.MatrixData) (backend.Matrix, error) {
 		return nil, err
 	}
 	if m.Cols%8 != 0 {
-		return nil, fmt.Errorf("metal: matrix %s has %d columns: %w, the kernels need a multiple of 8; use the CPU", m.Name, m.Cols, backend.ErrUnsupported)
+		return nil, fmt.Errorf("metal: matrix %s has %d columns: %w, the kernels need a multiple of 8; use the CPU", m.Name,
+			m.Cols, backend.ErrUnsupported)
 	}
 	how, err := storedAs(&m)
 	if err != nil {
@@ -145,7 +146,8 @@ func (s *weights) place(data []byte) (binding, error) {
 	if address(data)%Alignment == 0 {
 		for i := range s.mapped {
 			m := &s.mapped[i]
-			if start := address(data) - address(m.region); address(data) >= address(m.region) && int(start)+len(data) <= len(m.region) {
+			if start := address(data) - address(m.region); address(data) >= address(m.region) &&
+				int(start)+len(data) <= len(m.region) {
 				return s.inPlace(m, int(start), len(data))
 			}
 		}

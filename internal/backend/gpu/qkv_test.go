@@ -61,7 +61,8 @@ func (p *pair) qkv(c qkvCase) {
 			kind.RotaryDims = 0
 		}
 		want := make([]float32, n*rows[1])
-		w := backend.QKV{Q: m[1+i][0], K: m[1+i][0], V: m[1+i][0], QBias: bias[1+i][0], KBias: bias[1+i][0], VBias: bias[1+i][0]}
+		w := backend.QKV{Q: m[1+i][0], K: m[1+i][0], V: m[1+i][0], QBias: bias[1+i][0], KBias: bias[1+i][0],
+			VBias: bias[1+i][0]}
 		out := p.buffer(want)[0]
 		other := p.cache(1, kind, backend.F32, c.at.Pos+n)[0]
 		p.streams[0].QKV(out, other, 0, x[0], &w, c.at)

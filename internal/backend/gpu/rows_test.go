@@ -97,8 +97,10 @@ func TestAddNormDiffers(t *testing.T) {
 	for _, counted := range []bool{false, true} {
 		p := newPair(t, counted)
 		for _, c := range []rows{
-			{4096, 1, true, 1}, {4096, 1, false, 1}, {4096, 3, true, 1e6}, {4096, 2, false, 1e6}, {32, 5, true, 1}, {40, 2, false, 1},
-			{4104, 2, true, 1}, {6144, 2, false, 1}, {13696, 3, true, 1e6}, {64, 600, true, 1}, {128, 1, true, 1e-30}, {256, 2, true, 1e-42}, {128, 2, true, 0},
+			{4096, 1, true, 1}, {4096, 1, false, 1}, {4096, 3, true, 1e6}, {4096, 2, false, 1e6}, {32, 5, true, 1},
+			{40, 2, false, 1},
+			{4104, 2, true, 1}, {6144, 2, false, 1}, {13696, 3, true, 1e6}, {64, 600, true, 1}, {128, 1, true, 1e-30},
+			{256, 2, true, 1e-42}, {128, 2, true, 0},
 		} {
 			if counted && c.width*c.n > 5000 {
 				continue
@@ -126,7 +128,8 @@ func TestAddNormDiffers(t *testing.T) {
 func TestNoiseDiffers(t *testing.T) {
 	source, err := shaders.Source("rows")
 	require.NoError(t, err)
-	p := newProbe(t, source+`[[kernel]] void noise(constant ulong &key [[buffer(0)]], device float *found [[buffer(1)]], uint i [[thread_position_in_grid]]) {
+	p := newProbe(t, source+
+		`[[kernel]] void noise(constant ulong &key [[buffer(0)]], device float *found [[buffer(1)]], uint i [[thread_position_in_grid]]) {
   found[i] = gumbel(key, i);
 }`)
 	const n = 200000

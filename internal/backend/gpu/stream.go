@@ -130,7 +130,8 @@ func (s *stream) OnPart(func(share float64)) {}
 // reach calls the marks up to the end of a command buffer that has run.
 func (s *stream) reach(r *running) {
 	n := 0
-	for ; n < len(s.marks) && (s.marks[n].number < r.number || s.marks[n].number == r.number && s.marks[n].end <= r.end); n++ {
+	for ; n < len(s.marks) &&
+		(s.marks[n].number < r.number || s.marks[n].number == r.number && s.marks[n].end <= r.end); n++ {
 		s.marks[n].f()
 	}
 	s.marks = append(s.marks[:0], s.marks[n:]...)

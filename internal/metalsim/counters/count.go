@@ -21,8 +21,8 @@ import (
 // promptTokens are those of the prefill that Run counts.
 const promptTokens = 512
 
-// Run counts the step that decodes a token behind some that are cached, and the prefill of a prompt of 512 tokens. It takes
-// about a minute and 1.5 GB of memory. There is one stand-in in a process, and nothing else may use it meanwhile.
+// Run counts the step that decodes a token behind some that are cached, and the prefill of a prompt of 512 tokens. It
+// takes about a minute and 1.5 GB of memory. There is one stand-in in a process, and nothing else may use it meanwhile.
 func Run(ctx context.Context, cached int) (*Report, error) {
 	return run(ctx, GLM49B, backend.Span{Pos: cached, N: 1}, backend.Span{N: promptTokens})
 }
@@ -129,7 +129,8 @@ func (c *counting) close() error {
 	return errors.Join(append(errs, metalsim.Reset())...)
 }
 
-// randomise makes the bytes of the largest matrix: any codes, scales of about 0.001 and biases of about -0.001·8 as bf16.
+// randomise makes the bytes of the largest matrix: any codes, scales of about 0.001 and biases of about -0.001·8 as
+// bf16.
 func (c *counting) randomise() {
 	n := max(c.Vocab, 2*c.FFN) * c.Hidden
 	n = max(n, c.Hidden*c.FFN, c.Heads*c.HeadDim*c.Hidden)
@@ -146,7 +147,8 @@ func (c *counting) matrix(rows, cols int) backend.Matrix {
 	n := rows * cols
 	m, err := c.device.NewMatrix(backend.MatrixData{
 		Name: fmt.Sprintf("[%d, %d]", rows, cols), Rows: rows, Cols: cols, Format: backend.Q4, Data: c.codes[:n*c.Bits/8],
-		GroupSize: c.GroupSize, Scales: c.scales[:n/c.GroupSize*2], Biases: c.scales[:n/c.GroupSize*2], ScaleFormat: backend.BF16,
+		GroupSize: c.GroupSize, Scales: c.scales[:n/c.GroupSize*2], Biases: c.scales[:n/c.GroupSize*2],
+		ScaleFormat: backend.BF16,
 	})
 	c.err = cmp.Or(c.err, err)
 	return m
@@ -246,8 +248,8 @@ const (
 	pieceTokens = 32
 )
 
-// countPrefill counts what a prompt needs beyond what was counted for a token: norms whole, a tile of every product, and
-// the attention of three shorter prompts.
+// countPrefill counts what a prompt needs beyond what was counted for a token: norms whole, a tile of every product,
+// and the attention of three shorter prompts.
 func (c *counting) countPrefill(tokens int) error {
 	s, l, n := c.stream, &c.weights.Layers[0], tileTokens
 	for _, size := range []int{tokens, c.Hidden, c.HeadDim, 2 * c.FFN} {

@@ -22,7 +22,8 @@ func openShape(t *testing.T, shape Shape, tokens int) *counting {
 
 // tiny has more than one of everything that is scaled.
 var tiny = Shape{
-	Hidden: 128, Layers: 2, Heads: 10, KVHeads: 2, HeadDim: 128, RotaryDims: 64, FFN: 192, Vocab: 200, Bits: 4, GroupSize: 64, KVBits: 16,
+	Hidden: 128, Layers: 2, Heads: 10, KVHeads: 2, HeadDim: 128, RotaryDims: 64, FFN: 192, Vocab: 200, Bits: 4,
+	GroupSize: 64, KVBits: 16,
 }
 
 // What is scaled from a layer, a tile, or shorter prompts is what a step counts that is computed whole.
@@ -101,7 +102,8 @@ func TestPromptCostsMore(t *testing.T) {
 		require.LessOrEqual(t, d.ThreadgroupMemory, uint64(16<<10), "%s: two threadgroups fit", d.Kernel)
 		for j, b := range d.Buffers {
 			if d.roles[j] == codes && d.op != "embed" && d.op != "head" {
-				require.Equal(t, uint64(at.N/64)*b.DistinctBytes, b.LoadedBytes, "%s: weights are loaded once for 64 tokens", d.Kernel)
+				require.Equal(t, uint64(at.N/64)*b.DistinctBytes, b.LoadedBytes, "%s: weights are loaded once for 64 tokens",
+					d.Kernel)
 			}
 		}
 	}
@@ -116,7 +118,8 @@ func TestReportLacksAFigure(t *testing.T) {
 	require.NoError(t, json.Unmarshal(data, &decode))
 	prefill = decode["prefill"].(map[string]any)
 	for _, step := range []map[string]any{decode, prefill} {
-		for _, key := range []string{"tokens", "dispatches", "command_buffers", "dispatches_per_layer", "weight_bytes", "weight_bytes_minimum",
+		for _, key := range []string{"tokens", "dispatches", "command_buffers", "dispatches_per_layer", "weight_bytes",
+			"weight_bytes_minimum",
 			"weight_bytes_loaded", "code_bytes", "code_bytes_loaded", "kv_bytes", "kv_bytes_minimum", "kv_bytes_moved"} {
 			require.Positive(t, step[key], key)
 		}

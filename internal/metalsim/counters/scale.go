@@ -77,7 +77,8 @@ func (d *dispatch) groups() (g [3]uint64) {
 
 // counters are all but the distinct bytes of buffers with a constant role, and those of the whole.
 func (d *dispatch) counters(constant func(role) bool) []*uint64 {
-	list := []*uint64{&d.Loads, &d.Stores, &d.LoadedBytes, &d.StoredBytes, &d.LoadLines, &d.LoadGroups, &d.ThreadgroupLoadedBytes,
+	list := []*uint64{&d.Loads, &d.Stores, &d.LoadedBytes, &d.StoredBytes, &d.LoadLines, &d.LoadGroups,
+		&d.ThreadgroupLoadedBytes,
 		&d.ThreadgroupStoredBytes, &d.SIMDOps, &d.Barriers, &d.SimdgroupBarriers, &d.FloatOps}
 	for i := range d.Buffers {
 		b := &d.Buffers[i]
@@ -124,7 +125,8 @@ func sameForAllRows(r role) bool   { return r == arguments || r == input }
 func sameForAllTokens(r role) bool { return r == arguments || r.weights() }
 func never(role) bool              { return false }
 
-// A model gives the counters of a dispatch of which only the geometry is known, or nothing when it is about another one.
+// A model gives the counters of a dispatch of which only the geometry is known, or nothing when it is about another
+// one.
 type model func(of *dispatch) (counted dispatch, ok bool)
 
 // equal knows dispatches of the same geometry as one that was counted.
@@ -136,12 +138,13 @@ func equal(counted dispatch) model {
 func tiles(tile dispatch) model {
 	return func(of *dispatch) (dispatch, bool) {
 		g := of.groups()
-		return sum(sameForAllTokens, term{int64(g[1]), sum(sameForAllRows, term{int64(g[0]), tile})}), tile.groups() == [3]uint64{1, 1, 1}
+		return sum(sameForAllTokens, term{int64(g[1]), sum(sameForAllRows, term{int64(g[0]),
+			tile})}), tile.groups() == [3]uint64{1, 1, 1}
 	}
 }
 
-// heads knows the product that makes queries, keys and values for some query and KV heads and any number of tiles of tokens.
-// Their tiles differ, so a tile of tokens was counted with one query and one KV head, and with two and one.
+// heads knows the product that makes queries, keys and values for some query and KV heads and any number of tiles of
+// tokens. Their tiles differ, so a tile of tokens was counted with one query and one KV head, and with two and one.
 func heads(one, two dispatch, query, kv int64) model {
 	return func(of *dispatch) (dispatch, bool) {
 		g, a, b := of.groups(), one.groups(), two.groups()
@@ -151,9 +154,9 @@ func heads(one, two dispatch, query, kv int64) model {
 	}
 }
 
-// prompts knows the attention of a prompt without a cache, of n, 2n, 3n, ... tokens, of which the first three were counted, n
-// being a multiple of the keys that the kernel takes at a time. Each n tokens cost as much more than those before as they
-// see n keys more: the counters are polynomials of degree 2.
+// prompts knows the attention of a prompt without a cache, of n, 2n, 3n, ... tokens, of which the first three were
+// counted, n being a multiple of the keys that the kernel takes at a time. Each n tokens cost as much more than those
+// before as they see n keys more: the counters are polynomials of degree 2.
 func prompts(counted [3]dispatch) model {
 	return func(of *dispatch) (dispatch, bool) {
 		n, all := int64(counted[0].groups()[0]), int64(of.groups()[0])

@@ -38,12 +38,14 @@ func (c *counting) count(d *dispatch) error {
 		d.sumDistinct()
 		return nil
 	}
-	return fmt.Errorf("%s, kernel %s: a grid of %v threadgroups is not made of what was counted", d.op, d.Kernel, d.groups())
+	return fmt.Errorf("%s, kernel %s: a grid of %v threadgroups is not made of what was counted", d.op, d.Kernel,
+		d.groups())
 }
 
 // total adds up the dispatches of a step.
 func (c *counting) total(list []dispatch, at backend.Span) Step {
-	s := Step{Tokens: at.N, Context: at.Pos, Dispatches: len(list), WeightBytesMinimum: c.weightBytes(at), KVBytesMinimum: c.kvBytes(at)}
+	s := Step{Tokens: at.N, Context: at.Pos, Dispatches: len(list), WeightBytesMinimum: c.weightBytes(at),
+		KVBytesMinimum: c.kvBytes(at)}
 	var kernels []*sums
 	commandBuffer := uint64(0)
 	for i := range list {

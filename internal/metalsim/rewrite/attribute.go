@@ -72,15 +72,16 @@ func (p *parser) attributes(i int) []attribute {
 	return list
 }
 
-// repeatedAttributes erases those of kernel parameters where they mean nothing: in the types of functions, and in functions
-// that kernels pass their parameters on to.
+// repeatedAttributes erases those of kernel parameters where they mean nothing: in the types of functions, and in
+// functions that kernels pass their parameters on to.
 func (p *parser) repeatedAttributes() {
 	for i := range p.tokens {
 		if !p.is(i, "[") || !p.is(i+1, "[") || p.match[i] < 0 {
 			continue
 		}
 		for _, a := range p.attributes(i) {
-			if _, known := builtins[a.name]; known || a.name == "buffer" || a.name == "threadgroup" || a.name == "function_constant" {
+			if _, known := builtins[a.name]; known || a.name == "buffer" || a.name == "threadgroup" ||
+				a.name == "function_constant" {
 				a.erase(p)
 			}
 		}

@@ -100,7 +100,8 @@ func (p *parser) join(i, j int) string {
 		if s == "" {
 			continue
 		}
-		if b.Len() > 0 && !(p.tokens[k-1].kind == punctuation && strings.Contains("::<(", p.tokens[k-1].text)) && !strings.Contains("::<>(),", p.tokens[k].text) {
+		if b.Len() > 0 && !(p.tokens[k-1].kind == punctuation && strings.Contains("::<(", p.tokens[k-1].text)) &&
+			!strings.Contains("::<>(),", p.tokens[k].text) {
 			b.WriteByte(' ')
 		}
 		b.WriteString(s)

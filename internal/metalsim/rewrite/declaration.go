@@ -174,7 +174,8 @@ func (p *parser) typeDefinition(start, i, open, end int, namespace []string) int
 	close := p.match[open]
 	after := p.statementEnd(close+1, end)
 	if !p.is(i, "enum") {
-		if angle := p.find(i, open, "<"); angle >= 0 && p.duplicate("type "+strings.Join(namespace, "::"), start, open, false) {
+		if angle := p.find(i, open, "<"); angle >= 0 && p.duplicate("type "+strings.Join(namespace, "::"), start, open,
+			false) {
 			p.eraseExec(start, after)
 			return after
 		}

@@ -34,7 +34,8 @@ func (p *parser) forbidden() {
 		}
 		if t.text == "[" && t.kind == punctuation && !p.is(i+1, "[") && !p.is(i-1, "[") && p.match[i] > 0 && i > 0 {
 			before := &p.tokens[i-1]
-			expression := before.kind == punctuation && before.text != ")" && before.text != "]" && before.text != ">" || before.text == "return"
+			expression := before.kind == punctuation && before.text != ")" && before.text != "]" && before.text != ">" ||
+				before.text == "return"
 			after := p.match[i] + 1
 			if expression && (p.is(after, "(") || p.is(after, "{")) {
 				p.fail(t, "lambda expressions are not supported in Metal")

@@ -7,7 +7,8 @@ import (
 )
 
 // function reads a function whose parameter list opens at open.
-func (p *parser) function(start, i, open, end int, head *templateHead, attributes []attribute, namespace []string, inType bool) int {
+func (p *parser) function(start, i, open, end int, head *templateHead, attributes []attribute, namespace []string,
+	inType bool) int {
 	close := p.match[open]
 	if close < 0 || open == i {
 		return max(p.statementEnd(i, end), open+1)
@@ -98,7 +99,8 @@ func (p *parser) function(start, i, open, end int, head *templateHead, attribute
 		p.kernels = append(p.kernels, f)
 		if len(f.template) > 0 && f.maxThreads != "" {
 			last := &p.tokens[f.body[1]-1]
-			last.exec += fmt.Sprintf(" template <%s> constexpr unsigned _sim_max_threads_%s = (%s);", f.parameters, f.name, f.maxThreads)
+			last.exec += fmt.Sprintf(" template <%s> constexpr unsigned _sim_max_threads_%s = (%s);", f.parameters, f.name,
+				f.maxThreads)
 		}
 	}
 	return f.body[1]

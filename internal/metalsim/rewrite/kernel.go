@@ -101,7 +101,8 @@ func (p *parser) kernelParameters(f *function, open, close int) {
 				q.builtin = a.name
 				n := p.builtinType(&q, a, vectors)
 				if n > 1 && components > 1 && n != components {
-					p.fail(t, "attribute '%s' of '%s' has %d components, but another position or size in the grid has %d", a.name, q.name, n, components)
+					p.fail(t, "attribute '%s' of '%s' has %d components, but another position or size in the grid has %d", a.name,
+						q.name, n, components)
 				}
 				if n > 1 {
 					components = n
@@ -111,7 +112,8 @@ func (p *parser) kernelParameters(f *function, open, close int) {
 				}
 				taken[a.name] = q.name
 			case a.name == "texture" || a.name == "sampler" || a.name == "stage_in" || a.name == "id":
-				p.fail(t, "attribute '%s' of '%s' is outside what this stand-in runs: buffers and threadgroup memory", a.name, q.name)
+				p.fail(t, "attribute '%s' of '%s' is outside what this stand-in runs: buffers and threadgroup memory", a.name,
+					q.name)
 			default:
 				p.fail(t, "unknown attribute '%s' of parameter '%s'", a.name, q.name)
 			}
@@ -123,7 +125,8 @@ func (p *parser) kernelParameters(f *function, open, close int) {
 				implicit = append(implicit, len(f.args))
 				p.memory(&q, at, threadgroup)
 			} else {
-				p.fail(at, "invalid type '%s' for input declaration in a kernel function: parameter '%s' has no attribute such as [[buffer(0)]]", q.typ, q.name)
+				p.fail(at, "invalid type '%s' for input declaration in a kernel function: parameter '%s' has no attribute such "+
+					"as [[buffer(0)]]", q.typ, q.name)
 			}
 		}
 		f.args = append(f.args, q)
@@ -209,7 +212,8 @@ func (p *parser) builtinType(q *parameter, a attribute, vectors bool) int {
 		n = 2
 	case "uint3", "ushort3", "vec<uint, 3>", "vec<ushort, 3>":
 		n = 3
-	case "int", "short", "long", "ulong", "float", "half", "char", "uchar", "bool", "size_t", "uint4", "ushort4", "int2", "int3", "short2", "short3", "float2", "float3":
+	case "int", "short", "long", "ulong", "float", "half", "char", "uchar", "bool", "size_t", "uint4", "ushort4", "int2",
+		"int3", "short2", "short3", "float2", "float3":
 		p.fail(&p.tokens[a.at], "type '%s' is not valid for attribute '%s'", q.typ, a.name)
 	}
 	if n > 1 && !vectors {
@@ -238,7 +242,8 @@ func (p *parser) instantiation(i, end int, namespace []string) int {
 				case "max_total_threads_per_threadgroup":
 					in.maxThreads = a.arguments
 				default:
-					if _, builtin := builtins[a.name]; !builtin && a.name != "buffer" && a.name != "threadgroup" && a.name != "function_constant" {
+					if _, builtin := builtins[a.name]; !builtin && a.name != "buffer" && a.name != "threadgroup" &&
+						a.name != "function_constant" {
 						p.fail(&p.tokens[a.at], "unknown attribute '%s'", a.name)
 					}
 				}
@@ -294,7 +299,8 @@ func (p *parser) register() string {
 		if len(f.template) > 0 {
 			continue
 		}
-		add(entry{host: orElse(f.host, f.qualified), function: f.qualified, maxThreads: orElse(f.maxThreads, "0"), line: f.line, of: f}, f.line, 1)
+		add(entry{host: orElse(f.host, f.qualified), function: f.qualified, maxThreads: orElse(f.maxThreads, "0"),
+			line: f.line, of: f}, f.line, 1)
 	}
 	for _, in := range p.instances {
 		var of *function
@@ -304,7 +310,9 @@ func (p *parser) register() string {
 			}
 		}
 		if of == nil {
-			p.errors = append(p.errors, Error{in.line, in.column, fmt.Sprintf("explicit instantiation of '%s' does not refer to a kernel function template", in.name)})
+			p.errors = append(p.errors,
+				Error{in.line, in.column, fmt.Sprintf("explicit instantiation of '%s' does not refer to a kernel function template",
+					in.name)})
 			continue
 		}
 		scope := strings.TrimSuffix(of.qualified, of.name)
@@ -346,31 +354,37 @@ func (p *parser) module() string {
 			if q.enabled != "" && enabled[q.enabled] == "" {
 				name := fmt.Sprintf("_sim_enabled_%d", len(enabled))
 				enabled[q.enabled] = name
-				fmt.Fprintf(&b, "#line %d \"program_source\"\nstatic bool %s() { metal_sim::specialise(); return %s; }\n", q.line, name, q.enabled)
+				fmt.Fprintf(&b, "#line %d \"program_source\"\nstatic bool %s() { metal_sim::specialise(); return %s; }\n", q.line,
+					name, q.enabled)
 			}
 		}
-		fmt.Fprintf(&b, "#line %d \"program_source\"\ninline constexpr metal_sim::Parameter _sim_parameters_%d[] = {", e.of.line, e.of.id)
+		fmt.Fprintf(&b, "#line %d \"program_source\"\ninline constexpr metal_sim::Parameter _sim_parameters_%d[] = {",
+			e.of.line, e.of.id)
 		for _, q := range e.of.args {
 			fmt.Fprintf(&b, "{sim::Argument::%s, sim::Space::%s, sim::Builtin::%s, %s, %d, %q, %q, %s}, ",
 				q.kind, q.space, q.builtin, q.index, q.line, q.name, q.typ, orElse(enabled[q.enabled], "nullptr"))
 		}
 		b.WriteString("};\n")
 	}
-	b.WriteString("extern \"C\" __attribute__((visibility(\"default\"))) const sim::Module *sim_module(const sim::Runtime *rt) {\n")
+	b.WriteString("extern \"C\" __attribute__((visibility(\"default\"))) const sim::Module *sim_module(const " +
+		"sim::Runtime *rt) {\n")
 	b.WriteString("  metal_sim::rt = rt;\n  metal_sim::late = _sim_late;\n  static const sim::Kernel kernels[] = {\n")
 	for _, e := range p.entries {
 		parameters := "nullptr"
 		if len(e.of.args) > 0 {
 			parameters = fmt.Sprintf("_sim_parameters_%d", e.of.id)
 		}
-		fmt.Fprintf(&b, "#line %d \"program_source\"\n    metal_sim::entry<&%s, %s>::make(%q, %s, %d),\n", e.line, e.function, parameters, e.host, e.maxThreads, e.line)
+		fmt.Fprintf(&b, "#line %d \"program_source\"\n    metal_sim::entry<&%s, %s>::make(%q, %s, %d),\n", e.line, e.function,
+			parameters, e.host, e.maxThreads, e.line)
 	}
 	b.WriteString("    {}};\n  static const sim::FunctionConstant constants[] = {\n")
 	for _, c := range p.fixed {
-		fmt.Fprintf(&b, "#line %d \"program_source\"\n    {%q, %s, metal_sim::data_type<%s>::value, sizeof(%s), &_sim_defined_%s, &_sim_value_%s},\n",
+		fmt.Fprintf(&b, "#line %d \"program_source\"\n    {%q, %s, metal_sim::data_type<%s>::value, sizeof(%s), "+
+			"&_sim_defined_%s, &_sim_value_%s},\n",
 			c.line, c.name, c.index, c.typ, c.typ, c.name, c.name)
 	}
 	b.WriteString("    {}};\n")
-	fmt.Fprintf(&b, "  static const sim::Module module = {1, METAL_SIM_COUNTED, kernels, %d, constants, %d};\n  return &module;\n}\n", len(p.entries), len(p.fixed))
+	fmt.Fprintf(&b, "  static const sim::Module module = {1, METAL_SIM_COUNTED, kernels, %d, constants, %d};\n  return "+
+		"&module;\n}\n", len(p.entries), len(p.fixed))
 	return b.String()
 }

@@ -53,13 +53,15 @@ func (c columns) find(line, column int) int {
 	return best
 }
 
-// Rewrite takes the output of clang -E. All errors that it finds are joined, in the order of their lines, each an Error.
+// Rewrite takes the output of clang -E. All errors that it finds are joined, in the order of their lines, each an
+// Error.
 func Rewrite(preprocessed string) (*Result, error) {
 	tokens, err := lex(preprocessed)
 	if err != nil {
 		return nil, err
 	}
-	p := &parser{tokens: tokens, functions: map[string][]*function{}, constants: map[string]bool{}, seen: map[string]bool{}}
+	p := &parser{tokens: tokens, functions: map[string][]*function{}, constants: map[string]bool{},
+		seen: map[string]bool{}}
 	p.matchBrackets()
 	p.forbidden()
 	for i := range p.tokens {

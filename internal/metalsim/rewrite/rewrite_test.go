@@ -43,16 +43,22 @@ func TestLineOrColumnMoved(t *testing.T) {
 	require.Contains(t, exec[9], "1.0f16, 0x1p3f")
 	require.Contains(t, exec[8], "T(1.5f)")
 	require.Contains(t, strict[8], "metal_cast<vec<T, 4>>{} ->*metal_make<T>(1.5f)")
-	require.Equal(t, 1, strings.Count(exec[2], "get"), "one of two methods that differ in their address space: %s", exec[2])
-	require.Contains(t, r.Registration, `{sim::Argument::buffer, sim::Space::constant, sim::Builtin::none, 1, 5, "s", "constant S &", nullptr}`)
+	require.Equal(t, 1, strings.Count(exec[2], "get"), "one of two methods that differ in their address space: %s",
+		exec[2])
+	require.Contains(t, r.Registration,
+		`{sim::Argument::buffer, sim::Space::constant, sim::Builtin::none, 1, 5, "s", "constant S &", nullptr}`)
 }
 
 // Whatever comes out of the preprocessor, the rewriter answers, and its errors are at lines of the source.
 func FuzzRewriterPanics(f *testing.F) {
 	f.Add(example)
-	for _, s := range []string{"kernel void k(", "template <", "template [[host_name(\"a\")]] kernel f<>;", "[[", "[[]]", "kernel void k([[buffer(0)]]) {}", "{{)}(", "operator",
-		"struct {", "struct S { S() : a{", "constant int a [[function_constant(0)]] = 1", "void f() { threadgroup", "kernel void k() { threadgroup T a[; }", "\"", "# 5 \"x\"", "1.e+", "namespace a { using b",
-		"template <typename... T> kernel void k(device float *x [[buffer(1)]], T... a) { threadgroup float y; }", "(float4)", "f() { f(); }", "typedef", "threadgroup float x [[", "kernel void", "[[kernel]]", "alignas", "a<b<c>>d(", "constant"} {
+	for _, s := range []string{"kernel void k(", "template <", "template [[host_name(\"a\")]] kernel f<>;", "[[", "[[]]",
+		"kernel void k([[buffer(0)]]) {}", "{{)}(", "operator",
+		"struct {", "struct S { S() : a{", "constant int a [[function_constant(0)]] = 1", "void f() { threadgroup",
+		"kernel void k() { threadgroup T a[; }", "\"", "# 5 \"x\"", "1.e+", "namespace a { using b",
+		"template <typename... T> kernel void k(device float *x [[buffer(1)]], T... a) { threadgroup float y; }", "(float4)",
+		"f() { f(); }", "typedef", "threadgroup float x [[", "kernel void", "[[kernel]]", "alignas", "a<b<c>>d(",
+		"constant"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, source string) {

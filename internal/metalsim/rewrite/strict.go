@@ -7,9 +7,9 @@ import (
 
 var vectorName = regexp.MustCompile(`^(packed_)?(bool|u?char|u?short|u?int|u?long|half|float|bfloat)[234](x[234])?$`)
 
-// vectorForms gives constructions and casts of vectors the forms that the strict pass has for them: float4(a, b) becomes
-// metal_make<float4>(a, b) and (float4)x becomes metal_cast<float4>{} ->* x. The same goes for template parameters and
-// aliases, which may name a vector.
+// vectorForms gives constructions and casts of vectors the forms that the strict pass has for them: float4(a, b)
+// becomes metal_make<float4>(a, b) and (float4)x becomes metal_cast<float4>{} ->* x. The same goes for template
+// parameters and aliases, which may name a vector.
 func (p *parser) vectorForms() {
 	aliases := p.aliases()
 	for i := 0; i < len(p.tokens); i++ {
@@ -49,7 +49,8 @@ func (p *parser) aliases() map[string]bool {
 	names := map[string]bool{}
 	for i := range p.tokens {
 		switch {
-		case (p.is(i, "typename") || p.is(i, "class")) && (p.is(i-1, "<") || p.is(i-1, ",")) && i+1 < len(p.tokens) && p.tokens[i+1].kind == word:
+		case (p.is(i, "typename") || p.is(i, "class")) && (p.is(i-1, "<") || p.is(i-1, ",")) && i+1 < len(p.tokens) &&
+			p.tokens[i+1].kind == word:
 			if p.is(i+2, ",") || p.is(i+2, ">") || p.is(i+2, "=") {
 				names[p.tokens[i+1].text] = true
 			}
@@ -82,8 +83,10 @@ func (p *parser) casts(open, close int) bool {
 		return false
 	}
 	before, after := &p.tokens[open-1], &p.tokens[close+1]
-	if before.kind == word && !slices.Contains([]string{"return", "else", "case"}, before.text) || slices.Contains([]string{")", "]", ">"}, before.text) {
+	if before.kind == word && !slices.Contains([]string{"return", "else", "case"}, before.text) ||
+		slices.Contains([]string{")", "]", ">"}, before.text) {
 		return false
 	}
-	return after.kind == word || after.kind == number || slices.Contains([]string{"(", "-", "!", "~", "*", "&"}, after.text) && after.kind == punctuation
+	return after.kind == word || after.kind == number || slices.Contains([]string{"(", "-", "!", "~", "*", "&"},
+		after.text) && after.kind == punctuation
 }

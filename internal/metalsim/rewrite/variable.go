@@ -36,7 +36,8 @@ func (p *parser) variable(start, i, stop, end int, attributes []attribute, inTyp
 		threadgroup = threadgroup || p.is(k, "threadgroup")
 	}
 	if threadgroup {
-		p.fail(&p.tokens[name], "variable '%s' in 'threadgroup' address space is outside of a kernel function", p.tokens[name].text)
+		p.fail(&p.tokens[name], "variable '%s' in 'threadgroup' address space is outside of a kernel function",
+			p.tokens[name].text)
 		return after
 	}
 	if !constant {
@@ -51,7 +52,8 @@ func (p *parser) variable(start, i, stop, end int, attributes []attribute, inTyp
 		for k := i; k < after; k++ {
 			p.tokens[k].exec = ""
 		}
-		p.tokens[i].exec = fmt.Sprintf("static %s _sim_value_%s; static bool _sim_defined_%s; static const %s &%s = _sim_value_%s;", typ, c.name, c.name, typ, c.name, c.name)
+		p.tokens[i].exec = fmt.Sprintf("static %s _sim_value_%s; static bool _sim_defined_%s; static const %s &%s = "+
+			"_sim_value_%s;", typ, c.name, c.name, typ, c.name, c.name)
 		for k := index.group[0]; k < index.group[1]; k++ {
 			p.tokens[k].strict = ""
 		}
@@ -81,7 +83,8 @@ func (p *parser) derived(i, name, stop, after int, typ string) {
 	for k := i; k <= name; k++ {
 		p.tokens[k].exec = ""
 	}
-	p.tokens[i].exec = fmt.Sprintf("static %s _sim_value_%s; static const %s &%s = _sim_value_%s; static void _sim_compute_%s() { _sim_value_%s", typ, n, typ, n, n, n, n)
+	p.tokens[i].exec = fmt.Sprintf("static %s _sim_value_%s; static const %s &%s = _sim_value_%s; static void "+
+		"_sim_compute_%s() { _sim_value_%s", typ, n, typ, n, n, n, n)
 	if p.is(stop, "{") {
 		p.tokens[stop].exec = "= {"
 	}
@@ -97,7 +100,8 @@ func (p *parser) typeOf(i, j int, attributes []attribute) string {
 	var parts []string
 	from := i
 	for k := i; k <= j; k++ {
-		cut := k == j || slices.Contains([]string{"static", "constexpr", "const", "constant", "inline", "threadgroup", "volatile"}, p.tokens[k].text) || inGroup(attributes, k)
+		cut := k == j || slices.Contains([]string{"static", "constexpr", "const", "constant", "inline", "threadgroup",
+			"volatile"}, p.tokens[k].text) || inGroup(attributes, k)
 		if cut {
 			if k > from {
 				parts = append(parts, p.join(from, k))
@@ -146,7 +150,8 @@ func (p *parser) threadgroupVariables(f *function) {
 		if at != i {
 			first = at + 1
 		}
-		if first >= semicolon || p.tokens[first].kind != word || !(p.is(first+1, "[") || p.is(first+1, ";") || p.is(first+1, ",") || p.is(first+1, "=") || p.is(first+1, "{")) {
+		if first >= semicolon || p.tokens[first].kind != word || !(p.is(first+1, "[") || p.is(first+1, ";") || p.is(first+1,
+			",") || p.is(first+1, "=") || p.is(first+1, "{")) {
 			i = start
 			continue // a pointer or a reference
 		}
@@ -164,7 +169,8 @@ func (p *parser) threadgroupVariables(f *function) {
 // typeEnd gives the index after the type that starts at i.
 func (p *parser) typeEnd(i, end int) int {
 	builtin := func(s string) bool {
-		return slices.Contains([]string{"unsigned", "signed", "int", "char", "short", "long", "float", "bool", "const", "volatile", "struct", "typename"}, s)
+		return slices.Contains([]string{"unsigned", "signed", "int", "char", "short", "long", "float", "bool", "const",
+			"volatile", "struct", "typename"}, s)
 	}
 	j := i
 	for j < end && builtin(p.tokens[j].text) {
@@ -235,7 +241,8 @@ func (p *parser) threadgroupVariable(f *function, start int, typ [2]int, first, 
 		if d.array != "" {
 			declared, strictType = "(&"+d.name+")"+d.array, "__local "+t+" (*)"+d.array
 		}
-		at.exec = fmt.Sprintf("%s %s = metal_sim::threadgroup_variable<%s, %d, %s%s>::get();", t, declared, self, *n, t, d.array)
+		at.exec = fmt.Sprintf("%s %s = metal_sim::threadgroup_variable<%s, %d, %s%s>::get();", t, declared, self, *n, t,
+			d.array)
 		at.strict = fmt.Sprintf("__local %s %s = *(%s)0;", t, declared, strictType)
 		*n++
 	}

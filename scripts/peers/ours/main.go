@@ -4,9 +4,9 @@
 //	go run ./scripts/peers/ours --model DIR --prompt 512 --generate 64
 //
 // The prompt, random ids, is computed from an empty cache up to the choice of the first token; tokens are then
-// generated greedily from an empty cache, the first one not counted. With --behind they are generated behind the prompt, by
-// turns with others from an empty cache. Between tokens, off the clock, memory is read, since its bandwidth changes from second
-// to second where a machine has other guests.
+// generated greedily from an empty cache, the first one not counted. With --behind they are generated behind the
+// prompt, by turns with others from an empty cache. Between tokens, off the clock, memory is read, since its bandwidth
+// changes from second to second where a machine has other guests.
 package main
 
 import (
@@ -33,9 +33,10 @@ type figures struct {
 	LoadSeconds     float64 `json:"load_seconds"`
 	PromptSeconds   float64 `json:"prompt_seconds"`
 	GenerateSeconds float64 `json:"generate_seconds"`
-	BehindSpeed     float64 `json:"behind_speed,omitempty"` // behind the prompt, that at an empty cache being 1, median of turns
-	Bandwidth       float64 `json:"bandwidth"`              // bytes per second that reading reached, median
-	Deliverable     float64 `json:"bytes_per_token"`        // that memory could have delivered in a token's time, median
+	// behind the prompt, that at an empty cache being 1, median of turns
+	BehindSpeed float64 `json:"behind_speed,omitempty"`
+	Bandwidth   float64 `json:"bandwidth"`       // bytes per second that reading reached, median
+	Deliverable float64 `json:"bytes_per_token"` // that memory could have delivered in a token's time, median
 }
 
 func main() {
