@@ -1,6 +1,7 @@
 package backendtest
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,8 +18,15 @@ func Arm64(t *testing.T, processor, tests string, passes ...string) {
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH=arm64")
 	output, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", output)
-	output, err = exec.Command("qemu-aarch64", "-cpu", processor, binary,
-		"-test.v", "-test.run", tests, "-test.timeout", "5m").CombinedOutput()
+	// A run that hangs is repeated once: one in about eighty did, under qemu only, for a reason that was not found.
+	for range 2 {
+		output, err = exec.Command("qemu-aarch64", "-cpu", processor, binary,
+			"-test.v", "-test.run", tests, "-test.timeout", "3m").CombinedOutput()
+		if !bytes.Contains(output, []byte("panic: test timed out")) {
+			break
+		}
+		t.Logf("%s", output)
+	}
 	require.NoError(t, err, "%s", output)
 	for _, test := range passes {
 		require.Contains(t, string(output), "--- PASS: "+test+" ")
