@@ -493,17 +493,17 @@ func (b *bench) parts() {
 
 // closing closes a device's objects before it and after it, some of them twice.
 func (b *bench) closing() {
-	for deviceAt := range 5 {
+	for deviceAt := range 6 {
 		d := b.Open(b.T)
 		s, err := d.NewStream()
 		require.NoError(b, err)
 		of := &bench{T: b.T, Random: b.Random, Target: b.Target, d: d, s: s}
 		m, _ := of.matrix(8, 8, plain)
-		x, ids := of.buffer(b.Floats(8, 1)), of.tokens(0)
+		x, q, ids := of.buffer(b.Floats(8, 1)), of.buffer(b.Floats(8, 1)), of.tokens(0)
 		kv := of.cache(1, backend.Attention{Heads: 1, KVHeads: 1, HeadDim: 8, RopeTheta: 1}, backend.F16, 1)
-		s.QKV(x, kv, 0, x, &backend.QKV{Q: m, K: m, V: m}, backend.Span{N: 1})
+		s.QKV(q, kv, 0, x, &backend.QKV{Q: m, K: m, V: m}, backend.Span{N: 1})
 		require.NoError(b, s.Submit())
-		closers := []func() error{kv.Close, x.Close, ids.Close, func() error {
+		closers := []func() error{kv.Close, x.Close, q.Close, ids.Close, func() error {
 			_ = s.Close() // may tell that the device was closed in a step
 			return nil
 		}}
