@@ -36,7 +36,8 @@ struct AttendArgs {
   uint chunk;    // keys of a split, a multiple of 32
   uint splits;   // 1: the result goes to out; else that of split s goes, not yet divided by the sum of its weights, to
                  // partials[s][token][head][head_dim], and to stats[s][token][head][2] its largest score and that sum;
-                 // the score is -FLT_MAX/2 where the split holds no key that the token sees, and the rest is to be ignored
+                 // the score is -FLT_MAX/2 where the split holds no key that the token sees, and the rest is to be
+                 // ignored
   float scale;   // of the scores
 };
 

@@ -2,9 +2,10 @@
 // online softmax (Milakov, Gimelshein 2018, arXiv:1805.02867). Scores, weights and sums are f32.
 //
 // The query heads that share a KV head are the rows of a matrix, token after token. A threadgroup computes a tile of 16
-// or 32 rows and takes 32 keys at a time. In attend four simdgroups, a team, work on the same keys, so that each K and V
-// row is loaded once for 16 rows: each multiplies eight keys with all queries, they exchange the scores, and each sums a
-// quarter of the columns of V. In prefill_attend every simdgroup has eight rows and all columns, and exchanges nothing.
+// or 32 rows and takes 32 keys at a time. In attend four simdgroups, a team, work on the same keys, so that each K and
+// V row is loaded once for 16 rows: each multiplies eight keys with all queries, they exchange the scores, and each
+// sums a quarter of the columns of V. In prefill_attend every simdgroup has eight rows and all columns, and exchanges
+// nothing.
 
 constant constexpr uint key_fragments = 4; // of a tile of 32 keys
 constant constexpr uint max_dim = 128;
@@ -77,7 +78,8 @@ inline void stage_query(threadgroup float2 *to, device const float *query, Place
 
 // Adds the products of queries and keys to s, from row `key` on.
 template <typename T, uint Fragments, uint Keys>
-void multiply_keys(thread simdgroup_float8x8 (&s)[Fragments][Keys], threadgroup const float2 *queries, CacheRows<T> keys,
+void multiply_keys(thread simdgroup_float8x8 (&s)[Fragments][Keys], threadgroup const float2 *queries,
+                   CacheRows<T> keys,
                    uint key, Place place) {
   for (uint block = 0; block * 64 < head_dim; block++) {
     Eight<T> k[Keys][2];
@@ -105,8 +107,8 @@ void multiply_keys(thread simdgroup_float8x8 (&s)[Fragments][Keys], threadgroup 
   }
 }
 
-// The softmax of a row over the keys so far. As long as it has seen none, its sums mean nothing; they shrink to 0 when a
-// score comes, and in `join` and attend_combine when the other has one.
+// The softmax of a row over the keys so far. As long as it has seen none, its sums mean nothing; they shrink to 0 when
+// a score comes, and in `join` and attend_combine when the other has one.
 struct Softmax {
   float top;   // largest score, or `masked`
   float total; // sum of exp(score - top), of those that the lane holds
@@ -199,7 +201,8 @@ template <typename T, uint Groups, uint Fragments, uint Teams, uint Parts>
 
   if (simdgroup < Groups * Fragments) {
     uint row = min(tile + simdgroup * 8 + place.row, rows - 1);
-    stage_query(memory + simdgroup * query_fragments * 32 + lane, q + query_row(args, kv_head, row) * head_dim, place, args.scale);
+    stage_query(memory + simdgroup * query_fragments * 32 + lane, q + query_row(args, kv_head, row) * head_dim, place,
+                args.scale);
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
   if (first >= rows) {
@@ -242,7 +245,8 @@ template <typename T, uint Groups, uint Fragments, uint Teams, uint Parts>
         s[r][j] = make_filled_simdgroup_matrix<float, 8, 8>(0);
       }
     }
-    multiply_keys<T, Fragments, Keys>(s, memory + group * Fragments * query_fragments * 32 + lane, k, key + part * Keys * 8, place);
+    multiply_keys<T, Fragments, Keys>(s, memory + group * Fragments * query_fragments * 32 + lane, k,
+                                      key + part * Keys * 8, place);
 
     threadgroup float2 *scores = memory + Queries + (team * 2 + turn) * Scores + lane;
     if (Parts > 1) {

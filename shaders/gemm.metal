@@ -9,8 +9,8 @@ constant constexpr uint Tile = 64; // tokens, and rows, of a threadgroup
 constant constexpr uint Step = 32; // columns; no group is shorter
 constant constexpr uint Threads = 128;
 
-// Threadgroup memory holds a step of 64 rows as matrices of 8x8, one after the other: a simdgroup loads one from 64 floats
-// in a row, which spreads over the banks without padding.
+// Threadgroup memory holds a step of 64 rows as matrices of 8x8, one after the other: a simdgroup loads one from 64
+// floats in a row, which spreads over the banks without padding.
 constant constexpr uint Block = 64;                       // floats of a matrix
 constant constexpr uint BlockRow = Step / 8 * Block;      // of the matrices that hold eight rows
 constant constexpr uint TileMemory = 2 * Tile * Step / 4; // float4s, for x and for w
@@ -125,8 +125,8 @@ template <typename W> struct Rows {
   Matrix<W> row(uint i) const { return only_row(matrix, first + i, first + i < end); }
 };
 
-// Where a thread stands: its threadgroup's tile of rows and tokens, its simdgroup's quarter of that, 32 tokens x 32 rows,
-// and in each of the quarter's matrices a token and two rows, as Apple's GPUs lay a matrix out over the lanes.
+// Where a thread stands: its threadgroup's tile of rows and tokens, its simdgroup's quarter of that, 32 tokens x 32
+// rows, and in each of the quarter's matrices a token and two rows, as Apple's GPUs lay a matrix out over the lanes.
 struct Place {
   uint tile;       // of rows
   uint tile_token; // the first of the tile
@@ -226,7 +226,8 @@ template <typename W> struct QKVRows {
 };
 
 template <typename W>
-[[kernel]] void gemm_qkv(constant QKVArgs &args [[buffer(0)]], device const float *x [[buffer(1)]], device float *q [[buffer(2)]],
+[[kernel]] void gemm_qkv(constant QKVArgs &args [[buffer(0)]], device const float *x [[buffer(1)]],
+                         device float *q [[buffer(2)]],
                          device uchar *keys [[buffer(3)]], device uchar *values [[buffer(4)]],
                          device const float2 *rope [[buffer(5)]], device const uchar *wq [[buffer(6)]],
                          device const uchar *wq_scales [[buffer(7)]], device const uchar *wq_biases [[buffer(8)]],
@@ -275,7 +276,8 @@ inline void write_pair(device float *y, uint rows, uint n, uint row, uint t, flo
 }
 
 template <typename W>
-[[kernel]] void gemm_out(constant MatmulArgs &args [[buffer(0)]], device const float *x [[buffer(1)]], device float *y [[buffer(2)]],
+[[kernel]] void gemm_out(constant MatmulArgs &args [[buffer(0)]], device const float *x [[buffer(1)]],
+                         device float *y [[buffer(2)]],
                          device const uchar *w [[buffer(3)]], device const uchar *scales [[buffer(4)]],
                          device const uchar *biases [[buffer(5)]], uint2 group [[threadgroup_position_in_grid]],
                          uint2 groups [[threadgroups_per_grid]], uint simdgroup [[simdgroup_index_in_threadgroup]],
@@ -311,7 +313,8 @@ template <typename W>
                              device float *act [[buffer(2)]], device const uchar *w [[buffer(3)]],
                              device const uchar *scales [[buffer(4)]], device const uchar *biases [[buffer(5)]],
                              uint2 group [[threadgroup_position_in_grid]], uint2 groups [[threadgroups_per_grid]],
-                             uint simdgroup [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
+                             uint simdgroup [[simdgroup_index_in_threadgroup]],
+                             uint lane [[thread_index_in_simdgroup]]) {
   threadgroup float4 tiles[TileMemory];
   Place place(group, groups, simdgroup, lane);
   uint first = place.tile * Tile / 2;

@@ -1,8 +1,8 @@
 // Products of a matrix with one token: y[rows] = w · x[cols]. The time is that of reading the weights once.
 //
-// A simdgroup computes eight rows. Of each of them a lane takes eight columns in every 256, so that a load of codes by a
-// simdgroup is one line of memory, and what a lane loads of x serves eight rows. The four lanes of a quad have columns
-// of one group: they add up their products before scale and bias are applied, each lane to two of the rows.
+// A simdgroup computes eight rows. Of each of them a lane takes eight columns in every 256, so that a load of codes by
+// a simdgroup is one line of memory, and what a lane loads of x serves eight rows. The four lanes of a quad have
+// columns of one group: they add up their products before scale and bias are applied, each lane to two of the rows.
 
 // Eight numbers of x that meet eight weights of some rows.
 template <typename W> struct Eight {
@@ -106,8 +106,8 @@ template <typename W> struct Products {
   }
 };
 
-// The place among the eight rows of the one whose product a lane has: lanes l and l ^ 4 have neighbours, l and l ^ 2 rows
-// of the first and the second four.
+// The place among the eight rows of the one whose product a lane has: lanes l and l ^ 4 have neighbours, l and l ^ 2
+// rows of the first and the second four.
 inline uint place_of(uint lane) { return lane % 4 * 2 + lane / 4 % 2; }
 
 template <typename W>

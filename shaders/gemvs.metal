@@ -1,9 +1,9 @@
 // Products of a matrix with a few tokens: y[n][rows] = x[n][cols] · wᵀ. Each weight is read and decoded once for all of
 // them.
 //
-// As in gemv.metal a simdgroup computes eight rows, here four in each half of its lanes. Of each of its four rows a lane
-// takes eight columns in every 128, decodes them, and multiplies them with all tokens. Each lane of a quad, whose columns
-// are of one group, loads scale and bias of one of the four rows.
+// As in gemv.metal a simdgroup computes eight rows, here four in each half of its lanes. Of each of its four rows a
+// lane takes eight columns in every 128, decodes them, and multiplies them with all tokens. Each lane of a quad, whose
+// columns are of one group, loads scale and bias of one of the four rows.
 
 // The products of eight rows with T tokens, spread over a simdgroup. Tokens from n on stand for the last one; their
 // results are not written.
@@ -146,7 +146,8 @@ template <typename W, uint T>
   if (first >= args.rows) {
     return;
   }
-  Products<W, T> products(Matrix<W>{w, scales, biases, args.cols}, {first, args.rows, first + 4, args.rows}, x, args.n, lane);
+  Products<W, T> products(Matrix<W>{w, scales, biases, args.cols}, {first, args.rows, first + 4, args.rows}, x, args.n,
+                          lane);
   products.multiply();
   uint row = first + place_of(lane);
 #pragma unroll
@@ -173,7 +174,8 @@ template <typename W, uint T>
   if (first >= args.ffn) {
     return;
   }
-  Products<W, T> products(Matrix<W>{w, scales, biases, args.cols}, {first, args.ffn, args.ffn + first, 2 * args.ffn}, x, args.n, lane);
+  Products<W, T> products(Matrix<W>{w, scales, biases, args.cols},
+                          {first, args.ffn, args.ffn + first, 2 * args.ffn}, x, args.n, lane);
   products.multiply();
   uint row = first + place_of(lane);
 #pragma unroll

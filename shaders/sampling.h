@@ -1,4 +1,5 @@
-// The draw of an id: the largest score. Threadgroups look for the best of their ids and sample_pick for the best of those.
+// The draw of an id: the largest score. Threadgroups look for the best of their ids and sample_pick for the best of
+// those.
 
 // SplitMix64's finaliser.
 inline ulong splitmix(ulong z) {

@@ -21,7 +21,8 @@
   }
 }
 
-// The second: the id of the best of all pairs, or -1 - id for an id whose logit is NaN or +Inf, or all_equal. One threadgroup.
+// The second: the id of the best of all pairs, or -1 - id for an id whose logit is NaN or +Inf, or all_equal. One
+// threadgroup.
 [[max_total_threads_per_threadgroup(1024)]] [[kernel]] void
 sample_pick(constant PickArgs &args [[buffer(0)]],
             device const Pair *pairs [[buffer(1)]],

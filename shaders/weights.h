@@ -29,9 +29,9 @@ inline float scale_at(device const uchar *scales, ulong i) {
   return scale_format == f16 ? float(as_type<half>(bits)) : widen(bits);
 }
 
-// A kind of weights is a struct with the width of a number (Bits), whether groups of columns have scales (Quantised), and
-// load, which gives eight numbers of a row as they are stored, without scale and bias. They start at a column that is a
-// multiple of 8.
+// A kind of weights is a struct with the width of a number (Bits), whether groups of columns have scales (Quantised),
+// and load, which gives eight numbers of a row as they are stored, without scale and bias. They start at a column that
+// is a multiple of 8.
 
 // Q4 are 4-bit codes, eight in a uint32, lowest bits first.
 struct Q4 {
@@ -86,7 +86,8 @@ struct W32 {
   }
 };
 
-// A matrix [rows][cols] of a kind W: row-major numbers and, when quantised, scales and biases [rows][cols / group_size].
+// A matrix [rows][cols] of a kind W: row-major numbers and, when quantised, scales and biases [rows][cols /
+// group_size].
 template <typename W> struct Matrix {
   device const uchar *data;
   device const uchar *scales;
@@ -107,7 +108,8 @@ template <typename W> struct Matrix {
 };
 
 // Of three matrices one below the other, the one that a row belongs to; row becomes the row in it.
-template <typename W> Matrix<W> matrix_of(thread uint &row, Matrix<W> a, uint a_rows, Matrix<W> b, uint b_rows, Matrix<W> c) {
+template <typename W>
+Matrix<W> matrix_of(thread uint &row, Matrix<W> a, uint a_rows, Matrix<W> b, uint b_rows, Matrix<W> c) {
   if (row < a_rows) {
     return a;
   }
@@ -119,8 +121,8 @@ template <typename W> Matrix<W> matrix_of(thread uint &row, Matrix<W> a, uint a_
   return c;
 }
 
-// The eight rows of which a simdgroup of gemv or gemvs computes the products: four from `first` up to `end`, and four from
-// `second` up to `second_end`. Rows beyond stand for the last one; their results are not written.
+// The eight rows of which a simdgroup of gemv or gemvs computes the products: four from `first` up to `end`, and four
+// from `second` up to `second_end`. Rows beyond stand for the last one; their results are not written.
 struct EightRows {
   uint first, end;
   uint second, second_end;
