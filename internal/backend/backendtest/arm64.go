@@ -18,7 +18,7 @@ func Arm64(t *testing.T, processor, tests string, passes ...string) {
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH=arm64")
 	output, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", output)
-	// A run that hangs is repeated once: one in about eighty did, under qemu only, for a reason that was not found.
+	// A run that hangs is repeated once: one in some forty did, under qemu only, for a reason that was not found.
 	for range 2 {
 		output, err = exec.Command("qemu-aarch64", "-cpu", processor, binary,
 			"-test.v", "-test.run", tests, "-test.timeout", "3m").CombinedOutput()
