@@ -262,8 +262,9 @@ type Stream interface {
 	// Mark calls f when all ops before it have run: in the stream's goroutine, from Mark itself, Submit or Wait. It is
 	// not called after an error.
 	Mark(f func())
-	// OnPart sets what is told, between the parts of a product, what share of it has been computed: in the stream's
-	// goroutine, until OnPart(nil). A device that runs ops later than it takes them does not call it.
+	// OnPart sets what is told, between the parts of a product and, with 1, at its end, what share of it has been
+	// computed: in the stream's goroutine, until OnPart(nil). A device that runs ops later than it takes them does not
+	// call it.
 	OnPart(f func(share float64))
 	// Submit starts what was taken since the last Submit; of a long step it may wait for all but the end. Streams of
 	// one device run in the order of their Submits.

@@ -481,6 +481,9 @@ func (b *bench) parts() {
 	b.s.Out(y, x, m, n)
 	b.run()
 	require.Equal(b, !b.d.Info().Async, len(shares) > 0)
+	if len(shares) > 0 {
+		require.EqualValues(b, 1, shares[len(shares)-1])
+	}
 	for i, share := range shares {
 		require.True(b, share > 0 && share <= 1 && (i == 0 || share > shares[i-1]), "%v", shares)
 	}

@@ -211,7 +211,7 @@ func (p *pool) work(w *worker) {
 				break
 			}
 			p.job.do(w, int(task))
-			if onPart != nil && i == 0 { // the shares of others are about as far
+			if onPart != nil && i == 0 && task+1 < end { // the shares of others are about as far
 				onPart(float64(task+1-begin) / float64(end-begin))
 			}
 		}
@@ -247,11 +247,14 @@ type runner struct {
 // run does the tasks of a job.
 func (r *runner) run(tasks int, j job) { r.runParts(tasks, j, nil) }
 
-// runParts is run, told to onPart, if it is not nil.
+// runParts is run, told to onPart, if it is not nil: also at the end, as helpers may take every task.
 func (r *runner) runParts(tasks int, j job, onPart func(share float64)) {
 	if r.err == nil {
 		r.err = r.pool.run(tasks, j, &r.stopped, onPart)
 		r.checkStop()
+		if r.err == nil && onPart != nil {
+			onPart(1)
+		}
 	}
 }
 
