@@ -35,4 +35,6 @@ func ShapeOf(c *loader.Checkpoint, kvBits int) (Shape, error) { panic("not writt
 
 // Limit is the least time that a test can take on a device, and what takes most of it: "memory", "compute" or "launch".
 // chunk is the most tokens of a prompt in one step.
-func (l Limits) Limit(s Shape, t Test, chunk int) (least time.Duration, by string) { panic("not written") }
+func (l Limits) Limit(s Shape, t Test, chunk int) (least time.Duration, by string) {
+	panic("not written")
+}

@@ -137,7 +137,7 @@ func describe(ctx context.Context, name string, checkpoint *loader.Checkpoint) d
 		RotaryDims: c.RotaryDims,
 		RopeTheta:  c.RopeTheta, Vocab: c.Vocab, Context: c.MaxPositions, TiedEmbeddings: c.TieEmbeddings,
 		Quantization: quantization{c.Quantization.Bits, c.Quantization.GroupSize, len(c.Quantization.Modules)},
-		Parameters:   countParameters(c),
+		Parameters:   countParameters(checkpoint.Sizes()),
 		DTypes:       map[string]int{},
 		Unused:       len(checkpoint.Unused()),
 		Bytes:        checkpoint.Bytes(),
@@ -178,26 +178,11 @@ func (d *description) describeText(ctx context.Context, name string, c loader.Co
 	}
 }
 
-func countParameters(c loader.Config) parameters {
-	hidden, layers := int64(c.Hidden), int64(c.Layers)
-	q, kv := int64(c.Heads*c.HeadDim), int64(c.KVHeads*c.HeadDim)
-	p := parameters{
-		Embedding: int64(c.Vocab) * hidden,
-		Attention: layers * (2*q*hidden + 2*kv*hidden),
-		MLP:       layers * 3 * int64(c.FFN) * hidden,
-		Norms:     (2*layers + 1) * hidden,
+func countParameters(s loader.Sizes) parameters {
+	return parameters{
+		Embedding: s.Embedding.Params, Attention: s.Attention.Params + s.Biases.Params, MLP: s.MLP.Params,
+		Norms: s.Norms.Params, Head: s.Head.Params, Total: s.Total().Params,
 	}
-	if c.AttentionBias {
-		p.Attention += layers * (q + 2*kv)
-	}
-	if c.SandwichNorms {
-		p.Norms += 2 * layers * hidden
-	}
-	if !c.TieEmbeddings {
-		p.Head = p.Embedding
-	}
-	p.Total = p.Embedding + p.Attention + p.MLP + p.Norms + p.Head
-	return p
 }
 
 func (d description) print() error {
