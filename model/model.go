@@ -54,7 +54,7 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 		stops:      map[int32]bool{},
 		turn:       make(chan struct{}, 1),
 		context:    c.Config.MaxPositions,
-		chunk:      cmp.Or(o.chunk, 512),
+		chunk:      cmp.Or(o.chunk, DefaultPrefillChunk),
 	}
 	for _, id := range c.Config.EOS {
 		m.stops[id] = true
@@ -64,17 +64,12 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 	}
 	m.context = cmp.Or(o.maxContext, m.context)
 	m.chunk = min(m.chunk, m.context)
-	switch o.kvBits {
-	case 16:
-		m.kvFormat = backend.F16
-	case 32:
-		m.kvFormat = backend.F32
-	default:
+	if m.kvFormat = kvFormat(o.kvBits); o.kvBits == 0 {
 		embed, err := c.Matrix("model.embed_tokens")
 		if err != nil {
 			return nil, err
 		}
-		if m.kvFormat = backend.F16; !embed.Quantized() && embed.DType == loader.F32 {
+		if !embed.Quantized() && embed.DType == loader.F32 {
 			m.kvFormat = backend.F32
 		}
 	}
@@ -92,7 +87,7 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 			return nil, err
 		}
 	}
-	m.memory = estimate(c, m.context, m.chunk, m.kvFormat)
+	m.memory = EstimateMemory(c.Config, c.Bytes(), m.context, m.chunk, m.kvFormat.Bits())
 	err = m.fill(o)
 	if errors.Is(err, backend.ErrUnsupported) && o.open == nil && !m.shared && (o.backend == "" || o.backend == "auto") {
 		m.release()
