@@ -49,6 +49,8 @@ func TestSizesOfPublishedModels(t *testing.T) {
 		SandwichNorms: true, AttentionBias: true, DType: "bfloat16",
 	}
 	require.InDelta(t, 9.40e9, c.Sizes().Total().Params, 0.005e9)
+	require.EqualValues(t, 40*3*13696*4096, c.Sizes().MLP.Params)
+	require.EqualValues(t, 40*(4096+2*256), c.Sizes().Biases.Params)
 	c.Layers, c.Hidden, c.FFN, c.Heads, c.AttentionBias = 61, 6144, 23040, 48, false
 	require.InDelta(t, 32.57e9, c.Sizes().Total().Params, 0.005e9)
 	require.Equal(t, 2*c.Sizes().Total().Params, c.Sizes().Total().Bytes)
@@ -62,4 +64,7 @@ func TestSizesOfPublishedModels(t *testing.T) {
 	require.Equal(t, s.MLP.Params+s.MLP.Params/64*4, s.MLP.Bytes)
 	require.Equal(t, 2*s.Norms.Params, s.Norms.Bytes)
 	require.Zero(t, s.Biases)
+
+	c.FFN = 23041 // which makes rows of down_proj that no group divides, and that stay as they are
+	require.EqualValues(t, 61*23041*6144*(2+1./8+2), c.Sizes().MLP.Bytes)
 }
