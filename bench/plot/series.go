@@ -78,6 +78,7 @@ func label(rows []bench.Row) (labels []string, common string) {
 		}
 	}
 	for _, part := range []func(bench.Row) string{
+		func(r bench.Row) string { return r.GPUInfo },
 		func(r bench.Row) string { return r.Device },
 		func(r bench.Row) string { return fmt.Sprintf("threads %d", r.NThreads) },
 		func(r bench.Row) string { return fmt.Sprintf("batch %d", r.NBatch) },
