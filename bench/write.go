@@ -102,13 +102,10 @@ func writeSQL(out *bytes.Buffer, rows []Row) {
 		var values []string
 		for _, c := range columns {
 			text := c.text(&rows[r])
-			switch v := c.of(&rows[r]); {
-			case v.CanInt() || v.CanFloat():
-				if text == "" {
-					text = "NULL"
-				}
-			default:
+			if v := c.of(&rows[r]); !v.CanInt() && !v.CanFloat() {
 				text = "'" + strings.ReplaceAll(text, "'", "''") + "'"
+			} else if text == "" {
+				text = "NULL"
 			}
 			values = append(values, text)
 		}

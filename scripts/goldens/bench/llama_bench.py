@@ -2,9 +2,9 @@
 
     python scripts/goldens/bench/llama_bench.py LLAMA_BENCH
 
-LLAMA_BENCH is the program, last built from vendor/llama.cpp of llama-cpp-python 0.3.36; gguf and numpy must be installed.
-The versions that it ran on are in llama-bench.versions.
-The processor's name is replaced. Times are of the machine that it runs on, and each format is a run of its own.
+LLAMA_BENCH is the program, last built from vendor/llama.cpp of llama-cpp-python 0.3.36; gguf and numpy must be
+installed. The versions that it ran on are in llama-bench.versions. The processor's name is replaced. Times are of the
+machine that it runs on, and each format is a run of its own.
 """
 
 import importlib.metadata
@@ -41,15 +41,16 @@ def output(command, folder):
 
 def main():
     program = pathlib.Path(sys.argv[1]).resolve()
-    versions = subprocess.run([program, "--version"], check=True, stderr=subprocess.STDOUT, stdout=subprocess.PIPE, text=True)
-    lines = ["llama-bench " + line for line in versions.stdout.splitlines()]
+    versions = subprocess.run([program, "--version"], check=True, capture_output=True, text=True)
+    lines = ["llama-bench " + line for line in (versions.stdout + versions.stderr).splitlines()]
     lines.append("python " + platform.python_version())
     lines += [f"{name} {importlib.metadata.version(name)}" for name in ("gguf", "numpy")]
     (TESTDATA / "llama-bench.versions").write_text("\n".join(lines) + "\n")
     with tempfile.TemporaryDirectory() as folder:
         config = pathlib.Path(folder, "config.json")
         config.write_text(json.dumps(CONFIG))
-        subprocess.run([sys.executable, SCRIPTS / "peers/write_gguf.py", config, pathlib.Path(folder, MODEL)], check=True)
+        model = pathlib.Path(folder, MODEL)
+        subprocess.run([sys.executable, SCRIPTS / "peers/write_gguf.py", config, model], check=True)
         run = [program, "-m", MODEL, *TESTS, "-o"]
         processor = json.loads(output([*run, "json"], folder))[0]["cpu_info"]
         for form in ("md", "csv", "json", "jsonl", "sql"):
