@@ -34,10 +34,9 @@ func (t Test) String() string {
 // llama-bench has are called as there, also those of mlx_lm.benchmark; speeds are tokens a second. What is not known is
 // the zero value, and empty in a CSV file.
 type Row struct {
-	Engine      string    `json:"engine"`       // "glm4-metal", "llama.cpp" or "mlx-lm"
-	BuildCommit string    `json:"build_commit"` // with "+" at the end where the sources differed from it
-	Version     string    `json:"version"`      // of the engine and of what compiled it
-	TestTime    time.Time `json:"test_time"`    // in UTC, when the first repetition began
+	Engine      string `json:"engine"`       // "glm4-metal", "llama.cpp" or "mlx-lm"
+	BuildCommit string `json:"build_commit"` // with "+" at the end where the sources differed from it
+	Version     string `json:"version"`      // of the engine and of what compiled it
 
 	Machine
 
@@ -53,6 +52,8 @@ type Row struct {
 	TypeV         string `json:"type_v"`
 
 	Test
+	TestTime time.Time `json:"test_time"` // in UTC, when the first repetition began
+
 	Repetitions int     `json:"repetitions"`
 	AvgNS       int64   `json:"avg_ns"` // of a repetition
 	StddevNS    int64   `json:"stddev_ns"`

@@ -1,10 +1,9 @@
-package main
+package textfile
 
 import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -22,8 +21,8 @@ func TestSavingReplacesALink(t *testing.T) {
 	require.NoError(t, os.Symlink("deep/up", at("link")))       // to a link
 	require.NoError(t, os.Symlink("a/new", at("link to come"))) // to nothing
 	for range 2 {
-		require.NoError(t, writeFile(at("link"), []byte("text"), 0o666))
-		require.NoError(t, writeFile(at("link to come"), []byte("text"), 0o666))
+		require.NoError(t, Replace(at("link"), []byte("text"), 0o666))
+		require.NoError(t, Replace(at("link to come"), []byte("text"), 0o666))
 		for _, name := range []string{"link", "deep", "a/b/up", "link to come"} {
 			info, err := os.Lstat(at(name))
 			require.NoError(t, err)
@@ -50,7 +49,7 @@ func TestSavingChangesModes(t *testing.T) {
 	old := unix.Umask(0o027)
 	defer unix.Umask(old)
 	for _, mode := range []fs.FileMode{0o640, 0o606} { // of a new file, and of one that has another
-		require.NoError(t, writeFile(file, nil, 0o666))
+		require.NoError(t, Replace(file, nil, 0o666))
 		info, err := os.Stat(file)
 		require.NoError(t, err)
 		require.Equal(t, mode, info.Mode().Perm())
@@ -78,34 +77,11 @@ func TestSavingOverWhatIsNoFile(t *testing.T) {
 		"closed/new": "write-protected",
 		"no/file":    "no such file or directory", "": "a folder",
 	} {
-		err := writeFile(dir+"/"+name, []byte("text"), 0o666)
+		err := Replace(dir+"/"+name, []byte("text"), 0o666)
 		require.ErrorContains(t, err, dir+"/"+name+": ")
 		require.ErrorContains(t, err, want, name)
 	}
 	data, err := os.ReadFile(at("locked"))
 	require.NoError(t, err)
 	require.Equal(t, "keep", string(data))
-}
-
-// A disk that is full, or a limit on the size of files: the old file stays.
-func TestFullDiskTruncatesTheFile(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "file")
-	require.NoError(t, os.WriteFile(file, []byte("old"), 0o600))
-	c := command(t, "chat", "--max-tokens", "1")
-	c.Args = append([]string{"sh", "-c", `ulimit -f 0; exec "$@"`, "sh", binary}, c.Args[1:]...)
-	c.Path = "/bin/sh"
-	in, err := c.StdinPipe()
-	require.NoError(t, err)
-	_, err = in.Write([]byte("/save " + file + "\n"))
-	require.NoError(t, err)
-	require.NoError(t, in.Close())
-	_, stderr, status := finish(t, c)
-	require.Equal(t, statusFailed, status)
-	requireOneLine(t, stderr, file+": "+syscall.EFBIG.Error())
-	data, err := os.ReadFile(file)
-	require.NoError(t, err)
-	require.Equal(t, "old", string(data))
-	entries, err := os.ReadDir(filepath.Dir(file))
-	require.NoError(t, err)
-	require.Len(t, entries, 1)
 }

@@ -1,4 +1,4 @@
-package main
+package textfile
 
 import (
 	"crypto/rand"
@@ -10,24 +10,22 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/glm4-metal/glm4-metal/internal/textfile"
 )
 
-// writeFile replaces a file in whole or not at all: through another one beside it, which takes its place. Links are
+// Replace replaces a file in whole or not at all: through another one beside it, which takes its place. Links are
 // followed and stay. The file keeps its mode, and its owner where that is allowed; a new one gets perm, less umask.
 // What is write-protected is refused, for the superuser too, and so is what is no regular file.
-func writeFile(file string, data []byte, perm fs.FileMode) error {
+func Replace(file string, data []byte, perm fs.FileMode) error {
 	info, err := os.Stat(file)
 	switch {
 	case err == nil:
-		if err := writable(file, info); err != nil {
+		if err := CheckWritable(file, info); err != nil {
 			return err
 		}
 	case !errors.Is(err, fs.ErrNotExist):
-		return textfile.Explain(file, err)
+		return Explain(file, err)
 	}
-	target, err := followLinks(file)
+	target, err := FollowLinks(file)
 	if err != nil {
 		return err
 	}
@@ -38,7 +36,7 @@ func writeFile(file string, data []byte, perm fs.FileMode) error {
 	if info != nil {
 		perm = 0o600 // until it has the file's mode
 	}
-	tempName := dir + "/." + program + "-" + rand.Text()
+	tempName := dir + "/.glm4-metal-" + rand.Text()
 	temp, err := os.OpenFile(tempName, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err == nil {
 		err = fillFile(temp, data, info)
@@ -66,8 +64,9 @@ func writeFile(file string, data []byte, perm fs.FileMode) error {
 	return nil
 }
 
-func writable(file string, info fs.FileInfo) error {
-	if err := textfile.CheckRegular(file, info); err != nil {
+// CheckWritable refuses what is no regular file, and what is write-protected, for the superuser too.
+func CheckWritable(file string, info fs.FileInfo) error {
+	if err := CheckRegular(file, info); err != nil {
 		return err
 	}
 	if info.Mode().Perm()&0o222 == 0 || unix.Access(file, unix.W_OK) != nil {
@@ -76,8 +75,8 @@ func writable(file string, info fs.FileInfo) error {
 	return nil
 }
 
-// followLinks gives the file that a path leads to, which need not exist.
-func followLinks(file string) (string, error) {
+// FollowLinks gives the file that a path leads to, which need not exist.
+func FollowLinks(file string) (string, error) {
 	for range 40 { // as many as Linux follows
 		to, err := os.Readlink(file)
 		if err != nil { // no link, or nothing there
