@@ -67,7 +67,7 @@ type Row struct {
 	GenerationTPS float64 `json:"generation_tps"` // of the generation alone, mean
 	TTFTNS        int64   `json:"ttft_ns"`        // from the prompt to the first token, median
 	LoadNS        int64   `json:"load_ns"`        // that loading the model took
-	PeakMemory    float64 `json:"peak_memory"`    // GB of 10^9 bytes, of the process so far
+	PeakMemory    float64 `json:"peak_memory"`    // GB of 10^9 bytes, of the process so far, a Probe's with it
 	JoulesToken   float64 `json:"joules_per_token"`
 
 	// What the device gave at its best in the same run, median, and what that allows the test.

@@ -216,6 +216,7 @@ type Info struct {
 	Device   string        // what the system calls the GPU or the CPU
 	Why      string        // the backend was chosen: "asked for", or what "auto" found
 	Context  int           // most tokens of a session
+	Chunk    int           // most tokens of a prompt in one step
 	KVBits   int           // width of a number in the KV cache
 	KVBytes  int           // KV cache of one token, in bytes
 	Memory   Memory        // with a full context
@@ -229,8 +230,8 @@ func (m *Model) Info() Info {
 	d := m.device.Info()
 	i := Info{
 		Name: m.name, Config: m.config, Backend: d.Backend, Device: d.Device, Why: m.why, Context: m.context,
-		KVBits: m.kvFormat.Bits(), KVBytes: int(attention(m.config).TokenBytes(m.config.Layers, m.kvFormat)),
-		Memory: m.memory, LoadTime: m.loadTime,
+		Chunk: m.chunk, KVBits: m.kvFormat.Bits(),
+		KVBytes: int(attention(m.config).TokenBytes(m.config.Layers, m.kvFormat)), Memory: m.memory, LoadTime: m.loadTime,
 	}
 	warnings := m.checkpoint.Notes()
 	if w := m.memory.warning(d); w != "" {

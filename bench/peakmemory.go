@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"runtime"
@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peakMemory is the most resident memory that the process has had, in bytes; 0 when unknown.
-func peakMemory() int64 {
+// PeakMemory is the most resident memory that the process has had, in bytes; 0 when unknown.
+func PeakMemory() int64 {
 	var usage unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &usage) != nil {
 		return 0
