@@ -99,8 +99,8 @@ func TestQuotaOfCgroupIsOverlooked(t *testing.T) {
 		}, 2, 2500 * time.Microsecond},
 		"a group above it has less, and a part of a core": {map[string]string{
 			"proc/self/cgroup": "0::/a/b\n", "proc/self/mountinfo": v2, "sys/fs/cgroup/a/b/cpu.max": "400000 100000\n",
-			"sys/fs/cgroup/a/cpu.max": "150000 100000\n", "sys/fs/cgroup/a/cpu.stat": "throttled_usec 9\n",
-			"sys/fs/cgroup/a/b/cpu.stat": "throttled_usec 4\n",
+			"sys/fs/cgroup/a/cpu.max": "150000 100000\n", "sys/fs/cgroup/a/cpu.stat": "throttled_usec 4\n",
+			"sys/fs/cgroup/a/b/cpu.stat": "throttled_usec 9\n",
 		}, 2, 9 * time.Microsecond},
 		"version 1": {map[string]string{
 			"proc/self/cgroup": "4:memory:/m\n1:cpu,cpuacct:/x\n0::/\n", "proc/self/mountinfo": v1,
