@@ -1,8 +1,8 @@
-package cpu
+package machine
 
 import (
 	"fmt"
-	"os"
+	"io/fs"
 	"runtime"
 	"strconv"
 	"strings"
@@ -10,32 +10,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpuName is the processor's name as the system gives it.
-func cpuName() string {
-	if name := fromProc("/proc/cpuinfo", "model name"); name != "" {
+func processor(root fs.FS) string {
+	if name := fromProc(root, "proc/cpuinfo", "model name"); name != "" {
 		return name
 	}
 	return runtime.GOARCH
 }
 
-// memory is the machine's memory in bytes, 0 when unknown; or the limit of a cgroup that is smaller, with its name.
-func memory() (bytes int64, limit string) {
-	bytes = procBytes("/proc/meminfo", "MemTotal")
-	if n, name := cgroupMemory(os.DirFS("/")); name != "" && (bytes == 0 || n < bytes) {
+func cores(root fs.FS) int {
+	if n := cgroupCores(root); n > 0 {
+		return min(n, runtime.NumCPU())
+	}
+	return runtime.NumCPU()
+}
+
+func memory(root fs.FS) (bytes int64, limit string) {
+	bytes = procBytes(root, "proc/meminfo", "MemTotal")
+	if n, name := cgroupMemory(root); name != "" && (bytes == 0 || n < bytes) {
 		return n, name
 	}
 	return bytes, ""
 }
 
-// processRoom is what the process may still allocate under its limits, which the shell's ulimit sets, and the name of
-// the nearest; 0 where there is none.
-func processRoom() (bytes int64, limit string) {
-	const status = "/proc/self/status"
+func room(root fs.FS) (bytes int64, limit string) {
+	const status = "proc/self/status"
 	return nearest(
 		processLimit{
-			"the address space of the process", "ulimit -v", resourceLimit(unix.RLIMIT_AS), procBytes(status, "VmSize")},
+			"the address space of the process", "ulimit -v", resourceLimit(unix.RLIMIT_AS), procBytes(root, status, "VmSize")},
 		processLimit{
-			"the data of the process", "ulimit -d", resourceLimit(unix.RLIMIT_DATA), procBytes(status, "VmData")})
+			"the data of the process", "ulimit -d", resourceLimit(unix.RLIMIT_DATA), procBytes(root, status, "VmData")})
 }
 
 // resourceLimit is a limit of the process in bytes, 0 where there is none.
@@ -68,8 +71,8 @@ func nearest(limits ...processLimit) (room int64, name string) {
 }
 
 // procBytes reads a number of kB from a /proc file, 0 when it is not there.
-func procBytes(file, key string) int64 {
-	kb, err := strconv.ParseInt(strings.TrimSuffix(fromProc(file, key), " kB"), 10, 64)
+func procBytes(root fs.FS, file, key string) int64 {
+	kb, err := strconv.ParseInt(strings.TrimSuffix(fromProc(root, file, key), " kB"), 10, 64)
 	if err != nil {
 		return 0
 	}
@@ -77,8 +80,8 @@ func procBytes(file, key string) int64 {
 }
 
 // fromProc gives the text behind the colon of the first line of a /proc file that starts with key.
-func fromProc(file, key string) string {
-	text, err := os.ReadFile(file)
+func fromProc(root fs.FS, file, key string) string {
+	text, err := fs.ReadFile(root, file)
 	if err != nil {
 		return ""
 	}

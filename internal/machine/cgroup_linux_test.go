@@ -1,8 +1,9 @@
-package cpu
+package machine
 
 import (
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -70,40 +71,65 @@ func TestLimitOfCgroupIsOverlooked(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			root := fstest.MapFS{}
-			for file, text := range tt.files {
-				root[file] = &fstest.MapFile{Data: []byte(text)}
-			}
-			limit, group := cgroupMemory(root)
+			limit, group := cgroupMemory(tree(tt.files))
 			require.Equal(t, tt.limit, limit)
 			require.Equal(t, tt.name, group)
 		})
 	}
 }
 
-func TestLimitOfTheProcessIsOverlooked(t *testing.T) {
-	const mb = 1 << 20
+func TestQuotaOfCgroupIsOverlooked(t *testing.T) {
+	const (
+		v1 = "30 23 0:26 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"
+		v2 = "29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
+	)
 	for name, tt := range map[string]struct {
-		addressSpace, data, size, written int64 // limits, 0 for none, and what is used of them
-		room                              int64
-		name                              string
+		files map[string]string
+		cores int
+		held  time.Duration
 	}{
-		"none": {0, 0, 1600 * mb, 90 * mb, 0, ""},
-		"address space": {4000 * mb, 0, 1600 * mb, 90 * mb, 4000*mb - 1600*mb - runtimeRoom,
-			"the address space of the process, limited to 4.19 GB (ulimit -v),"},
-		"address space used up": {1500 * mb, 0, 1500 * mb, 90 * mb, 1,
-			"the address space of the process, limited to 1.57 GB (ulimit -v),"},
-		"data": {0, 1000 * mb, 1600 * mb, 90 * mb, 1000*mb - 90*mb - runtimeRoom,
-			"the data of the process, limited to 1.05 GB (ulimit -d),"},
-		"both, the data is nearer": {8000 * mb, 1000 * mb, 1600 * mb, 90 * mb, 1000*mb - 90*mb - runtimeRoom,
-			"the data of the process, limited to 1.05 GB (ulimit -d),"},
+		"none at all": {},
+		"no quota": {files: map[string]string{
+			"proc/self/cgroup": "0::/a\n", "proc/self/mountinfo": v2,
+			"sys/fs/cgroup/a/cpu.max": "max 100000\n", "sys/fs/cgroup/a/cpu.stat": "usage_usec 5\nthrottled_usec 0\n",
+		}},
+		"version 2": {map[string]string{
+			"proc/self/cgroup": "0::/a\n", "proc/self/mountinfo": v2, "sys/fs/cgroup/a/cpu.max": "200000 100000\n",
+			"sys/fs/cgroup/a/cpu.stat": "usage_usec 7000\nnr_throttled 3\nthrottled_usec 2500\nnr_bursts 0\n",
+		}, 2, 2500 * time.Microsecond},
+		"a group above it has less, and a part of a core": {map[string]string{
+			"proc/self/cgroup": "0::/a/b\n", "proc/self/mountinfo": v2, "sys/fs/cgroup/a/b/cpu.max": "400000 100000\n",
+			"sys/fs/cgroup/a/cpu.max": "150000 100000\n", "sys/fs/cgroup/a/cpu.stat": "throttled_usec 4\n",
+			"sys/fs/cgroup/a/b/cpu.stat": "throttled_usec 9\n",
+		}, 2, 9 * time.Microsecond},
+		"version 1": {map[string]string{
+			"proc/self/cgroup": "4:memory:/m\n1:cpu,cpuacct:/x\n0::/\n", "proc/self/mountinfo": v1,
+			"sys/fs/cgroup/cpu/x/cpu.cfs_quota_us": "50000\n", "sys/fs/cgroup/cpu/x/cpu.cfs_period_us": "100000\n",
+			"sys/fs/cgroup/cpu/x/cpu.stat": "nr_throttled 1\nthrottled_time 4200\n",
+			"sys/fs/cgroup/cpu/cpu.max":    "1 1\n",
+		}, 1, 4200},
+		"no quota in version 1": {files: map[string]string{
+			"proc/self/cgroup": "1:cpu:/\n", "proc/self/mountinfo": v1,
+			"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n", "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+		}},
+		"damaged": {files: map[string]string{
+			"proc/self/cgroup": "0::/a\n", "proc/self/mountinfo": v2, "sys/fs/cgroup/a/cpu.max": "many 0\n",
+			"sys/fs/cgroup/cpu.max": "5 0\n", "sys/fs/cgroup/a/cpu.stat": "throttled_usec\nthrottled_usec x\n\n",
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			room, limit := nearest(
-				processLimit{"the address space of the process", "ulimit -v", tt.addressSpace, tt.size},
-				processLimit{"the data of the process", "ulimit -d", tt.data, tt.written})
-			require.Equal(t, tt.room, room)
-			require.Equal(t, tt.name, limit)
+			root := tree(tt.files)
+			require.Equal(t, tt.cores, cgroupCores(root))
+			require.Equal(t, tt.held, held(root))
 		})
 	}
+}
+
+// tree is a file system with these texts.
+func tree(files map[string]string) fstest.MapFS {
+	root := fstest.MapFS{}
+	for file, text := range files {
+		root[file] = &fstest.MapFile{Data: []byte(text)}
+	}
+	return root
 }
