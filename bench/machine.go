@@ -32,7 +32,7 @@ type host struct {
 }
 
 func thisHost() host {
-	return host{macOS: runtime.GOOS == "darwin", root: os.DirFS("/"), run: run, gpu: gpuName, now: time.Now,
+	return host{macOS: runtime.GOOS == "darwin", root: os.DirFS("/"), run: output, gpu: gpuName, now: time.Now,
 		own: ownTime, ticks: systemTicks}
 }
 
@@ -87,7 +87,7 @@ func (h host) ask(ctx context.Context, commands ...[]string) []string {
 	return printed
 }
 
-func run(ctx context.Context, program string, arguments ...string) string {
+func output(ctx context.Context, program string, arguments ...string) string {
 	command := exec.CommandContext(ctx, program, arguments...)
 	command.WaitDelay = patience
 	printed, err := command.Output()

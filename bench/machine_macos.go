@@ -21,7 +21,7 @@ func (h host) describeMac(ctx context.Context, m *Machine) {
 	m.System = strings.Join(strings.Fields("macOS "+printed[0]+" "+runtime.GOARCH), " ")
 	m.Power = joined(macPowerMode(printed[1]), macPowerSource(printed[2]))
 	m.Thermal = macThermal(printed[3], printed[4]).String()
-	if cores := number(gpuCores, printed[5]); m.GPUInfo != "" && cores != "" {
+	if cores := number(ioregCores, printed[5]); m.GPUInfo != "" && cores != "" {
 		m.GPUInfo += ", " + cores + " cores"
 	}
 }
@@ -36,7 +36,7 @@ var (
 	powerSource  = regexp.MustCompile(`(?m)^Now drawing from '(\w+) Power'`)
 	pressure     = regexp.MustCompile(`^com\.apple\.system\.thermalpressurelevel (\d+)\s*$`)
 	speedLimit   = regexp.MustCompile(`(?m)\bCPU_Speed_Limit\s*=\s*(\d+)\s*$`)
-	gpuCores     = regexp.MustCompile(`(?m)"gpu-core-count" = (\d+)\s*$`)
+	ioregCores   = regexp.MustCompile(`(?m)"gpu-core-count" = (\d+)\s*$`)
 )
 
 // number gives what a pattern finds, "" where it finds nothing.

@@ -169,13 +169,13 @@ func TestProgramThatHangsHoldsUpTheHeader(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	require.Empty(t, run(ctx, "/bin/sleep", "1000"))
+	require.Empty(t, output(ctx, "/bin/sleep", "1000"))
 }
 
 func TestProgramThatFailsIsBelieved(t *testing.T) {
-	require.Equal(t, "a b\n", run(context.Background(), "/bin/echo", "a", "b"))
-	require.Empty(t, run(context.Background(), "/bin/sh", "-c", "echo 0; exit 1"))
-	require.Empty(t, run(context.Background(), "/nowhere/pmset", "-g"))
+	require.Equal(t, "a b\n", output(context.Background(), "/bin/echo", "a", "b"))
+	require.Empty(t, output(context.Background(), "/bin/sh", "-c", "echo 0; exit 1"))
+	require.Empty(t, output(context.Background(), "/nowhere/pmset", "-g"))
 }
 
 func TestHeaderOfThisMachineIsEmpty(t *testing.T) {

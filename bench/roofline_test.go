@@ -75,31 +75,35 @@ func TestLimitOfGLM4Differs(t *testing.T) {
 	require.Equal(t, "compute", by)
 }
 
-// counter is a stream that counts the ops it takes.
-type counter struct {
+// launchCounter is a stream that counts the ops it takes.
+type launchCounter struct {
 	backend.Stream
 	ops int
 }
 
-func (c *counter) Embed(_, _ backend.Buffer, _ backend.Tokens, _ int, _ backend.Matrix, _ backend.Norm) {
+func (c *launchCounter) Embed(_, _ backend.Buffer, _ backend.Tokens, _ int, _ backend.Matrix, _ backend.Norm) {
 	c.ops++
 }
-func (c *counter) QKV(_ backend.Buffer, _ backend.Cache, _ int, _ backend.Buffer, _ *backend.QKV, _ backend.Span) {
+func (c *launchCounter) QKV(_ backend.Buffer, _ backend.Cache, _ int, _ backend.Buffer, _ *backend.QKV, _ backend.Span) {
 	c.ops++
 }
-func (c *counter) Attend(_, _ backend.Buffer, _ backend.Cache, _ int, _ backend.Span)     { c.ops++ }
-func (c *counter) Out(_, _ backend.Buffer, _ backend.Matrix, _ int)                       { c.ops++ }
-func (c *counter) AddNorm(_, _, _ backend.Buffer, _ *backend.Norm, _ backend.Norm, _ int) { c.ops++ }
-func (c *counter) GateUp(_, _ backend.Buffer, _ backend.Matrix, _ int)                    { c.ops++ }
-func (c *counter) Down(_, _ backend.Buffer, _ backend.Matrix, _ int)                      { c.ops++ }
-func (c *counter) Head(_, _ backend.Buffer, _ backend.Matrix, _, _ int)                   { c.ops++ }
-func (c *counter) Sample(_ backend.Tokens, _ int, _ backend.Buffer, _ backend.Sampling)   { c.ops++ }
+func (c *launchCounter) Attend(_, _ backend.Buffer, _ backend.Cache, _ int, _ backend.Span) { c.ops++ }
+func (c *launchCounter) Out(_, _ backend.Buffer, _ backend.Matrix, _ int)                   { c.ops++ }
+func (c *launchCounter) AddNorm(_, _, _ backend.Buffer, _ *backend.Norm, _ backend.Norm, _ int) {
+	c.ops++
+}
+func (c *launchCounter) GateUp(_, _ backend.Buffer, _ backend.Matrix, _ int)  { c.ops++ }
+func (c *launchCounter) Down(_, _ backend.Buffer, _ backend.Matrix, _ int)    { c.ops++ }
+func (c *launchCounter) Head(_, _ backend.Buffer, _ backend.Matrix, _, _ int) { c.ops++ }
+func (c *launchCounter) Sample(_ backend.Tokens, _ int, _ backend.Buffer, _ backend.Sampling) {
+	c.ops++
+}
 
 func TestStepsHaveOtherOps(t *testing.T) {
 	launches := Limits{Launch: time.Second}
 	for layers := range 4 {
 		w, shape := decoder.Weights{Layers: make([]decoder.Layer, layers+1)}, Shape{Layers: layers + 1}
-		step := &counter{}
+		step := &launchCounter{}
 		w.Forward(step, &decoder.Scratch{}, nil, nil, backend.Span{N: 1}, nil, 1)
 		step.Sample(nil, 0, nil, backend.Sampling{})
 		least, by := launches.Limit(shape, Test{Generate: 1}, 512)

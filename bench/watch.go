@@ -13,7 +13,7 @@ import (
 // Watch observes the machine while something is measured.
 type Watch struct {
 	host  host
-	start sample
+	start reading
 }
 
 // Activity is what a Watch saw.
@@ -26,10 +26,10 @@ type Activity struct {
 // StartWatch begins to observe.
 func StartWatch() *Watch { return thisHost().watch() }
 
-func (h host) watch() *Watch { return &Watch{h, h.sample()} }
+func (h host) watch() *Watch { return &Watch{h, h.read()} }
 
-// sample is what the system has counted until a moment, and how it is then.
-type sample struct {
+// reading is what the system has counted until a moment, and how it is then.
+type reading struct {
 	at     time.Time
 	own    time.Duration
 	ticks  *ticks           // nil where unknown
@@ -40,8 +40,8 @@ type sample struct {
 	heat   macHeat
 }
 
-func (h host) sample() sample {
-	s := sample{at: h.now(), own: h.own(), held: machine.Held(h.root), heat: macHeat{-1, 100}}
+func (h host) read() reading {
+	s := reading{at: h.now(), own: h.own(), held: machine.Held(h.root), heat: macHeat{-1, 100}}
 	if t, ok := h.ticks(h.root); ok {
 		s.ticks = &t
 	}
@@ -56,7 +56,7 @@ func (h host) sample() sample {
 
 // End tells what happened since StartWatch. It may be called again, for what has happened until then.
 func (w *Watch) End() Activity {
-	start, end := w.start, w.host.sample()
+	start, end := w.start, w.host.read()
 	took, own := end.at.Sub(start.at), end.own-start.own
 	a := Activity{Joules: joules(start, end, took)}
 	var throttled []string

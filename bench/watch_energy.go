@@ -41,9 +41,9 @@ func batteryWatts(root fs.FS) (watts float64) {
 	return watts
 }
 
-// joules is the energy between two samples, 0 when unknown: of the packages, or else of the whole machine from its
+// joules is the energy between two readings, 0 when unknown: of the packages, or else of the whole machine from its
 // batteries, at the mean of their power at both.
-func joules(start, end sample, took time.Duration) (sum float64) {
+func joules(start, end reading, took time.Duration) (sum float64) {
 	for folder, before := range start.energy {
 		after, ok := end.energy[folder]
 		used := after.energy - before.energy
