@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/glm4-metal/glm4-metal/internal/machine"
 	"github.com/glm4-metal/glm4-metal/loader"
 	"github.com/glm4-metal/glm4-metal/model"
 )
@@ -13,7 +14,7 @@ type instruments struct {
 	now         func() time.Time
 	rest        func(ctx context.Context, d time.Duration) error
 	readMachine func(ctx context.Context) Machine
-	startWatch  func() (end func() Activity)
+	startWatch  func() (end func() machine.Activity)
 	openProbe   func(ctx context.Context, backend string) (prober, error)
 	shapeOf     func(c *loader.Checkpoint, kvBits int) (Shape, error)
 	limit       func(l Limits, s Shape, t Test, chunk int) (least time.Duration, by string)
@@ -31,7 +32,7 @@ var standard = instruments{
 	now:         time.Now,
 	rest:        rest,
 	readMachine: ReadMachine,
-	startWatch:  func() func() Activity { return StartWatch().End },
+	startWatch:  func() func() machine.Activity { return machine.StartWatch().End },
 	openProbe:   func(ctx context.Context, backend string) (prober, error) { return OpenProbe(ctx, backend) },
 	shapeOf:     ShapeOf,
 	limit:       Limits.Limit,

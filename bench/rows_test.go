@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/glm4-metal/glm4-metal/internal/machine"
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
@@ -77,7 +78,7 @@ func TestRowIsNotWhatWasMeasured(t *testing.T) {
 			{Bandwidth: 10, Products: 100, Attention: 5000, Launch: 20},
 			{Bandwidth: 50, Products: 300, Attention: 1000, Launch: 40},
 		},
-		seen: []Activity{{Joules: 16}, {Joules: 8, Others: 0.04}, {Joules: 24}, {Joules: 32}, {}, {Joules: 24}},
+		seen: []machine.Activity{{Joules: 16}, {Joules: 8, Others: 0.04}, {Joules: 24}, {Joules: 32}, {}, {Joules: 24}},
 	}
 	rows := f.run(t, Options{Repetitions: 2, NoWarmup: true, Tests: Tests([]int{8}, []int{4}, []int{6}, [][2]int{{8, 4}})})
 	require.Len(t, rows, 3)
@@ -190,18 +191,18 @@ func TestTimesAreNotTheModels(t *testing.T) {
 func TestDoubtIsNotTold(t *testing.T) {
 	for _, c := range []struct {
 		seconds []float64
-		seen    []Activity
+		seen    []machine.Activity
 		want    string
 	}{
-		{[]float64{1}, []Activity{{}}, ""},
-		{[]float64{1, 1.1}, []Activity{{Others: 0.1}, {}}, ""},
-		{[]float64{1, 1.12}, []Activity{{Others: 0.1}, {Others: 0.12}},
+		{[]float64{1}, []machine.Activity{{}}, ""},
+		{[]float64{1, 1.1}, []machine.Activity{{Others: 0.1}, {}}, ""},
+		{[]float64{1, 1.12}, []machine.Activity{{Others: 0.1}, {Others: 0.12}},
 			"busy: other processes took 11 % of the machine; slowing down: the last repetition reached 0.89 of the first"},
-		{[]float64{1, 3, 2, 5, 1.25}, []Activity{{}, {Throttled: "hot"}, {Throttled: "hotter"}, {Throttled: "hot"}, {}},
+		{[]float64{1, 3, 2, 5, 1.25}, []machine.Activity{{}, {Throttled: "hot"}, {Throttled: "hotter"}, {Throttled: "hot"}, {}},
 			"hot; hotter; slowing down: the last repetition reached 0.80 of the first"},
-		{[]float64{1, 1, 9, 9, 1, 4}, []Activity{{}, {}, {}, {}, {}, {}},
+		{[]float64{1, 1, 9, 9, 1, 4}, []machine.Activity{{}, {}, {}, {}, {}, {}},
 			"slowing down: the last 2 repetitions reached 0.62 of the first 2"},
-		{[]float64{2, 1, 1}, []Activity{{Others: 1}, {}, {}}, ""},
+		{[]float64{2, 1, 1}, []machine.Activity{{Others: 1}, {}, {}}, ""},
 	} {
 		s := &series{test: Test{Prompt: 8}}
 		for i, x := range c.seconds {

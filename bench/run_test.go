@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/glm4-metal/glm4-metal/internal/machine"
 	"github.com/glm4-metal/glm4-metal/loader"
 	"github.com/glm4-metal/glm4-metal/model"
 )
@@ -22,7 +23,7 @@ type fakes struct {
 	clock   time.Time
 	results func(i int, r *model.Result) // changes what the generation number i gave
 	limits  []Limits                     // of each measurement, the last one again and again
-	seen    []Activity                   // of each generation, likewise
+	seen    []machine.Activity           // of each generation, likewise
 	memory  int64
 	fail    map[string]error // what fails, by its line in the log
 }
@@ -65,8 +66,8 @@ func (f *fakes) instruments() instruments {
 			return nil
 		},
 		readMachine: func(context.Context) Machine { return Machine{System: "Plan 9"} },
-		startWatch: func() func() Activity {
-			return func() Activity { return turn(&f.seen) }
+		startWatch: func() func() machine.Activity {
+			return func() machine.Activity { return turn(&f.seen) }
 		},
 		openProbe: func(_ context.Context, backend string) (prober, error) { return f, f.note("probe %s", backend) },
 		shapeOf: func(c *loader.Checkpoint, kvBits int) (Shape, error) {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/glm4-metal/glm4-metal/internal/machine"
 )
 
 // sample is one repetition of a test.
@@ -12,7 +14,7 @@ type sample struct {
 	prompt, generate time.Duration // 0 for what the test has not
 	ttft             time.Duration
 	limits           Limits // mean of those measured before and after
-	seen             Activity
+	seen             machine.Activity
 }
 
 func (s sample) time() time.Duration { return s.prompt + s.generate }

@@ -71,7 +71,7 @@ func TestLimitOfCgroupIsOverlooked(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			limit, group := cgroupMemory(tree(tt.files))
+			limit, group := cgroupMemory(files(tt.files))
 			require.Equal(t, tt.limit, limit)
 			require.Equal(t, tt.name, group)
 		})
@@ -118,17 +118,17 @@ func TestQuotaOfCgroupIsOverlooked(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			root := tree(tt.files)
+			root := files(tt.files)
 			require.Equal(t, tt.cores, cgroupCores(root))
 			require.Equal(t, tt.held, held(root))
 		})
 	}
 }
 
-// tree is a file system with these texts.
-func tree(files map[string]string) fstest.MapFS {
+// files is a file system with these texts.
+func files(texts map[string]string) fstest.MapFS {
 	root := fstest.MapFS{}
-	for file, text := range files {
+	for file, text := range texts {
 		root[file] = &fstest.MapFile{Data: []byte(text)}
 	}
 	return root

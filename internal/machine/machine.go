@@ -1,8 +1,9 @@
 // Package machine tells what the system says of the machine and of the process's share in it: the processor, the
-// logical cores, the memory, and the limits of control groups and of the process.
+// logical cores, the memory, the limits of control groups and of the process ([Describe] has all that a report wants),
+// and what other processes, heat and saving of power take from it meanwhile ([StartWatch]).
 //
-// The functions take the root of the file system, os.DirFS("/"), and read /proc and the control groups there, if the
-// system has them.
+// The other functions take the root of the file system, os.DirFS("/"), and read /proc and the control groups there, if
+// the system has them.
 package machine
 
 import (

@@ -9,7 +9,7 @@ import (
 )
 
 func TestMoreCoresThanTheProcessMayUse(t *testing.T) {
-	one := tree(map[string]string{
+	one := files(map[string]string{
 		"proc/self/cgroup": "0::/\n", "proc/self/mountinfo": "29 23 0:26 / /c rw - cgroup2 cgroup2 rw\n",
 		"c/cpu.max": "100000 100000\n",
 	})
@@ -20,7 +20,7 @@ func TestMoreCoresThanTheProcessMayUse(t *testing.T) {
 }
 
 func TestContainerHasTheMemoryOfItsHost(t *testing.T) {
-	root := tree(map[string]string{
+	root := files(map[string]string{
 		"proc/cpuinfo": "processor\t: 0\nmodel name\t: AMD EPYC 9B14\n", "proc/meminfo": "MemTotal:       24684084 kB\n",
 		"proc/self/cgroup": "0::/\n", "proc/self/mountinfo": "29 23 0:26 / /c rw - cgroup2 cgroup2 rw\n",
 		"c/memory.max": "2147483648\n",

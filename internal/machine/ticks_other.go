@@ -1,6 +1,6 @@
 //go:build !darwin
 
-package bench
+package machine
 
 import "io/fs"
 

@@ -1,4 +1,4 @@
-package bench
+package machine
 
 import (
 	"cmp"
@@ -14,7 +14,7 @@ import (
 
 // describeMac adds what only macOS's programs know. The version is from sw_vers because the system tells a program that
 // was built for an older one a compatible version, such as 16.0 for 26.0.
-func (h host) describeMac(ctx context.Context, m *Machine) {
+func (h host) describeMac(ctx context.Context, m *Description) {
 	printed := h.ask(ctx, []string{"/usr/bin/sw_vers", "-productVersion"},
 		[]string{"/usr/bin/pmset", "-g"}, []string{"/usr/bin/pmset", "-g", "batt"}, askPressure, askSpeed,
 		[]string{"/usr/sbin/ioreg", "-r", "-c", "AGXAccelerator", "-d", "1"})

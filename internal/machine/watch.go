@@ -1,4 +1,4 @@
-package bench
+package machine
 
 import (
 	"context"
@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/glm4-metal/glm4-metal/internal/machine"
 )
 
 // Watch observes the machine while something is measured.
@@ -41,7 +39,7 @@ type reading struct {
 }
 
 func (h host) read() reading {
-	s := reading{at: h.now(), own: h.own(), held: machine.Held(h.root), heat: macHeat{-1, 100}}
+	s := reading{at: h.now(), own: h.own(), held: Held(h.root), heat: macHeat{-1, 100}}
 	if t, ok := h.ticks(h.root); ok {
 		s.ticks = &t
 	}

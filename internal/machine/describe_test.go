@@ -1,4 +1,4 @@
-package bench
+package machine
 
 import (
 	"context"
@@ -110,8 +110,8 @@ const (
 )
 
 // mac is a Mac whose programs print this.
-func mac(gpu string, printed map[string]string) host {
-	return host{macOS: true, root: fstest.MapFS{}, gpu: func() string { return gpu },
+func mac(printed map[string]string) host {
+	return host{macOS: true, root: fstest.MapFS{},
 		run: func(_ context.Context, program string, arguments ...string) string {
 			return printed[strings.Join(append([]string{program}, arguments...), " ")]
 		}}
@@ -124,48 +124,48 @@ func TestMacIsMisread(t *testing.T) {
 	for name, tt := range map[string]struct {
 		gpu     string
 		printed map[string]string
-		want    Machine
+		want    Description
 	}{
 		"M3 Max": {"Apple M3 Max", map[string]string{version: "26.1\n", settings: proSettings, batteries: onMains,
 			heat: appleHeat, level: level0, registry: gpuRegistry},
-			Machine{System: "macOS 26.1 ", GPUInfo: "Apple M3 Max, 40 cores", Power: "high power mode, mains",
+			Description{System: "macOS 26.1 ", GPUInfo: "Apple M3 Max, 40 cores", Power: "high power mode, mains",
 				Thermal: "nominal"}},
 		"M2 Air on battery, hot": {"Apple M2", map[string]string{version: "14.2.1\n",
 			settings:  strings.Replace(airSettings, "lowpowermode         0", "lowpowermode         1", 1),
 			batteries: onBattery, heat: appleHeat, level: level2},
-			Machine{System: "macOS 14.2.1 ", GPUInfo: "Apple M2", Power: "low power mode, battery", Thermal: "heavy"}},
+			Description{System: "macOS 14.2.1 ", GPUInfo: "Apple M2", Power: "low power mode, battery", Thermal: "heavy"}},
 		"a Mac mini": {"Apple M1", map[string]string{version: "15.0\n", settings: airSettings,
 			batteries: "Now drawing from 'AC Power'\n", level: level0},
-			Machine{System: "macOS 15.0 ", GPUInfo: "Apple M1", Power: "normal power mode, mains", Thermal: "nominal"}},
+			Description{System: "macOS 15.0 ", GPUInfo: "Apple M1", Power: "normal power mode, mains", Thermal: "nominal"}},
 		"Intel without a battery": {"", map[string]string{version: "12.7\n", settings: intelSettings, batteries: onMains,
 			heat: intelHeat, registry: gpuRegistry},
-			Machine{System: "macOS 12.7 ", Power: "mains", Thermal: "processor limited to 35 %"}},
-		"a UPS": {"", map[string]string{batteries: "Now drawing from 'UPS Power'\n"}, Machine{System: "macOS ", Power: "UPS"}},
+			Description{System: "macOS 12.7 ", Power: "mains", Thermal: "processor limited to 35 %"}},
+		"a UPS": {"", map[string]string{batteries: "Now drawing from 'UPS Power'\n"}, Description{System: "macOS ", Power: "UPS"}},
 		"garbage": {"Apple M1", map[string]string{version: "\n", settings: "powermode\n lowpowermode x\n powermode 0 1\n",
 			batteries: "Now drawing\n", heat: "CPU_Speed_Limit = fast\n", registry: "\"gpu-core-count\" = many\n",
-			level: "com.apple.system.thermalpressurelevel 99999999999999999999\n"}, Machine{System: "macOS ", GPUInfo: "Apple M1"}},
+			level: "com.apple.system.thermalpressurelevel 99999999999999999999\n"}, Description{System: "macOS ", GPUInfo: "Apple M1"}},
 		"a level that is new": {"", map[string]string{level: "com.apple.system.thermalpressurelevel 5\n"},
-			Machine{System: "macOS "}},
-		"no programs": {"", nil, Machine{System: "macOS "}},
+			Description{System: "macOS "}},
+		"no programs": {"", nil, Description{System: "macOS "}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			is := mac(tt.gpu, tt.printed).machine(context.Background())
+			is := mac(tt.printed).describe(context.Background(), tt.gpu)
 			tt.want.System += runtime.GOARCH
-			tt.want.CPUInfo, tt.want.Cores, tt.want.Memory = is.CPUInfo, is.Cores, is.Memory // package machine has these
+			tt.want.CPUInfo, tt.want.Cores, tt.want.Memory = is.CPUInfo, is.Cores, is.Memory
 			require.Equal(t, tt.want, is)
 		})
 	}
 }
 
 func TestProgramThatHangsHoldsUpTheHeader(t *testing.T) {
-	h := mac("", nil)
+	h := mac(nil)
 	h.run = func(ctx context.Context, program string, _ ...string) string {
 		end, ok := ctx.Deadline()
 		require.True(t, ok, program)
 		require.LessOrEqual(t, time.Until(end), patience)
 		return ""
 	}
-	h.machine(context.Background())
+	h.describe(context.Background(), "")
 
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -179,7 +179,7 @@ func TestProgramThatFailsIsBelieved(t *testing.T) {
 }
 
 func TestHeaderOfThisMachineIsEmpty(t *testing.T) {
-	m := ReadMachine(context.Background())
+	m := Describe(context.Background(), "")
 	require.Regexp(t, `^(Linux|macOS) \d.* `+runtime.GOARCH+`$`, m.System)
 	require.NotEmpty(t, m.CPUInfo)
 	require.Positive(t, m.Cores)
