@@ -29,7 +29,7 @@ type Device struct {
 	residency metal.ResidencySet // zero where the system has none
 	info      backend.Info
 	maxBuffer int
-	kernels   kernels
+	kernels   *kernels
 
 	mu      sync.Mutex
 	closed  bool
@@ -46,6 +46,7 @@ func Open(m *metal.Metal) (*Device, error) {
 	}
 	d := &Device{
 		metal: m, device: device, maxBuffer: device.MaxBufferLength(), buffers: map[metal.Buffer]struct{}{},
+		kernels: newKernels(m, device),
 		info: backend.Info{Backend: "metal", Device: device.Name(), Memory: int64(device.RecommendedMaxWorkingSetSize()),
 			Async: true},
 	}
@@ -74,7 +75,7 @@ func (d *Device) open() (err error) {
 	if d.none, err = d.allocate(256, metal.StorageShared); err != nil {
 		return err
 	}
-	return d.kernels.compile(d.metal, d.device, shaders.Source)
+	return d.kernels.compile(shaders.Table, shaders.Source)
 }
 
 // Info implements [backend.Device].
