@@ -180,7 +180,7 @@ type meetJob struct {
 
 func (j *meetJob) do(*worker, int) {
 	all := (j.begun.Add(1) + j.workers - 1) / j.workers * j.workers
-	for i := 0; i < 1000 && j.begun.Load() < all; i++ {
+	for i := 0; i < spins && j.begun.Load() < all; i++ {
 		simd.Pause(1)
 	}
 }

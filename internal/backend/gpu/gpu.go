@@ -4,6 +4,7 @@
 // A [Device] holds the weights, in place in the mapped file where they are aligned for the kernels' loads
 // (memory.go, matrix.go). A stream writes its ops down as they come (ops.go, attend.go, head.go) and encodes them at
 // Submit, into one command buffer a decoded token, or as many as keep each short in a prefill (stream.go, watchdog.go).
+// What the GPU gives at its best, a probe measures with kernels of its own (probe.go).
 //
 // Streams of a device share one queue, which runs command buffers in the order of their commits; within one, the
 // dispatches run one after the other. Every step of a layer needs what the one before wrote, so there is nothing to
