@@ -14,6 +14,7 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/backend/gpu"
 	"github.com/glm4-metal/glm4-metal/internal/chatformat"
 	"github.com/glm4-metal/glm4-metal/internal/decoder"
+	"github.com/glm4-metal/glm4-metal/internal/device"
 	"github.com/glm4-metal/glm4-metal/loader"
 )
 
@@ -77,7 +78,7 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 	open := o.open
 	if open == nil {
 		open = func() (d backend.Device, err error) {
-			d, m.why, err = openDevice(o.backend)
+			d, m.why, err = device.Open(o.backend)
 			return d, err
 		}
 	}

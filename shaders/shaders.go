@@ -14,7 +14,7 @@ import (
 //go:embed *.metal *.h
 var files embed.FS
 
-// Source returns the text of a file of [Table] as Metal compiles it.
+// Source returns the text of a file of [Table] or [Probes] as Metal compiles it.
 func Source(file string) (string, error) {
 	var text string
 	for _, name := range []string{"weights.h", "args.h", "epilogue.h", "sampling.h", file + ".metal"} {

@@ -105,7 +105,29 @@ var (
 		Threads: 1024, Tile: [3]int{1, 1, 1}}
 )
 
-// Table is every kernel.
+// What a turn of a threadgroup is, of the kernels that measure.
+const (
+	ProbeBytes = 4 * 16 * 256 // that ProbeRead reads
+	ProbeOps   = 1 << 16      // of ProbeMatrices and ProbeFloats, two for a multiply-add
+)
+
+// The kernels that measure limits. They count threadgroups.
+var (
+	ProbeRead     = probe("probe_read", "memory sums", 256)
+	ProbeMatrices = probe("probe_matrices", "sums", 128) // what the GEMMs multiply with
+	ProbeFloats   = probe("probe_floats", "sums", 256)   // numbers, as the attention
+	ProbeLaunch   = probe("probe_launch", "sums", 32)
+)
+
+// Probes are those kernels, which are not in the Table.
+var Probes = []*Kernel{ProbeRead, ProbeMatrices, ProbeFloats, ProbeLaunch}
+
+func probe(name, buffers string, threads int) *Kernel {
+	return &Kernel{Name: name, File: "probe", Args: ProbeArgs{}, Buffers: list(buffers), Threads: threads,
+		Tile: [3]int{1, 1, 1}}
+}
+
+// Table is every kernel of a step.
 var Table = slices.Concat(QKV.kernels(), Out.kernels(), GateUp.kernels(), Head.kernels(),
 	Attend.kernels(), PrefillAttend.kernels(), Embed.kernels(),
 	[]*Kernel{AttendCombine, AddNorm, SampleScan, SamplePick})

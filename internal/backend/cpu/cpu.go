@@ -11,6 +11,7 @@
 //	norm, qkv, attend, mlp, head
 //	                           what the ops compute beside products
 //	stream, cpu                the ops in the order of a step, and the device
+//	probe                      what the device gives at its best
 //
 // The file readahead knows the system, beside package machine.
 package cpu

@@ -4,6 +4,7 @@
 // A [Device] holds the weights, in place in the mapped file where they are aligned for the kernels' loads
 // (memory.go, matrix.go). A stream writes its ops down as they come (ops.go, attend.go, head.go) and encodes them at
 // Submit, into one command buffer a decoded token, or as many as keep each short in a prefill (stream.go, watchdog.go).
+// What the GPU gives at its best, a probe measures with kernels of its own (probe.go).
 //
 // Streams of a device share one queue, which runs command buffers in the order of their commits; within one, the
 // dispatches run one after the other. Every step of a layer needs what the one before wrote, so there is nothing to
@@ -29,7 +30,7 @@ type Device struct {
 	residency metal.ResidencySet // zero where the system has none
 	info      backend.Info
 	maxBuffer int
-	kernels   kernels
+	kernels   *kernels
 
 	mu      sync.Mutex
 	closed  bool
@@ -46,6 +47,7 @@ func Open(m *metal.Metal) (*Device, error) {
 	}
 	d := &Device{
 		metal: m, device: device, maxBuffer: device.MaxBufferLength(), buffers: map[metal.Buffer]struct{}{},
+		kernels: newKernels(m, device),
 		info: backend.Info{Backend: "metal", Device: device.Name(), Memory: int64(device.RecommendedMaxWorkingSetSize()),
 			Async: true},
 	}
@@ -74,7 +76,7 @@ func (d *Device) open() (err error) {
 	if d.none, err = d.allocate(256, metal.StorageShared); err != nil {
 		return err
 	}
-	return d.kernels.compile(d.metal, d.device, shaders.Source)
+	return d.kernels.compile(shaders.Table, shaders.Source)
 }
 
 // Info implements [backend.Device].

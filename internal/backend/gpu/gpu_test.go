@@ -64,8 +64,8 @@ func TestShaderThatDoesNotCompileIsNotNamed(t *testing.T) {
 	device, err := m.DefaultDevice()
 	require.NoError(t, err)
 	defer device.Release()
-	var k kernels
-	err = k.compile(m, device, func(file string) (string, error) {
+	k := newKernels(m, device)
+	err = k.compile(shaders.Table, func(file string) (string, error) {
 		if file == "rows" {
 			return "kernel void embed_q4() { undeclared = 1; }", nil
 		}

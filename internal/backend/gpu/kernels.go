@@ -23,23 +23,25 @@ type pipeline struct {
 
 // kernels are the compiled sources and the pipelines made of them so far.
 type kernels struct {
-	metal     *metal.Metal
-	device    metal.Device
-	libraries map[string]metal.Library
+	metal  *metal.Metal
+	device metal.Device
 
 	mu        sync.Mutex
+	libraries map[string]metal.Library
 	pipelines map[variant]*pipeline
 }
 
-// compile compiles all files, side by side.
-func (k *kernels) compile(m *metal.Metal, d metal.Device, source func(file string) (string, error)) error {
-	k.metal, k.device = m, d
-	k.libraries, k.pipelines = map[string]metal.Library{}, map[variant]*pipeline{}
+func newKernels(m *metal.Metal, d metal.Device) *kernels {
+	return &kernels{metal: m, device: d, libraries: map[string]metal.Library{}, pipelines: map[variant]*pipeline{}}
+}
+
+// compile compiles the files of a table, side by side, if it has not yet.
+func (k *kernels) compile(table []*shaders.Kernel, source func(file string) (string, error)) error {
 	var wg sync.WaitGroup
 	var errs []error
 	started := map[string]bool{}
-	for _, t := range shaders.Table {
-		if started[t.File] {
+	for _, t := range table {
+		if started[t.File] || k.has(t.File) {
 			continue
 		}
 		started[t.File] = true
@@ -47,7 +49,7 @@ func (k *kernels) compile(m *metal.Metal, d metal.Device, source func(file strin
 			text, err := source(t.File)
 			var library metal.Library
 			if err == nil {
-				library, err = d.NewLibrary(text, metal.CompileOptions{})
+				library, err = k.device.NewLibrary(text, metal.CompileOptions{})
 			}
 			k.mu.Lock()
 			defer k.mu.Unlock()
@@ -56,11 +58,21 @@ func (k *kernels) compile(m *metal.Metal, d metal.Device, source func(file strin
 					err))
 				return
 			}
+			if k.libraries == nil || !k.libraries[t.File].IsZero() { // released meanwhile, or compiled by another
+				library.Release()
+				return
+			}
 			k.libraries[t.File] = library
 		})
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+func (k *kernels) has(file string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return !k.libraries[file].IsZero()
 }
 
 // get makes a pipeline when it is first asked for.
@@ -102,6 +114,8 @@ func (k *kernels) get(v variant) (*pipeline, error) {
 }
 
 func (k *kernels) release() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	for _, p := range k.pipelines {
 		p.Release()
 	}

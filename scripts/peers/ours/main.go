@@ -22,7 +22,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/glm4-metal/glm4-metal/bench"
+	"github.com/glm4-metal/glm4-metal/internal/backend/cpu"
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
@@ -85,7 +85,9 @@ func measure(ctx context.Context, name string, prompt, generate int, behind bool
 		f.PromptSeconds = first.TTFT.Seconds()
 		ids = ids[:1]
 	}
-	memory, err := bench.NewMemory(256 << 20)
+	cores := cpu.Open()
+	defer cores.Close()
+	memory, err := cores.NewProbe(256 << 20)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +110,10 @@ func measure(ctx context.Context, name string, prompt, generate int, behind bool
 		if behind && i == 0 {
 			f.PromptSeconds = seconds
 		}
-		after := memory.Read(runtime.GOMAXPROCS(0))
+		after, err := memory.Bandwidth()
+		if err != nil {
+			return nil, err
+		}
 		if i > 0 {
 			f.GenerateSeconds += seconds
 			rates = append(rates, after)
@@ -123,7 +128,9 @@ func measure(ctx context.Context, name string, prompt, generate int, behind bool
 			if i > 0 {
 				speeds = append(speeds, emptySeconds/seconds)
 			}
-			before = memory.Read(runtime.GOMAXPROCS(0))
+			if before, err = memory.Bandwidth(); err != nil {
+				return nil, err
+			}
 		}
 	}
 	f.Bandwidth, f.Deliverable = median(rates), median(bytes)

@@ -1,4 +1,5 @@
-package model
+// Package device knows which device the name of a backend stands for on this machine.
+package device
 
 import (
 	"fmt"
@@ -8,8 +9,9 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/backend/gpu"
 )
 
-// openDevice opens the device that a name stands for, and says why it is that one.
-func openDevice(name string) (d backend.Device, why string, err error) {
+// Open opens the device that "auto", which is also "", "metal" or "cpu" stands for, and says why it is that one. The
+// caller closes it.
+func Open(name string) (d backend.Device, why string, err error) {
 	switch name {
 	case "cpu":
 		return cpu.Open(), "asked for", nil
