@@ -53,7 +53,7 @@ func (p *Probe) Measure(ctx context.Context, bits int) (Limits, error) {
 	if !ok {
 		return Limits{}, fmt.Errorf("products with weights of %d bits; the widths are 4, 8, 16 and 32", bits)
 	}
-	var l Limits
+	l := Limits{SplitKeys: splitKeys(p.Backend())}
 	var launch float64
 	for _, m := range []struct {
 		to      *float64

@@ -80,7 +80,7 @@ func TestLimitIsNoMedian(t *testing.T) {
 	f, p := openFake(t, 1e9, 3, 40, 1, 5, 4)
 	l, err := p.Measure(context.Background(), 4)
 	require.NoError(t, err)
-	require.Equal(t, Limits{Bandwidth: 4, Products: 40, Attention: 4, Launch: 4 * time.Nanosecond}, l)
+	require.Equal(t, Limits{Bandwidth: 4, Products: 40, Attention: 4, Launch: 4 * time.Nanosecond, SplitKeys: 256}, l)
 	require.Equal(t, 4*6, f.calls)
 }
 

@@ -60,6 +60,14 @@ var (
 // metalSplit is Limits.SplitKeys of Metal, as shaders.Split has it.
 const metalSplit = 256
 
+// splitKeys is Limits.SplitKeys of a backend.
+func splitKeys(backend string) int {
+	if strings.EqualFold(backend, "metal") {
+		return metalSplit
+	}
+	return 0
+}
+
 // share is a share of the limit.
 type share struct {
 	Range
@@ -68,9 +76,7 @@ type share struct {
 
 // project is Project with the bounds of some rows.
 func project(l Limits, backend string, s Shape, t Test, rows []Row) Projection {
-	if strings.EqualFold(backend, "metal") {
-		l.SplitKeys = metalSplit
-	}
+	l.SplitKeys = splitKeys(backend)
 	p := Projection{Shape: s, Test: t}
 	least, by := l.Limit(s, t, model.DefaultPrefillChunk)
 	if least <= 0 {

@@ -27,11 +27,7 @@ func ran(t *testing.T, backend string, test Test, share float64) Row {
 
 // limitsOf are the limits that were measured with a row.
 func limitsOf(r Row) Limits {
-	l := Limits{r.Bandwidth, r.Products, r.Attention, time.Duration(r.LaunchNS), 0}
-	if r.Backends == "Metal" {
-		l.SplitKeys = metalSplit
-	}
-	return l
+	return Limits{r.Bandwidth, r.Products, r.Attention, time.Duration(r.LaunchNS), splitKeys(r.Backends)}
 }
 
 // checkRecorded holds our own rows against the formula, and returns how many it could: those of models in the catalog.

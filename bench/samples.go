@@ -21,12 +21,11 @@ func (s sample) time() time.Duration { return s.prompt + s.generate }
 
 // mean is half-way between two measurements.
 func (l Limits) mean(m Limits) Limits {
-	return Limits{
-		Bandwidth: (l.Bandwidth + m.Bandwidth) / 2,
-		Products:  (l.Products + m.Products) / 2,
-		Attention: (l.Attention + m.Attention) / 2,
-		Launch:    (l.Launch + m.Launch) / 2,
-	}
+	m.Bandwidth = (l.Bandwidth + m.Bandwidth) / 2
+	m.Products = (l.Products + m.Products) / 2
+	m.Attention = (l.Attention + m.Attention) / 2
+	m.Launch = (l.Launch + m.Launch) / 2
+	return m
 }
 
 func tps(tokens int, d time.Duration) float64 {
@@ -60,12 +59,12 @@ func (s *series) soFar() float64 {
 
 // limits are the medians.
 func (s *series) limits() Limits {
-	return Limits{
-		Bandwidth: median(s.each(func(x sample) float64 { return x.limits.Bandwidth })),
-		Products:  median(s.each(func(x sample) float64 { return x.limits.Products })),
-		Attention: median(s.each(func(x sample) float64 { return x.limits.Attention })),
-		Launch:    time.Duration(median(s.each(func(x sample) float64 { return float64(x.limits.Launch) }))),
-	}
+	l := s.samples[0].limits
+	l.Bandwidth = median(s.each(func(x sample) float64 { return x.limits.Bandwidth }))
+	l.Products = median(s.each(func(x sample) float64 { return x.limits.Products }))
+	l.Attention = median(s.each(func(x sample) float64 { return x.limits.Attention }))
+	l.Launch = time.Duration(median(s.each(func(x sample) float64 { return float64(x.limits.Launch) })))
+	return l
 }
 
 // summarise fills a row with what was measured of its test.
