@@ -14,9 +14,12 @@ type Watch struct {
 	start reading
 }
 
+// shortest is how long a Watch must last to tell what others took, which is counted in hundredths of a second.
+const shortest = 300 * time.Millisecond
+
 // Activity is what a Watch saw.
 type Activity struct {
-	Others    float64 // share of the machine that other processes took, 0 to 1, with what other virtual machines took
+	Others    float64 // share of the machine that other processes and virtual machines took, 0 to 1; 0 when unknown
 	Throttled string  // what the system tells of it, "" when nothing
 	Joules    float64 // that the machine used, 0 when unknown
 }
@@ -59,7 +62,7 @@ func (w *Watch) End() Activity {
 	a := Activity{Joules: joules(start, end, took)}
 	var throttled []string
 	tell := func(format string, value any) { throttled = append(throttled, fmt.Sprintf(format, value)) }
-	if start.ticks != nil && end.ticks != nil {
+	if start.ticks != nil && end.ticks != nil && took >= shortest {
 		var stolen float64
 		a.Others, stolen = end.ticks.others(*start.ticks, own)
 		if stolen >= 0.05 {

@@ -72,6 +72,9 @@ func TestOthersAreMiscounted(t *testing.T) {
 	}
 	got := scene{before: tree("proc/stat cpu  1000 10 200 5000 30"), gone: true, took: time.Second}.watch()
 	require.Zero(t, got.Others, "a file that vanishes")
+	got = scene{before: tree("proc/stat cpu  1000 10 200 5000"), later: tree("proc/stat cpu  1002 10 200 5000"),
+		took: shortest - 1}.watch()
+	require.Zero(t, got.Others, "two ticks of a moment")
 }
 
 func TestThrottlingIsOverlooked(t *testing.T) {
@@ -170,7 +173,10 @@ func TestEnergyIsMiscounted(t *testing.T) {
 
 func TestSecondEndCountsFromTheFirst(t *testing.T) {
 	root := tree("proc/stat cpu  0 0 0 0")
-	w := host{root: root, now: time.Now, own: func() time.Duration { return 0 }, ticks: procTicks}.watch()
+	var now time.Time
+	w := host{root: root, now: func() time.Time { return now }, own: func() time.Duration { return 0 },
+		ticks: procTicks}.watch()
+	now = now.Add(time.Second)
 	root["proc/stat"].Data = []byte("cpu  100 0 0 0")
 	require.Equal(t, 1.0, w.End().Others)
 	root["proc/stat"].Data = []byte("cpu  100 0 0 300")
