@@ -1,9 +1,3 @@
-// Package bench measures what the machine can read from memory, which limits how fast it can decode: a token takes
-// every weight once.
-//
-//	b, err := bench.MeasureBandwidth(ctx)
-//	if err != nil { ... }
-//	fmt.Printf("%.1f GB/s, at most %.1f tokens a second\n", b.Best/1e9, b.Best/float64(bytesOfTheWeights))
 package bench
 
 import (
