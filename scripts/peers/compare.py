@@ -151,7 +151,8 @@ def join(rows):
         known = [r[key] for r in rows if r.get(key)]
         row[key] = statistics.mean(known) if known else 0 if first[other] else row["avg_ts"]
     for key in MEDIANS:
-        row[key] = statistics.median_low(r.get(key, 0) for r in rows)
+        median = statistics.median(r.get(key, 0) for r in rows)
+        row[key] = round(median) if key.endswith("_ns") else median
     row["of_limit"] = row["median_ts"] / row["limit_ts"] if row["limit_ts"] else 0
     warnings = dict.fromkeys(w for r in rows for w in r.get("warning", "").split("; ") if not w.startswith("busy:"))
     if row["others"] > BUSY:
