@@ -211,7 +211,7 @@ def main():
     parser.add_argument("--llama-bench", type=Path, required=True)
     parser.add_argument("--llama-version", required=True, help="what to call it")
     parser.add_argument("--engines", nargs="+", choices=list(NAMES), default=["ours", "llama.cpp"])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="(default 3)")
     parser.add_argument("-p", default="512", help="tokens of the prompt, or a list with commas (default 512)")
     parser.add_argument("-n", default="128", help="tokens to generate, or a list (default 128)")
     parser.add_argument("-d", default="0,4096", help="tokens in the cache before either, or a list (default 0,4096)")
