@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -28,8 +29,8 @@ BUSY = 0.05  # share of the machine that others may take, as in bench; engines w
 # The fields of a row are those of bench/row.go.
 MACHINE = ["system", "cpu_info", "gpu_info", "cores", "memory", "power", "thermal"]
 MODEL = ["model_filename", "model_type", "model_size", "model_n_params"]
-LIMITS = ["bandwidth", "product_ops", "attention_ops", "launch_ns", "limit_ts"]
-MEDIANS = ["ttft_ns", "load_ns", "joules_per_token", *LIMITS]
+MEDIANS = ["ttft_ns", "load_ns", "joules_per_token"]
+MEDIANS += ["bandwidth", "product_ops", "attention_ops", "launch_ns", "limit_ts"]
 
 
 def command(engine, args):
@@ -105,9 +106,8 @@ def mlx_rows(out, args):
     found = re.search(r"^Averages: prompt_tps=([\d.]+), generation_tps=([\d.]+)", out, re.MULTILINE)
     prompt_tps, generation_tps = map(float, found.groups())
     generation_tps *= (generate - 1) / generate  # it counts the first token, but not the time of it
-    version = subprocess.check_output([sys.executable, "-m", "pip", "list", "--format", "json"], text=True)
-    version = ", ".join(f"{p['name']} {p['version']}" for p in json.loads(version) if p["name"] in ("mlx", "mlx-lm"))
-    common = {"version": version, "backends": "CPU", "type_k": "f32", "type_v": "f32", "n_depth": 0}
+    versions = f"mlx-lm {version('mlx-lm')}, mlx {version('mlx')}"
+    common = {"version": versions, "backends": "CPU", "type_k": "f32", "type_v": "f32", "n_depth": 0}
     return [
         common | {"n_prompt": prompt, "n_gen": 0, "samples_ns": [round(1e9 * prompt / prompt_tps)]},
         common | {"n_prompt": 0, "n_gen": generate, "samples_ns": [round(1e9 * generate / generation_tps)]},
