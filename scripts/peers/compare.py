@@ -142,14 +142,13 @@ def join(rows):
         "median_ts": statistics.median(ts),
         "first_ts": ts[0],
         "last_ts": ts[-1],
+        "prompt_tps": statistics.mean(ts) if first["n_prompt"] else 0,
+        "generation_tps": statistics.mean(ts) if first["n_gen"] else 0,
         "samples_ns": ns,
         "samples_ts": ts,
         "peak_memory": max(r["peak_memory"] for r in rows),
         "others": statistics.mean(r.get("others", 0) for r in rows),
     }
-    for key, other in ("prompt_tps", "n_gen"), ("generation_tps", "n_prompt"):
-        known = [r[key] for r in rows if r.get(key)]
-        row[key] = statistics.mean(known) if known else 0 if first[other] else row["avg_ts"]
     for key in MEDIANS:
         median = statistics.median(r.get(key, 0) for r in rows)
         row[key] = round(median) if key.endswith("_ns") else median
