@@ -63,6 +63,7 @@ type description struct {
 	DTypes         map[string]int `json:"dtypes"` // how many tensors have each type
 	Tensors        int            `json:"tensors"`
 	Unused         int            `json:"unused_tensors"`
+	Notes          []string       `json:"notes,omitempty"` // how the files were read where they contradict themselves
 	Files          []fileSize     `json:"files"`
 	Bytes          int64          `json:"bytes"`    // of all tensors
 	InPlace        bool           `json:"in_place"` // a GPU can use the mapped files as they are
@@ -140,6 +141,7 @@ func describe(ctx context.Context, name string, checkpoint *loader.Checkpoint) d
 		Parameters:   countParameters(checkpoint.Sizes()),
 		DTypes:       map[string]int{},
 		Unused:       len(checkpoint.Unused()),
+		Notes:        checkpoint.Notes(),
 		Bytes:        checkpoint.Bytes(),
 		InPlace:      checkpoint.Aligned(gpu.Alignment),
 		KVBytes:      int(a.TokenBytes(c.Layers, backend.F16)),
@@ -225,6 +227,9 @@ func (d description) print() error {
 	row("tensors", "%d (%s), %d of them unused", d.Tensors, strings.Join(types, ", "), d.Unused)
 	for i, f := range d.Files {
 		row(map[bool]string{true: "files"}[i == 0], "%s %s", f.Name, gigabytes(f.Bytes))
+	}
+	for i, note := range d.Notes {
+		row(map[bool]string{true: "notes"}[i == 0], "%s", note)
 	}
 	if d.InPlace {
 		row("on a GPU", "used in place: every tensor begins at a multiple of %d bytes", gpu.Alignment)
