@@ -80,6 +80,16 @@ func (p *progress) set(done, total int64) {
 	p.done, p.total = done, total
 }
 
+// describe tells what is done now.
+func (p *progress) describe(what string) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.what = what
+}
+
 // prefilled is set for model.Options.OnPrefill.
 func (p *progress) prefilled(done, total int) { p.set(int64(done), int64(total)) }
 
