@@ -128,7 +128,7 @@ func FuzzListTakesTooLong(f *testing.F) {
 
 func TestBenchFlagsDoNotReachTheMeasurement(t *testing.T) {
 	stdout, stderr, status := runFakeBench(t, "-p", "8", "-p", "16", "-n", "4", "-d", "0,32", "-pg", "8,4", "-r", "2",
-		"-t", "1", "--json", "some")
+		"-t", "1", "--seed", "7", "--delay", "0.001", "--no-warmup", "--backend", "cpu", "--json", "some")
 	require.Zero(t, status, stderr)
 	var rows []bench.Row
 	require.NoError(t, json.Unmarshal([]byte(stdout), &rows))
@@ -137,6 +137,7 @@ func TestBenchFlagsDoNotReachTheMeasurement(t *testing.T) {
 		tests = append(tests, r.Test.String())
 		require.Equal(t, 2, r.Repetitions)
 		require.Equal(t, 1, r.NThreads)
+		require.Equal(t, "7 1ms true cpu", r.Version)
 	}
 	require.Equal(t, "pp8, pp16, tg4, pp8+tg4, pp8 @ d32, pp16 @ d32, tg4 @ d32, pp8+tg4 @ d32",
 		strings.Join(tests, ", "))
@@ -144,7 +145,7 @@ func TestBenchFlagsDoNotReachTheMeasurement(t *testing.T) {
 
 func TestFormatIsAnother(t *testing.T) {
 	for format, want := range map[string]string{
-		"md": `(?s)\| model.*\| test.*pp512.*tg128`, "csv": `(?s)n_prompt.*avg_ts.*\n.*512.*\n`, "sql": "INSERT INTO ",
+		"md": `(?s)\| model.*\| +test.*pp512.*tg128`, "csv": `(?s)n_prompt.*avg_ts.*\n.*512.*\n`, "sql": "INSERT INTO ",
 		"json": `^\[`, "jsonl": `(?m)\A\{.*\}\n\{.*\}\n\z`,
 	} {
 		stdout, stderr, status := runFakeBench(t, "-o", format, "busy")
@@ -201,7 +202,7 @@ func TestBrokenFileIsNoticedTooLate(t *testing.T) {
 		{"--against", broken, "--against: " + broken},
 		{"--against", filepath.Join(dir, "none"), "no such file"},
 	} {
-		stdout, stderr, status := runFakeBench(t, "deaf", c.flag, c.file)
+		stdout, stderr, status := runFakeBench(t, "one", c.flag, c.file)
 		require.Equal(t, statusFailed, status, stderr)
 		requireOneLine(t, stderr, c.want)
 		require.Empty(t, stdout)

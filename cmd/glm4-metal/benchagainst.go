@@ -16,8 +16,8 @@ import (
 func (m *measurement) compare(rows []bench.Row) error {
 	found := benchCompare(rows, m.old, m.within)
 	if len(found) == 0 {
-		return fmt.Errorf("%s has nothing to compare with: it has %s; measured was %s", m.against, measured(m.old),
-			measured(rows))
+		return fmt.Errorf("%s has nothing to compare with: it has %s; measured was %s", m.against, summary(m.old),
+			summary(rows))
 	}
 	table := [][]string{{"model", "test", "before, t/s", "now, t/s", "ratio"}}
 	var slower []bench.Comparison
@@ -44,19 +44,19 @@ func (m *measurement) compare(rows []bench.Row) error {
 	worst := slices.MinFunc(slower, func(a, b bench.Comparison) int { return cmp.Compare(a.Ratio, b.Ratio) })
 	others := ""
 	if n := len(slower) - 1; n > 0 {
-		others = fmt.Sprintf("; %d more are too slow", n)
+		others = fmt.Sprintf("; %d more too slow", n)
 	}
 	return fmt.Errorf("%s of %s is %.1f%% slower than in %s, %s t/s where it was %s, and %g%% are allowed%s",
 		worst.Row.Test, worst.Row.ModelType, 100*(1-worst.Ratio), m.against, speed(worst.Row.MedianTS),
 		speed(worst.Old.MedianTS), 100*m.within, others)
 }
 
-// measured says what rows are of, each thing once.
-func measured(rows []bench.Row) string {
+// summary says what rows are of, each thing once.
+func summary(rows []bench.Row) string {
 	const most = 4
 	var things []string
 	for _, r := range rows {
-		thing := fmt.Sprintf("%s of %s by %s on %s with %d threads", r.Test, r.ModelType, r.Engine, r.Backends, r.NThreads)
+		thing := fmt.Sprintf("%s of %s (%s, %s, -t %d)", r.Test, r.ModelType, r.Engine, r.Backends, r.NThreads)
 		if !slices.Contains(things, thing) {
 			things = append(things, thing)
 		}

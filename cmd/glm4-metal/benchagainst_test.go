@@ -39,7 +39,7 @@ func TestSlowerIsNotNoticed(t *testing.T) {
 		{1.04, 1, "5%", ""},
 		{1.04, 1, "0.03", "pp512 of glm4 9B 4bit is 3.8% slower than in FILE, 400 t/s where it was 416, and 3% are allowed"},
 		{1.1, 1.25, "5%", "tg128 of glm4 9B 4bit is 20.0% slower than in FILE, 20.0 t/s where it was 25.0, and 5% are " +
-			"allowed; 1 more are too slow"},
+			"allowed; 1 more too slow"},
 	} {
 		file := oldRows(t, func(r *bench.Row) {
 			factor := c.generate
@@ -70,8 +70,8 @@ func TestNothingIsCompared(t *testing.T) {
 	other := oldRows(t, func(r *bench.Row) { r.ModelType = "glm4 32B 4bit" })
 	_, stderr, status := runFakeBench(t, "one", "--against", other, "-t", "1")
 	require.Equal(t, statusFailed, status)
-	require.Contains(t, stderr, other+" has nothing to compare with: it has pp512 of glm4 32B 4bit by glm4-metal on CPU with")
-	require.Contains(t, stderr, "; measured was pp512 of glm4 9B 4bit by glm4-metal on CPU with 1 threads, tg128 of")
+	require.Contains(t, stderr, other+" has nothing to compare with: it has pp512 of glm4 32B 4bit (glm4-metal, CPU, -t ")
+	require.Contains(t, stderr, "; measured was pp512 of glm4 9B 4bit (glm4-metal, CPU, -t 1), tg128 of")
 
 	one := oldRows(t, func(r *bench.Row) {})
 	stdout, stderr, status := runFakeBench(t, "one", "--against", one, "-n", "128,64")
@@ -81,10 +81,10 @@ func TestNothingIsCompared(t *testing.T) {
 
 func TestLongListOfRows(t *testing.T) {
 	var rows []bench.Row
-	require.Equal(t, "no rows", measured(rows))
+	require.Equal(t, "no rows", summary(rows))
 	for n := range 9 {
 		rows = append(rows, bench.Row{Test: bench.Test{Prompt: 1 + n/2}})
 	}
-	require.Equal(t, 3, strings.Count(measured(rows[:7]), ", "), "each once")
-	require.True(t, strings.HasSuffix(measured(rows), ", 1 more"), measured(rows))
+	require.Equal(t, 3, strings.Count(summary(rows[:7]), "), "), "each once")
+	require.True(t, strings.HasSuffix(summary(rows), ", 1 more"), summary(rows))
 }

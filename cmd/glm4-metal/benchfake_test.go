@@ -44,8 +44,8 @@ func runFakeBench(t testing.TB, args ...string) (stdout, stderr string, status i
 }
 
 // fakeRun measures 400 tokens a second of prompts and 20 of generations. Models of these names do what they say: one
-// that fails at once, one that fails in its second repetition, one that waits there for ctx, or even without it, one
-// with a warning, and one that wants too much memory.
+// that fails at once, one that fails in its second repetition, one that waits there for ctx, with a file that says so,
+// or whatever ctx does, one with a warning, and one that wants too much memory.
 func fakeRun(ctx context.Context, name string, o bench.Options) ([]bench.Row, error) {
 	name = filepath.Base(name)
 	switch name {
@@ -61,6 +61,7 @@ func fakeRun(ctx context.Context, name string, o bench.Options) ([]bench.Row, er
 		if repetition == 1 {
 			*r = bench.Row{
 				Engine: "glm4-metal", Backends: "CPU", ModelType: "glm4 9B 4bit", ModelFilename: name,
+				Version:  fmt.Sprintf("%d %v %v %s", o.Seed, o.Delay, o.NoWarmup, o.Backend),
 				TestTime: time.Unix(0, 0).UTC(), NThreads: runtime.GOMAXPROCS(0), Test: o.Tests[step%len(rows)],
 			}
 		}
@@ -75,6 +76,9 @@ func fakeRun(ctx context.Context, name string, o bench.Options) ([]bench.Row, er
 			case "fails":
 				return rows[:min(step, len(rows))], errors.New("the disk is gone")
 			case "waits":
+				if err := os.WriteFile("waiting", nil, 0o600); err != nil {
+					return nil, err
+				}
 				<-ctx.Done()
 				return rows[:min(step, len(rows))], ctx.Err()
 			case "deaf":
@@ -96,7 +100,7 @@ type fakeProbe struct{ rounds int }
 
 func (p *fakeProbe) Measure(_ context.Context, bits int) (bench.Limits, error) {
 	p.rounds++
-	off := float64(p.rounds%limitRounds) - 2
+	off := float64(p.rounds%limitRounds) - 1
 	if bits != 4 && bits != 8 && bits != 16 && bits != 32 {
 		return bench.Limits{}, fmt.Errorf("weights of %d bits", bits)
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 // limitRounds is how often a device's limits are measured; medians count.
-const limitRounds = 5
+const limitRounds = 3
 
 // projection is what --project prints.
 type projection struct {
@@ -134,7 +134,11 @@ func unknownName(name string, err error) error {
 
 // measureLimits measures the limits of a device for the weights of these checkpoints.
 func measureLimits(ctx context.Context, backend string, candidates []candidate) (p *projection, err error) {
-	bar := startProgress("measuring the device", nil)
+	bits := map[int]bool{}
+	for _, one := range candidates {
+		bits[one.shape.Bits] = true
+	}
+	bar := startProgress("measuring the device", func(int64, int64, time.Duration) string { return "" })
 	defer bar.stop()
 	probe, err := openProbe(ctx, backend)
 	if err != nil {
@@ -143,20 +147,17 @@ func measureLimits(ctx context.Context, backend string, candidates []candidate) 
 	defer probe.Close()
 	p = &projection{Backend: probe.Backend(), Device: probe.Device(), Memory: probe.Memory(),
 		Limits: map[int]bench.Limits{}}
-	for _, one := range candidates {
-		bits := one.shape.Bits
-		if _, known := p.Limits[bits]; known {
-			continue
-		}
+	for _, n := range slices.Sorted(maps.Keys(bits)) {
 		var rounds []bench.Limits
 		for range limitRounds {
-			l, err := probe.Measure(ctx, bits)
+			bar.set(int64(len(p.Limits)*limitRounds+len(rounds)), int64(len(bits)*limitRounds))
+			l, err := probe.Measure(ctx, n)
 			if err != nil {
 				return nil, err
 			}
 			rounds = append(rounds, l)
 		}
-		p.Limits[bits] = medianLimits(rounds)
+		p.Limits[n] = medianLimits(rounds)
 	}
 	return p, nil
 }
@@ -207,7 +208,7 @@ func (p *projection) text() string {
 	fmt.Fprintf(&out, "%s, %s: memory reads %.1f GB/s; products %s and attention %.0f Gop/s; an op starts in %.1f µs\n",
 		p.Backend, p.Device, l.Bandwidth/1e9, strings.Join(products, ", "), l.Attention/1e9,
 		float64(l.Launch.Nanoseconds())/1e3)
-	fmt.Fprintf(&out, "Bounds: %s\n\n", p.bounds())
+	fmt.Fprintf(&out, "Bounds: %s.\n\n", p.bounds())
 	head := []string{"model", "size", "fits"}
 	for _, t := range p.Checkpoints[0].Tests {
 		head = append(head, t.Test+", t/s")
@@ -235,13 +236,19 @@ func (p *projection) text() string {
 
 // bounds says where the bounds come from, which is the same for all checkpoints.
 func (p *projection) bounds() string {
-	var of []string
+	var of []string // by the tests
 	for _, t := range p.Checkpoints[0].Tests {
-		if t.Runs == 0 {
-			of = append(of, t.Test+" assumed, as no run is recorded")
-		} else {
-			of = append(of, fmt.Sprintf("%s of %d recorded runs", t.Test, t.Runs))
+		source := "assumed, as no run is recorded"
+		if t.Runs > 0 {
+			source = fmt.Sprintf("of %d recorded runs", t.Runs)
 		}
+		of = append(of, source)
 	}
-	return strings.Join(of, "; ") + "."
+	if len(slices.Compact(slices.Clone(of))) == 1 {
+		return of[0]
+	}
+	for i, t := range p.Checkpoints[0].Tests {
+		of[i] = t.Test + " " + of[i]
+	}
+	return strings.Join(of, "; ")
 }
