@@ -180,7 +180,7 @@ func TestRowsAreNotRecorded(t *testing.T) {
 		require.Equal(t, statusFailed, status)
 		require.Contains(t, stderr, "2 rows are added to "+file+"\n", "those of the model that failed are not")
 	}
-	rows, err := benchRead(file)
+	rows, err := bench.ReadFile(file)
 	require.NoError(t, err)
 	require.Len(t, rows, 4)
 	_, stderr, status := runFakeBench(t, "one", "--record", dir)

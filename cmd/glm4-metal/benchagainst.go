@@ -14,7 +14,7 @@ import (
 // compare prints how rows stand to the old ones, where the rows themselves are read by people or beside them, and gives
 // an error where one is slower than is allowed.
 func (m *measurement) compare(rows []bench.Row) error {
-	found := benchCompare(rows, m.old, m.within)
+	found := bench.Compare(rows, m.old, m.within)
 	if len(found) == 0 {
 		return fmt.Errorf("%s has nothing to compare with: it has %s; measured was %s", m.against, summary(m.old),
 			summary(rows))

@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/glm4-metal/glm4-metal/bench"
+	"github.com/glm4-metal/glm4-metal/internal/hub"
 )
 
 // measuringFlags say how models are measured, and where the rows go.
@@ -50,7 +51,7 @@ func readMeasurement(c *cli.Context) (m measurement, err error) {
 		return m, err
 	}
 	for _, name := range m.models {
-		if k, ok := findKnown(name); ok && !isFolder(name) {
+		if k, ok := hub.Find(name); ok && !isFolder(name) {
 			return m, usagef("%s is %s on the hub, and nothing is downloaded: name the folder that has it, or add --project",
 				name, k.Repository)
 		}
@@ -87,7 +88,7 @@ func readMeasurement(c *cli.Context) (m measurement, err error) {
 // readFiles reads the files that are named, so that a broken one ends the run before it has taken its time.
 func (m *measurement) readFiles(c *cli.Context) (err error) {
 	if m.against != "" {
-		if m.old, err = benchRead(m.against); err != nil {
+		if m.old, err = bench.ReadFile(m.against); err != nil {
 			return fmt.Errorf("%s: %w", asTyped(c, "against"), err)
 		}
 	}
@@ -95,7 +96,7 @@ func (m *measurement) readFiles(c *cli.Context) (err error) {
 		return nil
 	}
 	if isFolder(m.record) {
-		m.record = filepath.Join(m.record, benchResults(c.Context))
+		m.record = filepath.Join(m.record, bench.ResultsName(bench.ReadMachine(c.Context)))
 	} else if !strings.HasSuffix(m.record, ".csv") || !isFolder(filepath.Dir(m.record)) {
 		return fmt.Errorf("%s: %s is neither a folder nor, in one that exists, a file that ends with .csv",
 			asTyped(c, "record"), m.record)
@@ -103,7 +104,7 @@ func (m *measurement) readFiles(c *cli.Context) (err error) {
 	if _, err := os.Stat(m.record); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if _, err = benchRead(m.record); err != nil {
+	if _, err = bench.ReadFile(m.record); err != nil {
 		return fmt.Errorf("%s: %w", asTyped(c, "record"), err)
 	}
 	return nil

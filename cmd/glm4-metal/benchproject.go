@@ -14,6 +14,7 @@ import (
 
 	"github.com/glm4-metal/glm4-metal/bench"
 	"github.com/glm4-metal/glm4-metal/internal/demo"
+	"github.com/glm4-metal/glm4-metal/internal/hub"
 	"github.com/glm4-metal/glm4-metal/loader"
 	"github.com/glm4-metal/glm4-metal/model"
 )
@@ -90,7 +91,7 @@ func readCandidates(c *cli.Context, kvBits int) (candidates []candidate, err err
 	if c.NArg() > 0 || c.IsSet("model") {
 		names, err = benchNames(c)
 	} else {
-		for _, k := range catalog() {
+		for _, k := range hub.Catalog() {
 			names = append(names, k.Name)
 		}
 	}
@@ -105,9 +106,9 @@ func readCandidates(c *cli.Context, kvBits int) (candidates []candidate, err err
 }
 
 func readCandidate(ctx context.Context, name string, kvBits int) (one candidate, err error) {
-	if k, ok := findKnown(name); ok {
+	if k, ok := hub.Find(name); ok {
 		one.name, one.config = name, k.Config
-		one.shape, err = shapeOfConfig(k.Config, kvBits)
+		one.shape, err = bench.ShapeOfConfig(k.Config, kvBits)
 		return one, err
 	}
 	checkpoint, err := model.OpenCheckpoint(ctx, name)
@@ -116,7 +117,7 @@ func readCandidate(ctx context.Context, name string, kvBits int) (one candidate,
 	}
 	defer checkpoint.Close()
 	one.name, one.config = filepath.Base(cmp.Or(name, demo.Name)), checkpoint.Config
-	one.shape, err = shapeOf(checkpoint, kvBits)
+	one.shape, err = bench.ShapeOf(checkpoint, kvBits)
 	return one, err
 }
 
@@ -126,7 +127,7 @@ func unknownName(name string, err error) error {
 		return err
 	}
 	var names []string
-	for _, k := range catalog() {
+	for _, k := range hub.Catalog() {
 		names = append(names, k.Name)
 	}
 	return fmt.Errorf("%w, or one of %s", err, strings.Join(names, ", "))
@@ -185,10 +186,10 @@ func (p *projection) add(one candidate, kvBits int, tests []bench.Test) {
 	out := projected{Name: one.name, Type: one.shape.Name, Size: one.shape.Bytes}
 	fits := true
 	for _, t := range tests {
-		r := project(p.Limits[one.shape.Bits], p.Backend, one.shape, t)
+		r := bench.Project(p.Limits[one.shape.Bits], p.Backend, one.shape, t)
 		out.Tests = append(out.Tests, projectedTest{t.String(), round(r.TS.Low), round(r.TS.Likely), round(r.TS.High),
-			r.Limit, recordedRuns(r)})
-		fits = fits && memoryFor(one, kvBits, t) <= p.Memory
+			r.Limit, r.Runs})
+		fits = fits && bench.MemoryFor(one.config, kvBits, t).Total() <= p.Memory
 	}
 	if p.Memory > 0 {
 		out.Fits = &fits

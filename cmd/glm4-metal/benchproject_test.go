@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/glm4-metal/glm4-metal/bench"
+	"github.com/glm4-metal/glm4-metal/internal/hub"
 )
 
 func TestProjectionLacksCheckpointsOrTests(t *testing.T) {
@@ -19,7 +20,7 @@ func TestProjectionLacksCheckpointsOrTests(t *testing.T) {
 	require.Regexp(t, `\Acpu, a chip, avx512: memory reads 100\.0 GB/s; products 1000 \(4 bit\), .*1000 \(16 bit\) and `+
 		`attention 200 Gop/s; an op starts in 5\.0 µs\n`, stdout)
 	require.Regexp(t, `(?m)^Bounds: .*recorded.*\.$`, stdout)
-	for _, k := range catalog() {
+	for _, k := range hub.Catalog() {
 		require.Regexp(t, `(?m)^\| `+k.Name+` +\| +[\d.]+ [MG]B \| +(yes|no) \|( +[\d.]+ – [\d.]+ – [\d.]+ \|){3} +[a-z, ]+ \|$`,
 			stdout)
 	}

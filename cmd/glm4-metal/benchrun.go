@@ -57,7 +57,7 @@ func benchModels(c *cli.Context) error {
 		return failed
 	}
 	if m.record != "" {
-		if err := benchRecord(m.record, whole); err != nil {
+		if err := bench.Record(m.record, whole); err != nil {
 			return errors.Join(failed, err)
 		}
 		say("%d rows are added to %s", len(whole), m.record)
@@ -84,7 +84,7 @@ func (m *measurement) print(rows []bench.Row) error {
 		return nil
 	}
 	var out bytes.Buffer
-	if err := benchWrite(&out, m.format, rows); err != nil {
+	if err := bench.Write(&out, m.format, rows); err != nil {
 		return err
 	}
 	if err := printText(out.String()); err != nil {

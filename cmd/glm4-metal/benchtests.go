@@ -55,7 +55,7 @@ func readTests(c *cli.Context) ([]bench.Test, error) {
 	if n := max(1, len(lists[2])) * (len(lists[0]) + len(lists[1]) + len(both)); n > maxTests {
 		return nil, usagef("the lists make %d tests; ask for at most %d", n, maxTests)
 	}
-	tests := benchTests(lists[0], lists[1], lists[2], both)
+	tests := bench.Tests(lists[0], lists[1], lists[2], both)
 	if len(tests) == 0 {
 		return nil, usagef("no test is left; give -p, -n or --pg a length above 0")
 	}
