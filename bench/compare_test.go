@@ -59,6 +59,29 @@ func TestComparesWithTheWrongRow(t *testing.T) {
 	require.Empty(t, Compare([]Row{row}, []Row{other, llama}, 0.05))
 }
 
+// llama-bench names models and backends its own way, and its n_batch is another thing.
+func TestOtherEngineIsNotRecognised(t *testing.T) {
+	ours := Row{Engine: "glm4-metal", Backends: "Metal", ModelType: "glm4 9B 4bit", ModelNParams: 9400279040,
+		ModelSize: 5290588160, NBatch: 512, Test: Test{Generate: 128}, AvgTS: 70}
+	llama := Row{Engine: "llama.cpp", Backends: "MTL,BLAS", ModelType: "glm4 9B Q4_0", ModelNParams: 9400279040,
+		ModelSize: 5462654976, NBatch: 2048, NThreads: 12, Test: Test{Generate: 128}, AvgTS: 50}
+	got := Compare([]Row{ours}, []Row{llama}, 0)
+	require.Len(t, got, 1)
+	require.Equal(t, 1.4, got[0].Ratio)
+	for name, change := range map[string]func(*Row){
+		"the CPU": func(r *Row) { r.Backends = "CPU" },
+		"the 32B": func(r *Row) { r.ModelNParams *= 3 },
+		"8 bit":   func(r *Row) { r.ModelSize *= 2 },
+		"depth":   func(r *Row) { r.Depth = 1 },
+	} {
+		other := llama
+		change(&other)
+		require.Empty(t, Compare([]Row{ours}, []Row{other}, 0), name)
+	}
+	ours.Backends, ours.NThreads, llama.Backends = "CPU", 4, "CPU"
+	require.Empty(t, Compare([]Row{ours}, []Row{llama}, 0), "threads")
+}
+
 func TestSmallLossIsSlower(t *testing.T) {
 	old := exampleRows()[0]
 	old.MedianTS = 100

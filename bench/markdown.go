@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/glm4-metal/glm4-metal/internal/table"
 )
 
 // markdown writes rows for people: on what they were measured, the table, warnings.
@@ -31,29 +33,28 @@ func markdown(out *bytes.Buffer, rows []Row) {
 			return ""
 		}
 	}
-	const left, right = false, true
-	writeTable(out, rows, []tableColumn[Row]{
+	table.Write(out, rows, []table.Column[Row]{
 		// What tells rows apart.
-		{"engine", left, where(len(engines) > 1, func(r Row) string { return r.Engine })},
-		{"build", left, where(len(builds) > len(engines), func(r Row) string { return r.BuildCommit })},
-		{"chip", left, where(len(chips) > 1, func(r Row) string { return r.CPUInfo })},
-		{"file", left, where(len(files) > len(types), func(r Row) string { return filepath.Base(r.ModelFilename) })},
+		table.Left("engine", where(len(engines) > 1, func(r Row) string { return r.Engine })),
+		table.Left("build", where(len(builds) > len(engines), func(r Row) string { return r.BuildCommit })),
+		table.Left("chip", where(len(chips) > 1, func(r Row) string { return r.CPUInfo })),
+		table.Left("file", where(len(files) > len(types), func(r Row) string { return filepath.Base(r.ModelFilename) })),
 		// As llama-bench has them.
-		{"model", left, func(r Row) string { return r.ModelType }},
-		{"size", right, func(r Row) string { return size(r.ModelSize) }},
-		{"params", right, func(r Row) string { return parameters(r.ModelNParams) }},
-		{"backend", left, func(r Row) string { return r.Backends }},
-		{"threads", right, func(r Row) string { return unlessZero("%d", r.NThreads) }},
-		{"test", right, func(r Row) string { return r.Test.String() }},
-		{"t/s", right, func(r Row) string { return fmt.Sprintf("%.2f ± %.2f", r.AvgTS, r.StddevTS) }},
+		table.Left("model", func(r Row) string { return r.ModelType }),
+		table.Right("size", func(r Row) string { return size(r.ModelSize) }),
+		table.Right("params", func(r Row) string { return parameters(r.ModelNParams) }),
+		table.Left("backend", func(r Row) string { return r.Backends }),
+		table.Right("threads", func(r Row) string { return unlessZero("%d", r.NThreads) }),
+		table.Right("test", func(r Row) string { return r.Test.String() }),
+		table.Right("t/s", func(r Row) string { return fmt.Sprintf("%.2f ± %.2f", r.AvgTS, r.StddevTS) }),
 		// Ours.
-		{"median", right, repeated(func(r Row) float64 { return r.MedianTS })},
-		{"first", right, repeated(func(r Row) float64 { return r.FirstTS })},
-		{"last", right, repeated(func(r Row) float64 { return r.LastTS })},
-		{"ttft", right, func(r Row) string { return duration(float64(r.TTFTNS)) }},
-		{"J/token", right, func(r Row) string { return digits(r.JoulesToken) }},
-		{"of limit", right, func(r Row) string { return unlessZero("%.0f %%", 100*r.OfLimit) }},
-		{"limit", left, func(r Row) string { return r.Limit }},
+		table.Right("median", repeated(func(r Row) float64 { return r.MedianTS })),
+		table.Right("first", repeated(func(r Row) float64 { return r.FirstTS })),
+		table.Right("last", repeated(func(r Row) float64 { return r.LastTS })),
+		table.Right("ttft", func(r Row) string { return duration(float64(r.TTFTNS)) }),
+		table.Right("J/token", func(r Row) string { return digits(r.JoulesToken) }),
+		table.Right("of limit", func(r Row) string { return unlessZero("%.0f %%", 100*r.OfLimit) }),
+		table.Left("limit", func(r Row) string { return r.Limit }),
 	})
 	warnings(out, rows)
 }
@@ -62,7 +63,7 @@ func markdown(out *bytes.Buffer, rows []Row) {
 func header(out *bytes.Buffer, rows []Row) {
 	line := func(name string, parts ...string) {
 		if text := join("; ", parts...); text != "" {
-			fmt.Fprintf(out, "- %s: %s\n", name, visible(text))
+			fmt.Fprintf(out, "- %s: %s\n", name, table.Visible(text))
 		}
 	}
 	for _, g := range groups(rows, Row.build) {
@@ -125,7 +126,7 @@ func warnings(out *bytes.Buffer, rows []Row) {
 		if i == 0 {
 			out.WriteByte('\n')
 		}
-		fmt.Fprintf(out, "! %s: %s\n", each(g, func(r Row) string { return r.Test.String() }), visible(g[0].Warning))
+		fmt.Fprintf(out, "! %s: %s\n", each(g, func(r Row) string { return r.Test.String() }), table.Visible(g[0].Warning))
 	}
 }
 

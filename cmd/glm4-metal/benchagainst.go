@@ -1,9 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
@@ -19,36 +19,30 @@ func (m *measurement) compare(rows []bench.Row) error {
 		return fmt.Errorf("%s has nothing to compare with: it has %s; measured was %s", m.against, summary(m.old),
 			summary(rows))
 	}
-	table := [][]string{{"model", "test", "before, t/s", "now, t/s", "ratio"}}
-	var slower []bench.Comparison
-	for _, c := range found {
-		ratio := fmt.Sprintf("%.3f", c.Ratio)
-		if c.Slower {
-			slower = append(slower, c)
-			ratio = "slower " + ratio
-		}
-		table = append(table, []string{c.Row.ModelType, c.Row.Test.String(), speed(c.Old.MedianTS), speed(c.Row.MedianTS),
-			ratio})
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "\nAgainst %s:\n\n", visibleLine(m.against))
+	if err := bench.WriteComparison(&text, found); err != nil {
+		return err
 	}
-	text := fmt.Sprintf("\nAgainst %s:\n\n%s", visibleLine(m.against), visible(markdown(table, 2)))
 	if missing := len(rows) - len(found); missing > 0 {
-		text += fmt.Sprintf("\nNot in it: %d of %d rows.\n", missing, len(rows))
+		fmt.Fprintf(&text, "\nNot in it: %d of %d rows.\n", missing, len(rows))
 	}
 	out := os.Stderr
 	if m.format == "md" {
 		out = os.Stdout
 	}
-	if _, err := io.WriteString(out, text); err != nil || len(slower) == 0 {
+	if _, err := out.Write(text.Bytes()); err != nil || !bench.AnySlower(found) {
 		return err
 	}
+	slower := slices.DeleteFunc(found, func(c bench.Comparison) bool { return !c.Slower })
 	worst := slices.MinFunc(slower, func(a, b bench.Comparison) int { return cmp.Compare(a.Ratio, b.Ratio) })
 	others := ""
 	if n := len(slower) - 1; n > 0 {
 		others = fmt.Sprintf("; %d more too slow", n)
 	}
+	before, now := worst.Speeds()
 	return fmt.Errorf("%s of %s is %.1f%% slower than in %s, %s t/s where it was %s, and %g%% are allowed%s",
-		worst.Row.Test, worst.Row.ModelType, 100*(1-worst.Ratio), m.against, speed(worst.Row.MedianTS),
-		speed(worst.Old.MedianTS), 100*m.within, others)
+		worst.Row.Test, worst.Row.ModelType, 100*(1-worst.Ratio), m.against, speed(now), speed(before), 100*m.within, others)
 }
 
 // summary says what rows are of, each thing once.

@@ -51,15 +51,15 @@ func TestSlowerIsNotNoticed(t *testing.T) {
 		for _, format := range []string{"md", "csv"} {
 			stdout, stderr, status := runFakeBench(t, "one", "--against", file, "--within", c.within, "-o", format)
 			text := map[string]string{"md": stdout, "csv": stderr}[format]
-			require.Contains(t, text, "\nAgainst "+file+":\n\n| model ")
-			require.Regexp(t, `\| tg128 +\| +[\d.]+ \| +20\.0 \|`, text)
+			require.Contains(t, text, "\nAgainst "+file+":\n\n- old: ")
+			require.Regexp(t, `\| +tg128 +\| +[\d.]+ \| +20\.00 \|`, text)
 			require.NotContains(t, map[string]string{"md": stderr, "csv": stdout}[format], "Against")
 			if c.want == "" {
 				require.Zero(t, status, stderr)
 				continue
 			}
 			require.Equal(t, statusFailed, status)
-			require.Contains(t, text, "slower 0.")
+			require.Regexp(t, `\| 0\.\d+ \| slower +\|`, text)
 			last := stderr[strings.LastIndex(strings.TrimSuffix(stderr, "\n"), "\n")+1:]
 			require.Equal(t, "glm4-metal: "+strings.Replace(c.want, "FILE", file, 1)+"\n", last)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/glm4-metal/glm4-metal/bench"
 	"github.com/glm4-metal/glm4-metal/internal/demo"
 	"github.com/glm4-metal/glm4-metal/internal/hub"
+	"github.com/glm4-metal/glm4-metal/internal/table"
 	"github.com/glm4-metal/glm4-metal/loader"
 	"github.com/glm4-metal/glm4-metal/model"
 )
@@ -199,7 +201,7 @@ func (p *projection) add(one candidate, kvBits int, tests []bench.Test) {
 
 // text is the table, below what it follows from.
 func (p *projection) text() string {
-	var out strings.Builder
+	var out bytes.Buffer
 	var l bench.Limits
 	var products []string
 	for _, bits := range slices.Sorted(maps.Keys(p.Limits)) {
@@ -210,29 +212,39 @@ func (p *projection) text() string {
 		p.Backend, p.Device, l.Bandwidth/1e9, strings.Join(products, ", "), l.Attention/1e9,
 		float64(l.Launch.Nanoseconds())/1e3)
 	fmt.Fprintf(&out, "Bounds: %s.\n\n", p.bounds())
-	head := []string{"model", "size", "fits"}
-	for _, t := range p.Checkpoints[0].Tests {
-		head = append(head, t.Test+", t/s")
+	columns := []table.Column[projected]{
+		table.Left("model", func(p projected) string { return p.Name }),
+		table.Right("size", func(p projected) string { return gigabytes(p.Size) }),
+		table.Left("fits", projected.fits),
 	}
-	table := [][]string{append(head, "limit")}
-	for _, one := range p.Checkpoints {
-		fits := "?"
-		if one.Fits != nil {
-			fits = map[bool]string{true: "yes", false: "no"}[*one.Fits]
-		}
-		row := []string{one.Name, gigabytes(one.Size), fits}
-		var limits []string
-		for _, t := range one.Tests {
-			row = append(row, speed(t.Low)+" – "+speed(t.Likely)+" – "+speed(t.High))
-			limits = append(limits, t.Limit)
-		}
-		if len(slices.Compact(slices.Clone(limits))) == 1 {
-			limits = limits[:1]
-		}
-		table = append(table, append(row, strings.Join(limits, ", ")))
+	for i, t := range p.Checkpoints[0].Tests {
+		columns = append(columns, table.Right(t.Test+", t/s", func(p projected) string {
+			t := p.Tests[i]
+			return speed(t.Low) + " – " + speed(t.Likely) + " – " + speed(t.High)
+		}))
 	}
-	out.WriteString(markdown(table, 1))
+	table.Write(&out, p.Checkpoints, append(columns, table.Left("limit", projected.limits)))
 	return out.String()
+}
+
+// fits tells whether it fits into the device's memory.
+func (p projected) fits() string {
+	if p.Fits == nil {
+		return "?"
+	}
+	return map[bool]string{true: "yes", false: "no"}[*p.Fits]
+}
+
+// limits are those of the tests, in their order, or the one of all.
+func (p projected) limits() string {
+	var all []string
+	for _, t := range p.Tests {
+		all = append(all, t.Limit)
+	}
+	if len(slices.Compact(slices.Clone(all))) == 1 {
+		all = all[:1]
+	}
+	return strings.Join(all, ", ")
 }
 
 // bounds says where the bounds come from, which is the same for all checkpoints.

@@ -1,4 +1,5 @@
-package bench
+// Package table writes tables for people, as Markdown that also stands in columns in a terminal.
+package table
 
 import (
 	"bytes"
@@ -8,12 +9,18 @@ import (
 	"github.com/mattn/go-runewidth"
 )
 
-// tableColumn is a column of a table for people about things of a type.
-type tableColumn[T any] struct {
+// Column is a column of a table about things of a type: [Left] and [Right] make it.
+type Column[T any] struct {
 	name  string
-	right bool // where numbers are
+	right bool
 	cell  func(T) string
 }
+
+// Left is a column that begins on its left, as text does.
+func Left[T any](name string, cell func(T) string) Column[T] { return Column[T]{name, false, cell} }
+
+// Right is a column that ends on its right, as numbers do.
+func Right[T any](name string, cell func(T) string) Column[T] { return Column[T]{name, true, cell} }
 
 // narrow counts characters of ambiguous width, such as ±, as one column, whatever the locale: a table may be read
 // elsewhere.
@@ -22,15 +29,14 @@ var narrow = &runewidth.Condition{EastAsianWidth: false}
 // longestCell is how many columns of a terminal a cell may take.
 const longestCell = 40
 
-// writeTable writes a Markdown table whose columns stand below each other in a terminal, too. A column without text
-// below its name is left out.
-func writeTable[T any](out *bytes.Buffer, things []T, table []tableColumn[T]) {
+// Write writes a line for each thing. A column without text below its name is left out.
+func Write[T any](out *bytes.Buffer, things []T, columns []Column[T]) {
 	lines := make([]strings.Builder, 2+len(things))
-	for _, c := range table {
+	for _, c := range columns {
 		cells := make([]string, len(things))
 		width := max(narrow.StringWidth(c.name), 2)
 		for i, thing := range things {
-			cells[i] = narrow.Truncate(strings.ReplaceAll(visible(c.cell(thing)), "|", `\|`), longestCell, "…")
+			cells[i] = narrow.Truncate(strings.ReplaceAll(Visible(c.cell(thing)), "|", `\|`), longestCell, "…")
 			width = max(width, narrow.StringWidth(cells[i]))
 		}
 		if strings.Join(cells, "") == "" {
@@ -49,9 +55,9 @@ func writeTable[T any](out *bytes.Buffer, things []T, table []tableColumn[T]) {
 	}
 }
 
-// visible spells out what is no printable character, as Go does: a terminal must not obey a model's name, which also
+// Visible spells out what is no printable character, as Go does: a terminal must not obey a model's name, which also
 // has to stay on its line.
-func visible(text string) string {
+func Visible(text string) string {
 	quoted := strconv.Quote(text)
 	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }
