@@ -31,7 +31,7 @@ type Projection struct {
 
 // Project derives it from what the device gives: [Limits.Limit], with prompts in steps of [model.DefaultPrefillChunk],
 // times the share of the limit that runs of the backend ("metal" or "cpu") reached, prompts and generations apart. TS
-// goes from the lowest share to the highest and has their median in between.
+// goes from the lowest share to the highest, of first and last repetitions, too, and has the medians' median in between.
 //
 // The runs are those of glm4-metal in bench/results, of models of a billion parameters or more and without a warning.
 // Where there are none, shares are assumed that other engines reach on Macs.
@@ -111,19 +111,38 @@ func project(l Limits, backend string, s Shape, t Test, rows []Row) Projection {
 // reachedBy is the share of the limit that the runs of a backend reached in tests of a test's kind, zero where there is
 // none.
 func reachedBy(rows []Row, backend string, t Test) share {
-	var shares []float64
+	var shares, medians []float64
 	for _, r := range rows {
-		if counts(r) && strings.EqualFold(r.Backends, backend) && (r.Prompt > 0) == (t.Prompt > 0) &&
-			(r.Generate > 0) == (t.Generate > 0) {
-			shares = append(shares, r.OfLimit)
+		if counts(r) && strings.EqualFold(r.Backends, backend) && r.Test.kind() == t.kind() {
+			medians = append(medians, r.OfLimit)
+			for _, ts := range []float64{r.MedianTS, r.FirstTS, r.LastTS} {
+				if ts > 0 && r.MedianTS > 0 {
+					shares = append(shares, r.OfLimit*ts/r.MedianTS)
+				}
+			}
 		}
 	}
-	if len(shares) == 0 {
+	if len(medians) == 0 {
 		return share{}
 	}
-	slices.Sort(shares)
-	n := len(shares)
-	return share{Range{shares[0], (shares[(n-1)/2] + shares[n/2]) / 2, shares[n-1]}, n}
+	shares = append(shares, medians...)
+	return share{Range{slices.Min(shares), median(medians), slices.Max(shares)}, len(medians)}
+}
+
+// kind tells tests apart that reach different shares of the limit: a prompt of few tokens is no large product.
+func (t Test) kind() string {
+	const few = 128
+	kind := ""
+	switch {
+	case t.Prompt >= few:
+		kind = "prompt "
+	case t.Prompt > 0:
+		kind = "few "
+	}
+	if t.Generate > 0 {
+		kind += "generation"
+	}
+	return kind
 }
 
 // counts tells whether a row says how well this module does. Small models, such as the demo, stay in caches.

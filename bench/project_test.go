@@ -132,6 +132,12 @@ func TestProjectionTakesOtherRuns(t *testing.T) {
 	require.InEpsilon(t, 128/least.Seconds(), p.LimitTS, 1e-9)
 	inRange(t, Range{0.80 * p.LimitTS, 0.90 * p.LimitTS, 0.95 * p.LimitTS}, p.TS)
 
+	few := ran(t, "CPU", Test{Prompt: 8}, 0.3)
+	few.FirstTS, few.LastTS = few.MedianTS*1.5, few.MedianTS*0.5
+	p = project(l, "cpu", s, few.Test, append(rows, few))
+	require.Equal(t, 1, p.Runs, "a short prompt is no long one")
+	inRange(t, Range{0.15 * p.LimitTS, 0.3 * p.LimitTS, 0.45 * p.LimitTS}, p.TS)
+
 	p = project(l, "cpu", s, prompt, rows)
 	require.Equal(t, 2, p.Runs)
 	require.Equal(t, "compute", p.Limit)
