@@ -18,12 +18,14 @@ type instruments struct {
 	openProbe   func(ctx context.Context, backend string) (prober, error)
 	shapeOf     func(c *loader.Checkpoint, kvBits int) (Shape, error)
 	limit       func(l Limits, s Shape, t Test, chunk int) (least time.Duration, by string)
-	generate    func(ctx context.Context, s *model.Session, ids []int32, n int) (model.Result, error)
+	generate    func(
+		ctx context.Context, s *model.Session, ids []int32, n int, pause func() time.Duration) (model.Result, error)
 }
 
 // prober is a Probe.
 type prober interface {
 	Measure(ctx context.Context, bits int) (Limits, error)
+	Bandwidth() (float64, error)
 	Memory() int64
 	Close() error
 }
@@ -49,12 +51,20 @@ func rest(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// generate has a session generate n tokens behind ids, the likeliest ones, whatever they are.
-func generate(ctx context.Context, s *model.Session, ids []int32, n int) (model.Result, error) {
+// generate has a session generate n tokens behind ids, the likeliest ones, whatever they are. Between them it calls
+// pause, which may be nil and tells how long it took: that is no time of the generation.
+func generate(ctx context.Context, s *model.Session, ids []int32, n int, pause func() time.Duration) (
+	model.Result, error) {
+	var paused time.Duration
 	for _, err := range s.GenerateTokens(ctx, ids, model.Options{MaxTokens: n, IgnoreEOS: true}) {
 		if err != nil {
 			return model.Result{}, err
 		}
+		if pause != nil {
+			paused += pause()
+		}
 	}
-	return s.Result(), nil
+	result := s.Result()
+	result.GenerationTime -= paused
+	return result, nil
 }

@@ -77,6 +77,9 @@ func (p *Probe) Measure(ctx context.Context, bits int) (Limits, error) {
 	return l, nil
 }
 
+// Bandwidth reads the memory once, in about ten milliseconds, and gives the bytes a second.
+func (p *Probe) Bandwidth() (float64, error) { return p.probe.Bandwidth() }
+
 // repeat measures n times and sorts the results.
 func repeat(ctx context.Context, n int, measure func() (float64, error)) ([]float64, error) {
 	var all []float64

@@ -31,7 +31,8 @@ type Projection struct {
 
 // Project derives it from what the device gives: [Limits.Limit], with prompts in steps of [model.DefaultPrefillChunk],
 // times the share of the limit that runs of the backend ("metal" or "cpu") reached, prompts and generations apart. TS
-// goes from the lowest share to the highest, of first and last repetitions, too, and has the medians' median in between.
+// goes from the lowest share to the highest, of first and last repetitions, too, and has the medians' median in
+// between.
 //
 // The runs are those of glm4-metal in bench/results, of models of a billion parameters or more and without a warning.
 // Where there are none, shares are assumed that other engines reach on Macs.

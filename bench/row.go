@@ -70,7 +70,8 @@ type Row struct {
 	PeakMemory    float64 `json:"peak_memory"`    // GB of 10^9 bytes, of the process so far, a Probe's with it
 	JoulesToken   float64 `json:"joules_per_token"`
 
-	// What the device gave at its best in the same run, median, and what that allows the test.
+	// What the device gave at its best in the same run, median, and what that allows the test. On the CPU memory is read
+	// between the tokens of a generation, too, off the clock.
 	Bandwidth float64 `json:"bandwidth"`     // bytes a second that reading memory reached
 	Products  float64 `json:"product_ops"`   // operations a second, two for a multiply-add, of the products with weights
 	Attention float64 `json:"attention_ops"` // the same of attention

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ type fakes struct {
 	limits  []Limits                     // of each measurement, the last one again and again
 	seen    []machine.Activity           // of each generation, likewise
 	memory  int64
+	pauses  bool             // between tokens
 	fail    map[string]error // what fails, by its line in the log
 }
 
@@ -38,6 +40,8 @@ func (f *fakes) Measure(_ context.Context, bits int) (Limits, error) {
 	err := f.note("measure %d bits", bits)
 	return turn(&f.limits), err
 }
+
+func (f *fakes) Bandwidth() (float64, error) { return 40, f.note("bandwidth") }
 
 func (f *fakes) Memory() int64 { return f.memory }
 func (f *fakes) Close() error  { return f.note("close") }
@@ -77,13 +81,17 @@ func (f *fakes) instruments() instruments {
 			return time.Duration(t.Prompt+t.Generate) * time.Second / 16,
 				fmt.Sprintf("%v %s %s %d", l.Bandwidth, s.Name, t, chunk)
 		},
-		generate: func(ctx context.Context, s *model.Session, ids []int32, n int) (model.Result, error) {
+		generate: func(
+			ctx context.Context, s *model.Session, ids []int32, n int, pause func() time.Duration) (model.Result, error) {
 			i := len(f.prompts)
 			f.prompts = append(f.prompts, ids)
 			if err := f.note("generate %d behind %d of %d", n, s.Len(), len(ids)); err != nil {
 				return model.Result{}, err
 			}
-			r, err := generate(ctx, s, ids, n)
+			if !f.pauses {
+				pause = nil
+			}
+			r, err := generate(ctx, s, ids, n, pause)
 			if f.results != nil {
 				f.results(i, &r)
 			}
@@ -236,6 +244,17 @@ func TestFailureLosesWhatWasMeasured(t *testing.T) {
 		require.EqualError(t, err, want.text)
 		require.Len(t, rows, want.rows, line)
 	}
+}
+
+// Memory is read between tokens, a minute apart by this clock, and no reading is time of the generation.
+func TestBandwidthOfAnotherMomentCounts(t *testing.T) {
+	f := &fakes{pauses: true, limits: []Limits{{Bandwidth: 10}, {Bandwidth: 30}}, results: func(_ int, r *model.Result) {
+		require.Less(t, r.GenerationTime, -2*time.Minute, "three readings of a minute, which the real clock has not seen")
+		r.GenerationTime = time.Second
+	}}
+	rows := f.run(t, Options{Repetitions: 1, NoWarmup: true, Tests: []Test{{Generate: 4}}})
+	require.Equal(t, 3, strings.Count(strings.Join(f.log, "\n"), "bandwidth"))
+	require.Equal(t, (10+30+3*40.0)/5, rows[0].Bandwidth)
 }
 
 // What was measured before the device failed counts, with the limits of before.

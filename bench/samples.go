@@ -13,7 +13,8 @@ import (
 type sample struct {
 	prompt, generate time.Duration // 0 for what the test has not
 	ttft             time.Duration
-	limits           Limits // mean of those measured before and after
+	limits           Limits    // mean of those measured before and after
+	bandwidths       []float64 // measured meanwhile
 	seen             machine.Activity
 }
 
@@ -26,6 +27,14 @@ func (l Limits) mean(m Limits) Limits {
 	m.Attention = (l.Attention + m.Attention) / 2
 	m.Launch = (l.Launch + m.Launch) / 2
 	return m
+}
+
+// bound gives a sample its limits: the means of what was measured before, after and meanwhile.
+func (s *sample) bound(before, after Limits) {
+	s.limits = before.mean(after)
+	if len(s.bandwidths) > 0 {
+		s.limits.Bandwidth = mean(append(s.bandwidths, before.Bandwidth, after.Bandwidth))
+	}
 }
 
 func tps(tokens int, d time.Duration) float64 {

@@ -154,9 +154,10 @@ func (r *run) measure(ctx context.Context) error {
 				return fmt.Errorf("%s, repetition %d: %w", s.test, i+1, err)
 			}
 			after, failed := r.probe.Measure(ctx, r.shape.Bits)
-			if sample.limits = before; failed == nil {
-				sample.limits = before.mean(after)
+			if failed != nil {
+				after = before
 			}
+			sample.bound(before, after)
 			s.samples = append(s.samples, sample)
 			r.done++
 			r.tell(s.test.String(), i+1, s.soFar())
@@ -217,9 +218,10 @@ func (r *run) repeat(ctx context.Context, t Test, d *depth) (sample, error) {
 	if err := d.session.Truncate(len(d.ids)); err != nil {
 		return sample{}, err
 	}
+	var s sample
 	end := r.startWatch()
-	result, err := r.generate(ctx, d.session, ids, n)
-	s := sample{ttft: result.TTFT, seen: end()}
+	result, err := r.generate(ctx, d.session, ids, n, r.betweenTokens(&s))
+	s.ttft, s.seen = result.TTFT, end()
 	switch {
 	case err != nil:
 		return s, err
@@ -238,6 +240,32 @@ func (r *run) repeat(ctx context.Context, t Test, d *depth) (sample, error) {
 		return s, errors.New("it took no time")
 	}
 	return s, nil
+}
+
+// readingEvery is how often memory is read between tokens: where a machine has other guests, its bandwidth changes from
+// second to second.
+const readingEvery = time.Second
+
+// betweenTokens measures the bandwidth between tokens, off the clock; nil on a device that computes meanwhile.
+func (r *run) betweenTokens(s *sample) func() time.Duration {
+	if r.model.Info().Backend != "cpu" {
+		return nil
+	}
+	var last time.Time // zero before the first token
+	return func() time.Duration {
+		start := r.now()
+		if last.IsZero() {
+			last = start
+		}
+		if start.Sub(last) < readingEvery {
+			return 0
+		}
+		if b, err := r.probe.Bandwidth(); err == nil { // an error is that of the next Measure, too
+			s.bandwidths = append(s.bandwidths, b)
+		}
+		last = r.now()
+		return last.Sub(start)
+	}
 }
 
 func (r *run) tell(doing string, repetition int, ts float64) {
