@@ -9,6 +9,7 @@ package shaders
 import (
 	"embed"
 	"fmt"
+	"slices"
 )
 
 //go:embed *.metal *.h
@@ -25,6 +26,16 @@ func Source(file string) (string, error) {
 		text += string(b) + "\n"
 	}
 	return text, nil
+}
+
+// Files lists the files of [Table].
+func Files() (files []string) {
+	for _, k := range Table {
+		if !slices.Contains(files, k.File) {
+			files = append(files, k.File)
+		}
+	}
+	return files
 }
 
 // Format is how a kernel finds numbers stored, numbered as in weights.h.

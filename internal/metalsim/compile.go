@@ -2,6 +2,7 @@ package metalsim
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"embed"
@@ -31,7 +32,8 @@ type Options struct {
 	Macros          map[string]string `json:"macros,omitempty"`           // name to value
 }
 
-const defaultLanguageVersion = "3.1"
+// What Metal takes for a binary that Go linked, which says of itself that it is for macOS 12.
+const defaultLanguageVersion = "2.4"
 
 // One run of the compiler may take so long.
 const compileLimit = 5 * time.Minute
@@ -55,12 +57,20 @@ var libraryHeaders = []string{
 
 // Contraction is off so that results are the same on every machine; float to integer saturates as GPUs do.
 var execFlags = []string{
-	"-std=c++17", "-O2", "-fPIC", "-w", "-Werror=unknown-attributes", "-Wno-c++11-narrowing", "-fdeclspec", "-nostdinc++",
+	"-std=c++17", "-O2", "-fPIC", "-Wno-everything", "-Werror=unknown-attributes", "-Wno-c++11-narrowing", "-fdeclspec", "-nostdinc++",
 	"-fsigned-char", "-fwrapv", "-fno-strict-aliasing", "-fno-strict-float-cast-overflow", "-ffp-contract=off",
 	"-fno-math-errno",
 	"-Xclang", "-ffloat16-excess-precision=none", "-Xclang", "-fbfloat16-excess-precision=none",
 	"-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-fno-stack-protector", "-fno-asynchronous-unwind-tables",
 	"-fvisibility=hidden", "-fvisibility-inlines-hidden",
+}
+
+// standard refuses what the C++ of a language version does not have: before Metal 4 that is C++14.
+func standard(languageVersion string) []string {
+	if languageVersion < "4" {
+		return []string{"-Werror=pre-c++17-compat"}
+	}
+	return nil
 }
 
 var strictFlags = []string{
@@ -109,16 +119,16 @@ func Compile(source string, o Options) (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	flags := execFlags
+	flags := slices.Clone(execFlags)
 	if o.FastMath {
-		flags = append(slices.Clone(flags), "-DMSL_FAST_MATH")
+		flags = append(flags, "-DMSL_FAST_MATH")
 	}
 	if o.Counted {
 		plugin, err := PassPlugin()
 		if err != nil {
 			return "", err
 		}
-		flags = append(slices.Clone(flags), "-g", "-fpass-plugin="+plugin)
+		flags = append(flags, "-g", "-fpass-plugin="+plugin)
 	}
 	path = filepath.Join(t.cache, fmt.Sprintf("shader-%s.so", t.key(source, o.LanguageVersion,
 		fmt.Sprint(slices.Sorted(maps.Keys(o.Macros)), o.Macros, flags))))
@@ -131,6 +141,7 @@ func Compile(source string, o Options) (path string, err error) {
 	}
 	defer os.RemoveAll(work)
 	c := compilation{tools: t, work: work, source: source, flags: flags, counted: o.Counted}
+	c.standard = standard(cmp.Or(o.LanguageVersion, defaultLanguageVersion))
 	built, err := c.run(o)
 	if err != nil {
 		return "", err
@@ -296,6 +307,7 @@ type compilation struct {
 	*tools
 	work, source string
 	flags        []string
+	standard     []string // flags of the text alone
 	counted      bool
 }
 
@@ -336,11 +348,7 @@ func (c *compilation) run(o Options) (string, error) {
 
 // preprocess expands macros and conditions, with nothing defined but what Metal defines.
 func (c *compilation) preprocess(o Options) (string, error) {
-	version := o.LanguageVersion
-	if version == "" {
-		version = defaultLanguageVersion
-	}
-	major, minor, _ := strings.Cut(version, ".")
+	major, minor, _ := strings.Cut(cmp.Or(o.LanguageVersion, defaultLanguageVersion), ".")
 	args := []string{"-x", "c++", "-std=c++17", "-E", "-undef", "-nostdinc", "-isystem",
 		filepath.Join(c.include, "macros"),
 		"-D__METAL__=1", "-D__METAL_MACOS__=1", "-D__AIR64__=1", "-D__METAL_VERSION__=" + major + minor + "0"}
@@ -408,7 +416,7 @@ func (c *compilation) build(r *rewrite.Result, p places) (string, []diagnostic, 
 		return "", nil, err
 	}
 	built := filepath.Join(c.work, "shader.so")
-	args := append(flags, diagnosticFlags...)
+	args := slices.Concat(flags, c.standard, diagnosticFlags)
 	args = append(args, "-include-pch", headers, "-shared", "-nostdlib++", "-Wl,-Bsymbolic", "-x", "c++", "-", "-o", built,
 		"-lm")
 	_, messages, err := c.clang(c.execText(r), args...)

@@ -66,12 +66,16 @@ func TestShaderThatDoesNotCompileIsNotNamed(t *testing.T) {
 	defer device.Release()
 	var k kernels
 	err = k.compile(m, device, func(file string) (string, error) {
-		if file == "rows" {
+		switch file {
+		case "rows":
 			return "kernel void embed_q4() { undeclared = 1; }", nil
+		case "gemm":
+			return "// nothing", nil
 		}
-		return "#include <metal_stdlib>\n", nil
+		return "kernel void other() {}", nil
 	})
 	require.ErrorContains(t, err, "shaders/rows.metal does not compile here: ")
+	require.ErrorContains(t, err, "shaders/gemm.metal does not compile here: the compiler gave a library without functions")
 	require.ErrorContains(t, err, "undeclared")
 	require.ErrorContains(t, err, "; use the CPU and report it")
 	_, err = k.get(variant{kernel: shaders.AddNorm})
@@ -81,6 +85,25 @@ func TestShaderThatDoesNotCompileIsNotNamed(t *testing.T) {
 		`kernel gemv_out_q4 of shaders/gemv.metal: metal: the library has no function "gemv_out_q4"`)
 	require.ErrorContains(t, err, "; use the CPU and report it")
 	k.release()
+}
+
+// Every file at both ends of what a Mac may compile it as, and with the fast math that nobody asks for.
+func TestShaderIsOfOneLanguageOnly(t *testing.T) {
+	m := openMetal(t, false)
+	device, err := m.DefaultDevice()
+	require.NoError(t, err)
+	defer device.Release()
+	for _, file := range shaders.Files() {
+		text, err := shaders.Source(file)
+		require.NoError(t, err)
+		for _, language := range []metal.LanguageVersion{metal.Language2_4, metal.Language4_0} {
+			for _, precise := range []bool{true, false} {
+				library, err := device.NewLibrary(text, metal.CompileOptions{PreciseMath: precise, Language: language})
+				require.NoError(t, err, "%s, %#x, %t", file, language, precise)
+				library.Release()
+			}
+		}
+	}
 }
 
 // step is what a token needs of the device: a head and a pick that depend on an id.

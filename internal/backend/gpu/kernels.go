@@ -37,30 +37,42 @@ func (k *kernels) compile(m *metal.Metal, d metal.Device, source func(file strin
 	k.libraries, k.pipelines = map[string]metal.Library{}, map[variant]*pipeline{}
 	var wg sync.WaitGroup
 	var errs []error
-	started := map[string]bool{}
-	for _, t := range shaders.Table {
-		if started[t.File] {
-			continue
-		}
-		started[t.File] = true
+	for _, file := range shaders.Files() {
 		wg.Go(func() {
-			text, err := source(t.File)
+			text, err := source(file)
 			var library metal.Library
 			if err == nil {
-				library, err = d.NewLibrary(text, metal.CompileOptions{})
+				library, err = newLibrary(d, text)
 			}
 			k.mu.Lock()
 			defer k.mu.Unlock()
 			if err != nil {
-				errs = append(errs, fmt.Errorf("shaders/%s.metal does not compile here: %w; use the CPU and report it", t.File,
+				errs = append(errs, fmt.Errorf("shaders/%s.metal does not compile here: %w; use the CPU and report it", file,
 					err))
 				return
 			}
-			k.libraries[t.File] = library
+			k.libraries[file] = library
 		})
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// newLibrary compiles a file with safe math, in the newest language or, where that refuses it, in the oldest that it is
+// written for.
+func newLibrary(d metal.Device, text string) (metal.Library, error) {
+	newest := metal.SystemLanguage()
+	library, err := d.NewLibrary(text, metal.CompileOptions{PreciseMath: true, Language: newest})
+	if err != nil && newest > metal.Language2_4 {
+		if old, e := d.NewLibrary(text, metal.CompileOptions{PreciseMath: true, Language: metal.Language2_4}); e == nil {
+			return old, nil
+		}
+	}
+	if err == nil && len(library.FunctionNames()) == 0 {
+		library.Release()
+		return metal.Library{}, errors.New("the compiler gave a library without functions")
+	}
+	return library, err
 }
 
 // get makes a pipeline when it is first asked for.

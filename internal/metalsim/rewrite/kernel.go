@@ -358,7 +358,7 @@ func (p *parser) module() string {
 					name, q.enabled)
 			}
 		}
-		fmt.Fprintf(&b, "#line %d \"program_source\"\ninline constexpr metal_sim::Parameter _sim_parameters_%d[] = {",
+		fmt.Fprintf(&b, "#line %d \"program_source\"\nstatic constexpr metal_sim::Parameter _sim_parameters_%d[] = {",
 			e.of.line, e.of.id)
 		for _, q := range e.of.args {
 			fmt.Fprintf(&b, "{sim::Argument::%s, sim::Space::%s, sim::Builtin::%s, %s, %d, %q, %q, %s}, ",
