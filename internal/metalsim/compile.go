@@ -55,15 +55,33 @@ var libraryHeaders = []string{
 	"metal_type_traits", "metal_types", "metal_uniform", "metal_utility", "metal_visible_function_table", "simd/simd.h",
 }
 
-// Contraction is off so that results are the same on every machine; float to integer saturates as GPUs do.
+// Float to integer saturates as GPUs do.
 var execFlags = []string{
 	"-std=c++17", "-O2", "-fPIC", "-Wno-everything", "-Werror=unknown-attributes", "-Wno-c++11-narrowing", "-fdeclspec", "-nostdinc++",
-	"-fsigned-char", "-fwrapv", "-fno-strict-aliasing", "-fno-strict-float-cast-overflow", "-ffp-contract=off",
-	"-fno-math-errno",
+	"-fsigned-char", "-fwrapv", "-fno-strict-aliasing", "-fno-strict-float-cast-overflow", "-fno-math-errno",
 	"-Xclang", "-ffloat16-excess-precision=none", "-Xclang", "-fbfloat16-excess-precision=none",
 	"-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-fno-stack-protector", "-fno-asynchronous-unwind-tables",
 	"-fvisibility=hidden", "-fvisibility-inlines-hidden",
 }
+
+// arithmeticVariable is the environment variable that chooses how kernels compute: "plain" or "apple".
+const arithmeticVariable = "GLM4_METALSIM_ARITHMETIC"
+
+// appleArithmetic tells whether kernels compute as on Apple's GPUs.
+func appleArithmetic() (bool, error) {
+	switch value := os.Getenv(arithmeticVariable); value {
+	case "", "plain":
+		return false, nil
+	case "apple":
+		return true, nil
+	default:
+		return false, fmt.Errorf("%s is %q; it must be plain or apple", arithmeticVariable, value)
+	}
+}
+
+// contraction is none in plain arithmetic, so that results are the same on every machine. Apple's compiler contracts a
+// product and a sum of one expression.
+var contraction = map[bool]string{false: "-ffp-contract=off", true: "-ffp-contract=on"}
 
 // standard refuses what the C++ of a language version does not have: before Metal 4 that is C++14.
 func standard(languageVersion string) []string {
@@ -119,7 +137,11 @@ func Compile(source string, o Options) (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	flags := slices.Clone(execFlags)
+	apple, err := appleArithmetic()
+	if err != nil {
+		return "", err
+	}
+	flags := append(slices.Clone(execFlags), contraction[apple])
 	if o.FastMath {
 		flags = append(flags, "-DMSL_FAST_MATH")
 	}
@@ -141,6 +163,7 @@ func Compile(source string, o Options) (path string, err error) {
 	}
 	defer os.RemoveAll(work)
 	c := compilation{tools: t, work: work, source: source, flags: flags, counted: o.Counted}
+	c.apple = apple
 	c.standard = standard(cmp.Or(o.LanguageVersion, defaultLanguageVersion))
 	built, err := c.run(o)
 	if err != nil {
@@ -309,6 +332,7 @@ type compilation struct {
 	flags        []string
 	standard     []string // flags of the text alone
 	counted      bool
+	apple        bool
 }
 
 func (c *compilation) run(o Options) (string, error) {
@@ -400,7 +424,8 @@ func (c *compilation) strict(r *rewrite.Result, p places, extensions string) []d
 
 // execText is what runs, and its registration.
 func (c *compilation) execText(r *rewrite.Result) string {
-	text := fmt.Sprintf("#define METAL_SIM_COUNTED %t\n%s#line 1 \"program_source\"\n%s", c.counted, execKeywords, r.Exec)
+	text := fmt.Sprintf("#define METAL_SIM_COUNTED %t\n#define METAL_SIM_FLUSH %t\n%s#line 1 \"program_source\"\n%s",
+		c.counted, c.apple, execKeywords, r.Exec)
 	if r.Registration == "" {
 		return text // of a source with an open bracket
 	}

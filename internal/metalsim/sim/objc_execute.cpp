@@ -68,6 +68,7 @@ std::string run_dispatch(const CommandBuffer *cb, const Command &command, PassHa
   Dispatch dispatch{};
   dispatch.kernel = &kernel;
   dispatch.counted = pipeline.module->module->counted;
+  dispatch.flush = pipeline.module->module->flush;
   dispatch.buffers = bindings;
   dispatch.memory_lengths = memory_lengths;
   dispatch.threads = command.threads;
