@@ -2,6 +2,7 @@ package gpu
 
 import (
 	"math"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -103,6 +104,22 @@ func TestShaderIsOfOneLanguageOnly(t *testing.T) {
 				library.Release()
 			}
 		}
+	}
+}
+
+// A kernel that may run with more threads than it is launched with gets fewer registers. The GEMVs' threadgroups have as
+// many simdgroups as a constant says.
+func TestCompilerIsNotToldTheThreads(t *testing.T) {
+	d, err := Open(openMetal(t, false))
+	require.NoError(t, err)
+	defer d.Close()
+	for _, k := range shaders.Table {
+		if strings.HasPrefix(k.Name, "gemv") {
+			continue
+		}
+		p, err := d.kernels.get(variant{k, shaders.Constants{GroupSize: 64, HeadDim: 128}})
+		require.NoError(t, err)
+		require.Equal(t, k.Threads, p.MaxTotalThreadsPerThreadgroup(), k.Name)
 	}
 }
 
