@@ -7,20 +7,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestPartOfTheMemoryIsNotRead(t *testing.T) {
-	for _, n := range []int{1, 7, 8, 9, 1000, 4099} {
-		words := make([]uint64, n)
-		var want uint64
-		for i := range words {
-			words[i] = uint64(i*i + 1)
-			want += words[i]
-		}
-		for cores := 1; cores < 6; cores++ {
-			require.Equal(t, want, readAll(words, cores), "%d words on %d cores", n, cores)
-		}
-	}
-}
-
 func TestCancelledMeasurementGoesOn(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -1,22 +1,25 @@
 package bench
 
-import "context"
+import (
+	"context"
 
-// ReadMachine tells what this machine is.
-func ReadMachine(ctx context.Context) Machine { panic("not written") }
+	"github.com/glm4-metal/glm4-metal/internal/backend/gpu"
+	"github.com/glm4-metal/glm4-metal/internal/machine"
+)
 
-// Watch observes the machine while something is measured.
-type Watch struct{}
+// ReadMachine tells what this machine is, within two seconds. What the system does not tell stays empty.
+func ReadMachine(ctx context.Context) Machine { return Machine(machine.Describe(ctx, gpuName())) }
 
-// Activity is what a Watch saw.
-type Activity struct {
-	Others    float64 // share of the machine that other processes took, 0 to 1
-	Throttled string  // what the system tells of it, "" when nothing
-	Joules    float64 // that the machine used, 0 when unknown
+// gpuName is what Metal calls its default device, "" without one.
+func gpuName() string {
+	m, err := gpu.System()
+	if err != nil {
+		return ""
+	}
+	d, err := m.DefaultDevice()
+	if err != nil {
+		return ""
+	}
+	defer d.Release()
+	return d.Name()
 }
-
-// StartWatch begins to observe.
-func StartWatch() *Watch { panic("not written") }
-
-// End tells what happened since StartWatch. It may be called again, for what has happened until then.
-func (w *Watch) End() Activity { panic("not written") }

@@ -34,10 +34,9 @@ func (t Test) String() string {
 // llama-bench has are called as there, also those of mlx_lm.benchmark; speeds are tokens a second. What is not known is
 // the zero value, and empty in a CSV file.
 type Row struct {
-	Engine      string    `json:"engine"`       // "glm4-metal", "llama.cpp" or "mlx-lm"
-	BuildCommit string    `json:"build_commit"` // with "+" at the end where the sources differed from it
-	Version     string    `json:"version"`      // of the engine and of what compiled it
-	TestTime    time.Time `json:"test_time"`    // in UTC, when the first repetition began
+	Engine      string `json:"engine"`       // "glm4-metal", "llama.cpp" or "mlx-lm"
+	BuildCommit string `json:"build_commit"` // with "+" at the end where the sources differed from it
+	Version     string `json:"version"`      // of the engine and of what compiled it
 
 	Machine
 
@@ -53,6 +52,8 @@ type Row struct {
 	TypeV         string `json:"type_v"`
 
 	Test
+	TestTime time.Time `json:"test_time"` // in UTC, when the first repetition began
+
 	Repetitions int     `json:"repetitions"`
 	AvgNS       int64   `json:"avg_ns"` // of a repetition
 	StddevNS    int64   `json:"stddev_ns"`
@@ -66,7 +67,7 @@ type Row struct {
 	GenerationTPS float64 `json:"generation_tps"` // of the generation alone, mean
 	TTFTNS        int64   `json:"ttft_ns"`        // from the prompt to the first token, median
 	LoadNS        int64   `json:"load_ns"`        // that loading the model took
-	PeakMemory    float64 `json:"peak_memory"`    // GB of 10^9 bytes, of the process so far
+	PeakMemory    float64 `json:"peak_memory"`    // GB of 10^9 bytes, of the process so far, a Probe's with it
 	JoulesToken   float64 `json:"joules_per_token"`
 
 	// What the device gave at its best in the same run, median, and what that allows the test.

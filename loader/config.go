@@ -47,6 +47,9 @@ const (
 	maxVocab     = 1 << 24
 )
 
+// ParseConfig reads the text of a config.json. dir is the folder that errors name.
+func ParseConfig(dir string, config []byte) (Config, error) { return parseConfig(dir, config, nil) }
+
 // parseConfig reads config.json and, if it is not nil, generation_config.json, which only adds end-of-sequence ids.
 // dir is the folder that errors name.
 func parseConfig(dir string, config, generation []byte) (Config, error) {

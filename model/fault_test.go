@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/device"
 	"github.com/glm4-metal/glm4-metal/loader"
 )
 
@@ -41,7 +42,7 @@ func onPaths(t *testing.T, test func(t *testing.T, on loadOptions)) {
 	tried := 0
 	for _, path := range []string{"plain", "avx2", "avx512", "neon", "neon-dot"} {
 		t.Setenv("GLM4_CPU", path)
-		if d, _, err := openDevice("cpu"); err == nil {
+		if d, _, err := device.Open("cpu"); err == nil {
 			_, err = d.NewMatrix(backend.MatrixData{Rows: 1, Cols: 1, Data: make([]byte, 4)})
 			require.NoError(t, d.Close())
 			if err != nil {

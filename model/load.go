@@ -42,7 +42,7 @@ func MaxContext(tokens int) LoadOption { return func(o *loadOptions) { o.maxCont
 // KVBits sets the width of the numbers in the KV cache, 16 or 32; 0 chooses 32 for float32 checkpoints, 16 for others.
 func KVBits(bits int) LoadOption { return func(o *loadOptions) { o.kvBits = bits } }
 
-// PrefillChunk sets how many tokens of a prompt are computed in one step; 0 chooses 512.
+// PrefillChunk sets how many tokens of a prompt are computed in one step; 0 chooses [DefaultPrefillChunk].
 func PrefillChunk(tokens int) LoadOption { return func(o *loadOptions) { o.chunk = tokens } }
 
 // ChatTemplate replaces the checkpoint's chat template: a family ("glm-4-9b-chat", "glm-4-0414", "glm-z1-0414") or

@@ -18,14 +18,26 @@ type Memory struct {
 // Total is the sum.
 func (m Memory) Total() int64 { return m.Weights + m.KV + m.Scratch }
 
-func estimate(c *loader.Checkpoint, context, chunk int, kv backend.Format) Memory {
-	g, a := c.Config, attention(c.Config)
-	row := 3*g.Hidden + 2*g.Heads*g.HeadDim + g.FFN
+// DefaultPrefillChunk is how many tokens of a prompt are computed in one step where [PrefillChunk] does not say.
+const DefaultPrefillChunk = 512
+
+// EstimateMemory is what a model of a config takes whose weights have some bytes, with a KV cache of that many tokens
+// in numbers of kvBits, 16 or 32, where prompts are computed chunk tokens at a time.
+func EstimateMemory(c loader.Config, weights int64, context, chunk, kvBits int) Memory {
+	row := 3*c.Hidden + 2*c.Heads*c.HeadDim + c.FFN
 	return Memory{
-		Weights: c.Bytes(),
-		KV:      a.CacheBytes(g.Layers, context, kv),
-		Scratch: 4 * (int64(chunk)*int64(row) + int64(g.Vocab)),
+		Weights: weights,
+		KV:      attention(c).CacheBytes(c.Layers, context, kvFormat(kvBits)),
+		Scratch: 4 * (int64(chunk)*int64(row) + int64(c.Vocab)),
 	}
+}
+
+// kvFormat is the format of a KV cache with numbers of some bits.
+func kvFormat(bits int) backend.Format {
+	if bits == 32 {
+		return backend.F32
+	}
+	return backend.F16
 }
 
 // check refuses what cannot fit on the device, or into what its process may allocate. Weights that the system can page

@@ -14,6 +14,7 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/backend/gpu"
 	"github.com/glm4-metal/glm4-metal/internal/chatformat"
 	"github.com/glm4-metal/glm4-metal/internal/decoder"
+	"github.com/glm4-metal/glm4-metal/internal/device"
 	"github.com/glm4-metal/glm4-metal/loader"
 )
 
@@ -54,7 +55,7 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 		stops:      map[int32]bool{},
 		turn:       make(chan struct{}, 1),
 		context:    c.Config.MaxPositions,
-		chunk:      cmp.Or(o.chunk, 512),
+		chunk:      cmp.Or(o.chunk, DefaultPrefillChunk),
 	}
 	for _, id := range c.Config.EOS {
 		m.stops[id] = true
@@ -64,17 +65,12 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 	}
 	m.context = cmp.Or(o.maxContext, m.context)
 	m.chunk = min(m.chunk, m.context)
-	switch o.kvBits {
-	case 16:
-		m.kvFormat = backend.F16
-	case 32:
-		m.kvFormat = backend.F32
-	default:
+	if m.kvFormat = kvFormat(o.kvBits); o.kvBits == 0 {
 		embed, err := c.Matrix("model.embed_tokens")
 		if err != nil {
 			return nil, err
 		}
-		if m.kvFormat = backend.F16; !embed.Quantized() && embed.DType == loader.F32 {
+		if !embed.Quantized() && embed.DType == loader.F32 {
 			m.kvFormat = backend.F32
 		}
 	}
@@ -82,7 +78,7 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 	open := o.open
 	if open == nil {
 		open = func() (d backend.Device, err error) {
-			d, m.why, err = openDevice(o.backend)
+			d, m.why, err = device.Open(o.backend)
 			return d, err
 		}
 	}
@@ -92,7 +88,7 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 			return nil, err
 		}
 	}
-	m.memory = estimate(c, m.context, m.chunk, m.kvFormat)
+	m.memory = EstimateMemory(c.Config, c.Bytes(), m.context, m.chunk, m.kvFormat.Bits())
 	err = m.fill(o)
 	if errors.Is(err, backend.ErrUnsupported) && o.open == nil && !m.shared && (o.backend == "" || o.backend == "auto") {
 		m.release()
@@ -221,6 +217,7 @@ type Info struct {
 	Device   string        // what the system calls the GPU or the CPU
 	Why      string        // the backend was chosen: "asked for", or what "auto" found
 	Context  int           // most tokens of a session
+	Chunk    int           // most tokens of a prompt in one step
 	KVBits   int           // width of a number in the KV cache
 	KVBytes  int           // KV cache of one token, in bytes
 	Memory   Memory        // with a full context
@@ -234,8 +231,8 @@ func (m *Model) Info() Info {
 	d := m.device.Info()
 	i := Info{
 		Name: m.name, Config: m.config, Backend: d.Backend, Device: d.Device, Why: m.why, Context: m.context,
-		KVBits: m.kvFormat.Bits(), KVBytes: int(attention(m.config).TokenBytes(m.config.Layers, m.kvFormat)),
-		Memory: m.memory, LoadTime: m.loadTime,
+		Chunk: m.chunk, KVBits: m.kvFormat.Bits(),
+		KVBytes: int(attention(m.config).TokenBytes(m.config.Layers, m.kvFormat)), Memory: m.memory, LoadTime: m.loadTime,
 	}
 	warnings := m.checkpoint.Notes()
 	if w := m.memory.warning(d); w != "" {

@@ -41,4 +41,9 @@ type (
 	}
 	// PickArgs are of its second pass.
 	PickArgs struct{ Pairs, At, Valid uint32 }
+	// ProbeArgs are of what measures limits. One is 1.
+	ProbeArgs struct {
+		Turns uint32
+		One   float32
+	}
 )

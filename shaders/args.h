@@ -69,3 +69,8 @@ struct PickArgs {
   uint at;    // the place of the id
   uint valid; // logits to look at
 };
+
+struct ProbeArgs {
+  uint turns;
+  float one; // 1, which compilers are not to know
+};

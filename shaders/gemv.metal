@@ -24,6 +24,14 @@ template <typename W> struct Eight {
 // product differs by that power of two alone. Where subnormal halves are not kept, codes are converted.
 constant constexpr float half_unit = 1.0f / 16777216;
 
+// Reads a code as a half, as the products do. It gives `turns` where subnormal halves are kept.
+[[max_total_threads_per_threadgroup(32)]] [[kernel]] void
+half_codes_kept(constant ProbeArgs &args [[buffer(0)]],
+                device float *kept [[buffer(1)]],
+                uint thread_index [[thread_position_in_grid]]) {
+  kept[thread_index] = args.one / half_unit * float(as_type<half>(ushort(args.turns)));
+}
+
 // A code stays where it is in its word, which multiplies it by a power of 16; x is divided by it, once for all rows.
 template <> struct Eight<Q4> {
   static float scale() { return half_codes ? 1 / half_unit : 1; }
@@ -31,8 +39,12 @@ template <> struct Eight<Q4> {
 #pragma unroll
     for (uint i = 0; i < 8; i += 4) {
       x[i + 1] *= 1.0f / 16;
-      x[i + 2] *= half_codes ? 1.0f : 1.0f / 256;
-      x[i + 3] *= half_codes ? 1.0f / 16 : 1.0f / 4096;
+      if (half_codes) {
+        x[i + 3] *= 1.0f / 16;
+      } else {
+        x[i + 2] *= 1.0f / 256;
+        x[i + 3] *= 1.0f / 4096;
+      }
     }
   }
   static float dot(device const uchar *data, uint word, thread const float *x) {
@@ -189,7 +201,7 @@ template <typename W>
   Matrix<W> w = matrix_of(row, Matrix<W>{wq, wq_scales, wq_biases, args.cols}, args.q_rows,
                           Matrix<W>{wk, wk_scales, wk_biases, args.cols}, args.kv_rows,
                           Matrix<W>{wv, wv_scales, wv_biases, args.cols});
-  float mine = Products<W>(w, {row, row + 8, row + 4, row + 8}, x, lane).result();
+  float mine = Products<W>(w, {row, row + 8, row + 4, row + 8, 0}, x, lane).result();
   float other = simd_shuffle_xor(mine, 4);
   if (lane < 4) {
     QKVResult result = {q, keys, values, rope, q_bias, k_bias, v_bias};
@@ -212,7 +224,7 @@ template <typename W>
     return;
   }
   Matrix<W> matrix = {w, scales, biases, args.cols};
-  EightRows rows = {first, args.rows, first + 4, args.rows};
+  EightRows rows = {first, args.rows, first + 4, args.rows, 0};
   float sum = Products<W>(matrix, rows, x, lane).result();
   if (lane < 8 && rows.owns(place_of(lane))) {
     y[rows.at(place_of(lane))] = sum;
@@ -234,7 +246,7 @@ template <typename W>
     return;
   }
   Matrix<W> matrix = {w, scales, biases, args.cols};
-  EightRows rows = {first, args.ffn, args.ffn + first, 2 * args.ffn};
+  EightRows rows = {first, args.ffn, args.ffn + first, 2 * args.ffn, args.ffn};
   float mine = Products<W>(matrix, rows, x, lane).result();
   float other = simd_shuffle_xor(mine, 2);
   if (lane < 8 && place_of(lane) < 4 && rows.owns(place_of(lane))) {
@@ -259,7 +271,7 @@ template <typename W>
   Pair best = no_pair;
   if (first < args.rows) {
     Matrix<W> matrix = {w, scales, biases, args.cols};
-    EightRows rows = {first, args.rows, first + 4, args.rows};
+    EightRows rows = {first, args.rows, first + 4, args.rows, 0};
     float logit = Products<W>(matrix, rows, x, lane).result();
     uint row = rows.at(place_of(lane));
     if (lane < 8 && rows.owns(place_of(lane))) {

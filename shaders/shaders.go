@@ -15,7 +15,7 @@ import (
 //go:embed *.metal *.h
 var files embed.FS
 
-// Source returns the text of a file of [Table] as Metal compiles it.
+// Source returns the text of a file of [Table] or [Probes] as Metal compiles it.
 func Source(file string) (string, error) {
 	var text string
 	for _, name := range []string{"weights.h", "args.h", "epilogue.h", "sampling.h", file + ".metal"} {
@@ -28,9 +28,9 @@ func Source(file string) (string, error) {
 	return text, nil
 }
 
-// Files lists the files of [Table].
-func Files() (files []string) {
-	for _, k := range Table {
+// Files lists the files that kernels stand in, each once.
+func Files(kernels []*Kernel) (files []string) {
+	for _, k := range kernels {
 		if !slices.Contains(files, k.File) {
 			files = append(files, k.File)
 		}
@@ -59,4 +59,5 @@ type Constants struct {
 	KVFormat     Format
 	HeadDim      uint32
 	Simdgroups   uint32 // a threadgroup of the GEMV kernels: Threads/32
+	HalfCodes    uint32 // 1: codes are read as halves, whose subnormals keep their value
 }

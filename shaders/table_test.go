@@ -13,6 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// allKernels are the kernels of the source.
+var allKernels = slices.Concat(Table, Probes)
+
 // sources are the files without their comments, by name.
 func sources(t *testing.T) map[string]string {
 	entries, err := fs.ReadDir(files, ".")
@@ -80,7 +83,7 @@ func goFields(t *testing.T, s reflect.Type) (fields []field) {
 func TestArgumentsLieElsewhereInTheShader(t *testing.T) {
 	fields, sizes := shaderStructs(t, sources(t)["args.h"])
 	used := map[string]bool{}
-	for _, k := range Table {
+	for _, k := range allKernels {
 		s := reflect.TypeOf(k.Args)
 		used[s.Name()] = true
 		require.Equal(t, goFields(t, s), fields[s.Name()], "%s: the fields in args.go and in args.h", s.Name())
@@ -154,7 +157,7 @@ func sourceKernels(t *testing.T) map[string]sourceKernel {
 
 func TestKernelsDifferFromTheTable(t *testing.T) {
 	kernels := sourceKernels(t)
-	for _, k := range Table {
+	for _, k := range allKernels {
 		want := sourceKernel{k.File, reflect.TypeOf(k.Args).Name(), k.Buffers}
 		got, ok := kernels[k.Name]
 		require.True(t, ok, "%s.metal lacks the kernel %s", k.File, k.Name)
@@ -205,7 +208,7 @@ func TestFormatsAreNumberedOtherwise(t *testing.T) {
 
 func TestTableListsAKernelTwice(t *testing.T) {
 	names := map[string]bool{}
-	for _, k := range Table {
+	for _, k := range allKernels {
 		require.False(t, names[k.Name], k.Name)
 		names[k.Name] = true
 	}

@@ -9,7 +9,7 @@ constant uint kv_format [[function_constant(3)]];     // of the KV cache: f32 or
 constant uint head_dim [[function_constant(4)]];
 constant uint simdgroups_given [[function_constant(5)]]; // simdgroups a threadgroup of the GEMV kernels
 constant uint simdgroups = is_function_constant_defined(simdgroups_given) ? simdgroups_given : 2;
-constant bool half_codes [[function_constant(6)]]; // whether subnormal halves keep their value: see gemv.metal
+constant uint half_codes [[function_constant(6)]]; // 1 where subnormal halves keep their value: see gemv.metal
 
 // The plain formats, numbered as in shaders.go.
 constant constexpr uint f32 = 0;
@@ -123,14 +123,14 @@ Matrix<W> matrix_of(thread uint &row, Matrix<W> a, uint a_rows, Matrix<W> b, uin
 }
 
 // The eight rows of which a simdgroup of gemv or gemvs computes the products: four from `first` up to `end`, and four
-// from `second` up to `second_end`. Where fewer are left, the four begin with rows that are another simdgroup's to
-// write: their places are then steps of one size behind the first of them.
+// from `second` up to `second_end`, of rows that begin at 0 and at `begin`. Where fewer are left, the four begin with rows
+// that are another simdgroup's to write: so their places are steps of one size behind the first of them.
 struct EightRows {
   uint first, end;
-  uint second, second_end;
+  uint second, second_end, begin;
 
   uint start(uint place) const {
-    return place < 4 ? min(first, max(end, 4u) - 4) : min(second, max(second_end, 4u) - 4);
+    return place < 4 ? min(first, max(end, 4u) - 4) : min(second, max(second_end, begin + 4) - 4);
   }
 
   // The row at one of the eight places, which exists.

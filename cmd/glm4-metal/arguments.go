@@ -173,7 +173,7 @@ func modelName(c *cli.Context) (string, error) {
 	case 0:
 		return modelFlagged(c)
 	case 1:
-		return modelArgument(c)
+		return modelArgument(c, c.Args().First())
 	}
 	return "", usagef("unexpected argument %q: %s takes one, the folder of a checkpoint; see %s --help", c.Args().Get(1),
 		c.Command.Name, c.Command.HelpName)
@@ -188,7 +188,7 @@ func modelAndText(c *cli.Context) (name string, words []string, err error) {
 	case err != nil:
 		return "", nil, err
 	case folder:
-		name, err = modelArgument(c)
+		name, err = modelArgument(c, words[0])
 		words = words[1:]
 	default:
 		name, err = modelFlagged(c)
@@ -215,8 +215,7 @@ func modelFlagged(c *cli.Context) (string, error) {
 	return expandHome(name), nil
 }
 
-func modelArgument(c *cli.Context) (string, error) {
-	argument := c.Args().First()
+func modelArgument(c *cli.Context, argument string) (string, error) {
 	switch {
 	case argument == "":
 		return "", usagef("the argument is empty; give the folder of a checkpoint, or no argument for the built-in demo")

@@ -45,6 +45,9 @@ func TestBashCompletesWrongly(t *testing.T) {
 		{"|generate|-f|mod", "mod el|modes"},
 		{"|generate|--chat-template|glm-z", "glm-z1-0414"},
 		{"|generate|--seed|", ""},
+		{"|bench|-o|", "md|csv|json|jsonl|sql"},
+		{"|bench|--record|mod", "mod el|modes"},
+		{"|bench|one|mod", "mod el"},
 		{"|help|to", "tokenize"},
 		{"|completion|", "bash|zsh|fish|man"},
 	} {

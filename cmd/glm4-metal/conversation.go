@@ -31,7 +31,7 @@ func saveConversation(file, modelName string, messages []model.Message, perm fs.
 	if err != nil {
 		return err
 	}
-	return writeFile(file, append(data, '\n'), perm)
+	return textfile.Replace(file, append(data, '\n'), perm)
 }
 
 // loadConversation reads what saveConversation wrote. The system message comes first in messages, if there is one.

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -85,4 +86,27 @@ func TestHistoryIsKeptAndCut(t *testing.T) {
 	}
 	_, err = openHistory("/dev/null/history")
 	require.ErrorContains(t, err, "/dev/null/history")
+}
+
+// A disk that is full, or a limit on the size of files: the old file stays.
+func TestFullDiskTruncatesTheFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, []byte("old"), 0o600))
+	c := command(t, "chat", "--max-tokens", "1")
+	c.Args = append([]string{"sh", "-c", `ulimit -f 0; exec "$@"`, "sh", binary}, c.Args[1:]...)
+	c.Path = "/bin/sh"
+	in, err := c.StdinPipe()
+	require.NoError(t, err)
+	_, err = in.Write([]byte("/save " + file + "\n"))
+	require.NoError(t, err)
+	require.NoError(t, in.Close())
+	_, stderr, status := finish(t, c)
+	require.Equal(t, statusFailed, status)
+	requireOneLine(t, stderr, file+": "+syscall.EFBIG.Error())
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, "old", string(data))
+	entries, err := os.ReadDir(filepath.Dir(file))
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
 }

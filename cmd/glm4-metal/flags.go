@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -118,7 +117,6 @@ func load(ctx context.Context, c *cli.Context, name string) (*model.Model, error
 		return nil, err
 	}
 	i := m.Info()
-	say := func(format string, args ...any) { fmt.Fprintln(os.Stderr, visibleLine(fmt.Sprintf(format, args...))) }
 	if i.Warning != "" {
 		say("%s: %s", program, i.Warning)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/glm4-metal/glm4-metal/bench"
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
@@ -176,7 +177,8 @@ func generate(c *cli.Context) error {
 		}
 		fmt.Fprintf(os.Stderr,
 			"\nprompt %d tokens, %.1f tokens/s; answer %d tokens, %.1f tokens/s; first token after %.0f ms; peak memory %s\n",
-			r.PromptTokens, r.PromptTPS(), r.CompletionTokens, r.GenerationTPS(), milliseconds(r.TTFT), gigabytes(peakMemory()))
+			r.PromptTokens, r.PromptTPS(), r.CompletionTokens, r.GenerationTPS(), milliseconds(r.TTFT),
+			gigabytes(bench.PeakMemory()))
 	}
 	return failed
 }
@@ -225,7 +227,7 @@ func (g *generation) sum(i model.Info, r model.Result) {
 	g.PromptTokens, g.CompletionTokens, g.Seed = r.PromptTokens, r.CompletionTokens, r.Seed
 	g.PromptTPS, g.GenerationTPS = round(r.PromptTPS()), round(r.GenerationTPS())
 	g.TTFT, g.Load = milliseconds(r.TTFT), milliseconds(i.LoadTime)
-	g.PeakMemory = peakMemory()
+	g.PeakMemory = bench.PeakMemory()
 	g.Backend, g.Why, g.Device, g.Model = i.Backend, i.Why, i.Device, i.Name
 }
 

@@ -57,7 +57,7 @@ func openHistory(file string) (*history, error) {
 				break
 			}
 		}
-		_ = writeFile(file, []byte(strings.Join(h.lines, "\n")+"\n"), 0o600)
+		_ = textfile.Replace(file, []byte(strings.Join(h.lines, "\n")+"\n"), 0o600)
 	}
 	return h, nil
 }
@@ -73,7 +73,7 @@ func (h *history) add(line string) {
 		return
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil && writable(h.file, info) == nil {
+	if info, err := f.Stat(); err == nil && textfile.CheckWritable(h.file, info) == nil {
 		_, _ = f.WriteString(line + "\n")
 	}
 }

@@ -80,7 +80,7 @@ func newApp() *cli.App {
 		command.Description = fill(command.Description)
 		switch command.Name {
 		case "chat": // takes signals itself
-		case "generate":
+		case "generate", "bench":
 			command.Action = interruptible(command.Action, true)
 		default:
 			command.Action = interruptible(command.Action, false)

@@ -188,6 +188,11 @@ func (w *answerWriter) flush() {
 	}
 }
 
+// say writes a line to standard error.
+func say(format string, args ...any) {
+	fmt.Fprintln(os.Stderr, visibleLine(fmt.Sprintf(format, args...)))
+}
+
 // printText writes a stranger's text to standard output: visible on a terminal, elsewhere as it is.
 func printText(text string) error {
 	if isTerminal(os.Stdout) {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mattn/go-runewidth"
 	"golang.org/x/term"
 )
 
@@ -16,6 +17,9 @@ const (
 	progressDelay    = 200 * time.Millisecond
 	progressInterval = 100 * time.Millisecond
 )
+
+// echoedCtrlC is what a terminal may write behind a progress.
+const echoedCtrlC = "^C"
 
 // progress is a line on a terminal that tells how far a work is. It has to be stopped, which takes the line away,
 // before anything else is written there. nil stands for no terminal, and shows nothing. Its methods may be called from
@@ -44,7 +48,7 @@ func startProgress(what string, amount func(done, total int64, elapsed time.Dura
 	if err != nil || width <= 0 {
 		width = 80
 	}
-	p := &progress{out: os.Stderr, width: width - 1, what: what, amount: amount}
+	p := &progress{out: os.Stderr, width: max(1, width-1-len(echoedCtrlC)), what: what, amount: amount}
 	p.run(progressDelay, progressInterval)
 	return p
 }
@@ -76,6 +80,16 @@ func (p *progress) set(done, total int64) {
 	p.done, p.total = done, total
 }
 
+// describe tells what is done now.
+func (p *progress) describe(what string) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.what = what
+}
+
 // prefilled is set for model.Options.OnPrefill.
 func (p *progress) prefilled(done, total int) { p.set(int64(done), int64(total)) }
 
@@ -91,9 +105,10 @@ func (p *progress) draw() {
 	if p.total > 0 {
 		line += fmt.Sprintf(" %d%%%s", 100*p.done/p.total, p.amount(p.done, p.total, time.Since(p.start)))
 	}
-	line = line[:min(len(line), p.width)]
-	fmt.Fprintf(p.out, "\r%s%s", line, strings.Repeat(" ", max(0, p.drawn-len(line))))
-	p.drawn = len(line)
+	line = runewidth.Truncate(line, p.width, "")
+	drawn := runewidth.StringWidth(line)
+	fmt.Fprintf(p.out, "\r%s%s", line, strings.Repeat(" ", max(0, p.drawn-drawn)))
+	p.drawn = drawn
 	p.pictures++
 }
 
@@ -111,7 +126,7 @@ func (p *progress) stop() {
 	}
 	close(p.stopped)
 	if p.drawn > 0 { // blanks, which every terminal knows
-		fmt.Fprintf(p.out, "\r%s\r", strings.Repeat(" ", p.drawn))
+		fmt.Fprintf(p.out, "\r%s\r", strings.Repeat(" ", p.drawn+len(echoedCtrlC)))
 	}
 }
 

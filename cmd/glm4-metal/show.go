@@ -63,6 +63,7 @@ type description struct {
 	DTypes         map[string]int `json:"dtypes"` // how many tensors have each type
 	Tensors        int            `json:"tensors"`
 	Unused         int            `json:"unused_tensors"`
+	Notes          []string       `json:"notes,omitempty"` // how the files were read where they contradict themselves
 	Files          []fileSize     `json:"files"`
 	Bytes          int64          `json:"bytes"`    // of all tensors
 	InPlace        bool           `json:"in_place"` // a GPU can use the mapped files as they are
@@ -137,9 +138,10 @@ func describe(ctx context.Context, name string, checkpoint *loader.Checkpoint) d
 		RotaryDims: c.RotaryDims,
 		RopeTheta:  c.RopeTheta, Vocab: c.Vocab, Context: c.MaxPositions, TiedEmbeddings: c.TieEmbeddings,
 		Quantization: quantization{c.Quantization.Bits, c.Quantization.GroupSize, len(c.Quantization.Modules)},
-		Parameters:   countParameters(c),
+		Parameters:   countParameters(checkpoint.Sizes()),
 		DTypes:       map[string]int{},
 		Unused:       len(checkpoint.Unused()),
+		Notes:        checkpoint.Notes(),
 		Bytes:        checkpoint.Bytes(),
 		InPlace:      checkpoint.Aligned(gpu.Alignment),
 		KVBytes:      int(a.TokenBytes(c.Layers, backend.F16)),
@@ -178,26 +180,11 @@ func (d *description) describeText(ctx context.Context, name string, c loader.Co
 	}
 }
 
-func countParameters(c loader.Config) parameters {
-	hidden, layers := int64(c.Hidden), int64(c.Layers)
-	q, kv := int64(c.Heads*c.HeadDim), int64(c.KVHeads*c.HeadDim)
-	p := parameters{
-		Embedding: int64(c.Vocab) * hidden,
-		Attention: layers * (2*q*hidden + 2*kv*hidden),
-		MLP:       layers * 3 * int64(c.FFN) * hidden,
-		Norms:     (2*layers + 1) * hidden,
+func countParameters(s loader.Sizes) parameters {
+	return parameters{
+		Embedding: s.Embedding.Params, Attention: s.Attention.Params + s.Biases.Params, MLP: s.MLP.Params,
+		Norms: s.Norms.Params, Head: s.Head.Params, Total: s.Total().Params,
 	}
-	if c.AttentionBias {
-		p.Attention += layers * (q + 2*kv)
-	}
-	if c.SandwichNorms {
-		p.Norms += 2 * layers * hidden
-	}
-	if !c.TieEmbeddings {
-		p.Head = p.Embedding
-	}
-	p.Total = p.Embedding + p.Attention + p.MLP + p.Norms + p.Head
-	return p
 }
 
 func (d description) print() error {
@@ -240,6 +227,9 @@ func (d description) print() error {
 	row("tensors", "%d (%s), %d of them unused", d.Tensors, strings.Join(types, ", "), d.Unused)
 	for i, f := range d.Files {
 		row(map[bool]string{true: "files"}[i == 0], "%s %s", f.Name, gigabytes(f.Bytes))
+	}
+	for i, note := range d.Notes {
+		row(map[bool]string{true: "notes"}[i == 0], "%s", note)
 	}
 	if d.InPlace {
 		row("on a GPU", "used in place: every tensor begins at a multiple of %d bytes", gpu.Alignment)

@@ -187,6 +187,9 @@ type Device interface {
 	NewTokens(n int) (Tokens, error) // n ids, zero
 	NewCache(layers int, a Attention, f Format) (Cache, error)
 	NewStream() (Stream, error)
+	// NewProbe makes a probe that reads some bytes of memory, which it takes for itself, rounded up. The caller closes
+	// it, also after the device.
+	NewProbe(bytes int64) (Probe, error)
 }
 
 // A Matrix is a weight matrix in a device's memory.

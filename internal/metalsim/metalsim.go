@@ -56,6 +56,13 @@ const (
 	Shuffled // by a seed
 )
 
+// A ResidencySet is one that lives.
+type ResidencySet struct {
+	Bytes    int64 `json:"bytes"` // of its buffers, as of the last commit
+	Buffers  int   `json:"buffers"`
+	Requests int   `json:"requests"` // how often residency was asked for
+}
+
 // A Dispatch is one that has run.
 type Dispatch struct {
 	CommandBuffer         uint64    `json:"command_buffer"` // a number that the dispatches of one command buffer share

@@ -1,6 +1,6 @@
 // Package textfile reads the text files of strangers: configs, tokenizers, templates, prompts, histories. A file is
 // read whole or refused with an error that names it: it must be a regular file of bounded size, no Git LFS pointer, and
-// UTF-8. A byte order mark is dropped; UTF-16 is converted where its mark tells.
+// UTF-8. A byte order mark is dropped; UTF-16 is converted where its mark tells. It also replaces a file in whole.
 package textfile
 
 import (

@@ -1,8 +1,12 @@
-"""Runs the engines in turns and writes medians and ratios as a Markdown page; `run` beside this file calls it.
+"""Measures engines in turns, appends a row for each and each test to the machine's results, and prints the ratios.
 
-Each run is a process of its own that loads its model, warms up, and measures a prompt and a generation. A round is
-one run of each engine. Ratios are taken within a round, then their median over the rounds, so that what slows a whole
-round down cancels.
+`run` beside this file calls it. A round is one process of each engine, which loads its model, warms up and measures
+each test once. A row is of all rounds. Ratios are taken within a round, then their median over the rounds, so that what
+slows a whole round down cancels.
+
+On a CPU the depth of 4096 takes most of a round: each engine fills its cache once a process, at about 20 tokens a
+second, so that a round of two engines takes about 15 minutes with it and 5 without (-d 0). mlx-lm takes 8 seconds a
+token, no list of lengths and no depth: --engines ours llama.cpp mlx -p 8 -n 16 -d 0 --rounds 1
 """
 
 import argparse
@@ -10,33 +14,36 @@ import datetime
 import json
 import mmap
 import os
-import platform
+import re
 import statistics
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).parent
 NAMES = {"ours": "glm4-metal", "llama.cpp": "llama.cpp", "mlx": "mlx-lm"}
-BITS = 4.5  # of a weight, in Q4_0 and in MLX's 4 bit with groups of 64 (as stored)
+BUSY = 0.05  # share of the machine that others may take, as in bench; engines with barriers suffer most
+
+# The fields of a row are those of bench/row.go.
+MACHINE = ["system", "cpu_info", "gpu_info", "cores", "memory", "power", "thermal"]
+MODEL = ["model_filename", "model_type", "model_size", "model_n_params"]
+MEDIANS = ["ttft_ns", "load_ns", "joules_per_token"]
+MEDIANS += ["bandwidth", "product_ops", "attention_ops", "launch_ns", "limit_ts"]
 
 
 def command(engine, args):
-    prompt, generate = lengths(engine, args)
-    tokens = ["--prompt", str(prompt), "--generate", str(generate)]
+    lengths = ["-p", args.p, "-n", args.n, "-d", args.d, "-r", "1", "-o", "jsonl"]
     match engine:
         case "ours":
-            return [args.ours, "--model", args.checkpoint, "--version", args.version, *tokens]
+            return [args.ours, "bench", args.checkpoint, "--backend", "cpu", *lengths]
         case "llama.cpp":
-            return [sys.executable, HERE / "measure_llamacpp.py", args.gguf, "--threads", str(args.threads), *tokens]
+            # A mapped file would count as memory beside the repacked weights.
+            return [args.llama_bench, "-m", args.gguf, "-lm", "none", "-t", str(args.threads), *lengths]
         case "mlx":
-            return [sys.executable, HERE / "measure_mlx.py", args.checkpoint, *tokens]
-
-
-def lengths(engine, args):
-    """Tokens of the prompt and tokens to generate."""
-    return (args.mlx_prompt, args.mlx_generate) if engine == "mlx" else (args.prompt, args.generate)
+            lengths = ["-p", args.p, "-g", args.n, "-n", "1"]
+            return [sys.executable, HERE / "mlx_float32.py", "--model", args.checkpoint, *lengths]
 
 
 def model_file(engine, args):
@@ -63,7 +70,7 @@ def wait_for_quiet(seconds):
 
 
 def warm(paths):
-    """Brings files into the page cache, what is missing in huge pages if the system has them, as our own readahead does."""
+    """Brings files into the page cache, what is missing in huge pages if the system has them, as our own readahead."""
     for path in paths:
         with open(path, "rb") as f, mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ) as data:
             if hasattr(mmap, "MADV_HUGEPAGE"):
@@ -72,11 +79,11 @@ def warm(paths):
                 data[at : at + (1 << 24)]
 
 
-def run(engine, args):
-    """One run: what the engine printed, with its peak memory and what other processes took meanwhile."""
+def measure(engine, args):
+    """One process: its rows by test, with its peak memory and what other processes took meanwhile."""
     warm(model_file(engine, args))
     wait_for_quiet(args.wait)
-    busy, start = busy_seconds(), time.monotonic()
+    busy, start, now = busy_seconds(), time.monotonic(), datetime.datetime.now(datetime.timezone.utc)
     environment = os.environ | {"GOMAXPROCS": str(args.threads)}
     child = subprocess.Popen(command(engine, args), stdout=subprocess.PIPE, env=environment, text=True)
     out = child.stdout.read()
@@ -84,123 +91,159 @@ def run(engine, args):
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         sys.exit(f"compare.py: {engine} failed with status {child.returncode}")
-    r = json.loads(out)
-    prompt, generate = lengths(engine, args)
-    r["pp"], r["tg"] = prompt / r["prompt_seconds"], generate / r["generate_seconds"]
-    r["peak_bytes"] = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    r["others"] = None
+    rss_unit = 1 if sys.platform == "darwin" else 1024
+    measured = {"engine": NAMES[engine], "peak_memory": usage.ru_maxrss * rss_unit / 1e9}
     if busy is not None:
         others = busy_seconds() - busy - usage.ru_utime - usage.ru_stime
-        r["others"] = max(0, others) / (time.monotonic() - start) / os.cpu_count()
-    return r
+        measured["others"] = max(0, others) / (time.monotonic() - start) / os.cpu_count()
+    rows = mlx_rows(out, args) if engine == "mlx" else [json.loads(line) for line in out.splitlines()]
+    rows = [{"test_time": now.strftime("%Y-%m-%dT%H:%M:%SZ")} | r | measured for r in rows]
+    return {(r["n_prompt"], r["n_gen"], r["n_depth"]): r for r in rows}
 
 
-def token_weights(config):
-    """Weights that a generated token reads: all matrices but the embedding."""
-    hidden, ffn, head_dim = config["hidden_size"], config["intermediate_size"], config["head_dim"]
-    q, kv = config["num_attention_heads"] * head_dim, config["num_key_value_heads"] * head_dim
-    layer = hidden * (q + 2 * kv) + q * hidden + 3 * ffn * hidden
-    return config["num_hidden_layers"] * layer + hidden * config["vocab_size"]
+def mlx_rows(out, args):
+    prompt, generate = int(args.p), int(args.n)
+    found = re.search(r"^Averages: prompt_tps=([\d.]+), generation_tps=([\d.]+)", out, re.MULTILINE)
+    prompt_tps, generation_tps = map(float, found.groups())
+    generation_tps *= (generate - 1) / generate  # it counts the first token, but not the time of it
+    versions = f"mlx-lm {version('mlx-lm')}, mlx {version('mlx')}"
+    common = {"version": versions, "backends": "CPU", "type_k": "f32", "type_v": "f32", "n_depth": 0}
+    return [
+        common | {"n_prompt": prompt, "n_gen": 0, "samples_ns": [round(1e9 * prompt / prompt_tps)]},
+        common | {"n_prompt": 0, "n_gen": generate, "samples_ns": [round(1e9 * generate / generation_tps)]},
+    ]
 
 
-def processor():
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+def complete(row, engine, ours, args):
+    """Adds to a peer's row what ours of the same round and test tells of the machine."""
+    row |= {key: ours[key] for key in MACHINE}
+    if engine == "mlx":
+        row |= {key: ours[key] for key in MODEL}
+    else:
+        row["version"] = args.llama_version
+        row["bandwidth"] = ours["bandwidth"]
+        if ours["limit"] == "memory":  # which is the same for both, as a token reads as many bytes; operations are not
+            row |= {key: ours[key] for key in ("limit", "limit_ts")}
 
 
-def span(values, digits):
+def join(rows):
+    """The row of one engine and test over all rounds."""
+    first = rows[0]
+    tokens = first["n_prompt"] + first["n_gen"]
+    ns = [x for r in rows for x in r["samples_ns"]]
+    ts = [1e9 * tokens / x for x in ns]
+    row = first | {
+        "model_filename": Path(first["model_filename"]).name,
+        "repetitions": len(ns),
+        "avg_ns": round(statistics.mean(ns)),
+        "stddev_ns": round(statistics.stdev(ns)) if len(ns) > 1 else 0,
+        "avg_ts": statistics.mean(ts),
+        "stddev_ts": statistics.stdev(ts) if len(ts) > 1 else 0,
+        "median_ts": statistics.median(ts),
+        "first_ts": ts[0],
+        "last_ts": ts[-1],
+        "prompt_tps": statistics.mean(ts) if first["n_prompt"] else 0,
+        "generation_tps": statistics.mean(ts) if first["n_gen"] else 0,
+        "samples_ns": ns,
+        "samples_ts": ts,
+        "peak_memory": max(r["peak_memory"] for r in rows),
+        "others": statistics.mean(r.get("others", 0) for r in rows),
+    }
+    for key in MEDIANS:
+        median = statistics.median(r.get(key, 0) for r in rows)
+        row[key] = round(median) if key.endswith("_ns") else median
+    row["of_limit"] = row["median_ts"] / row["limit_ts"] if row["limit_ts"] else 0
+    warnings = dict.fromkeys(w for r in rows for w in r.get("warning", "").split("; ") if not w.startswith("busy:"))
+    if row["others"] > BUSY:
+        warnings[f"busy: other processes took {100 * row['others']:.0f} % of the machine"] = None
+    row["warning"] = "; ".join(filter(None, warnings))
+    return row
+
+
+def name(test):
+    """As bench.Test has it."""
+    prompt, generate, depth = test
+    parts = [f"pp{prompt}"] * (prompt > 0) + [f"tg{generate}"] * (generate > 0)
+    return "+".join(parts) + f" @ d{depth}" * (depth > 0)
+
+
+def span(values):
     """Median, and lowest to highest."""
     if len(values) == 1:
-        return f"{values[0]:.{digits}f}"
-    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
+        return f"{values[0]:.2f}"
+    return f"{statistics.median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
 
 
-def read(runs, token_bytes):
-    """The GB/s at which generation reads the weights, and the share of what memory could deliver where a run measures that."""
-    rate = f"{statistics.median(r['tg'] for r in runs) * token_bytes / 1e9:.1f}"
-    if "bandwidth" not in runs[0]:
-        return rate
-    share = statistics.median(token_bytes / r["bytes_per_token"] for r in runs)
-    bandwidth = statistics.median(r["bandwidth"] for r in runs)
-    return f"{rate} ({share:.2f} of {bandwidth / 1e9:.1f})"
-
-
-def ratio(rounds, engine, key):
-    if "ours" not in rounds[0] or engine == "ours":
-        return ""
-    return f"{statistics.median(r['ours'][key] / r[engine][key] for r in rounds):.2f}"
-
-
-def page(rounds, args):
-    """The Markdown page of the rounds so far."""
-    config = json.loads((args.checkpoint / "config.json").read_text())
-    token_bytes = token_weights(config) * BITS / 8
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def table(rows, rounds):
+    """What is joined in rows, with the ratios of rounds, in Markdown."""
     lines = [
-        f"GLM-4-9B's shape, {config['num_hidden_layers']} layers, random weights of 4.5 bits, on {processor()}: "
-        f"{args.threads} threads on {os.cpu_count()} cores, {memory / 2**30:.1f} GiB, {platform.system()} "
-        f"{platform.release()}, {datetime.date.today()}. Median of {len(rounds)} rounds in turns, lowest and highest in "
-        f"brackets; ratios within a round, then their median. Prompt and generation both begin with an empty cache.",
-        "",
-        "| engine | tokens of the prompt + generated | prompt, tok/s | generate, tok/s | weights read, GB/s (of the bandwidth) | ours ÷ it, prompt | ours ÷ it, generate | load, s | peak memory, GB |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| test | engine | tok/s | ours ÷ it | of the limit | peak memory, GB | others |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for engine in rounds[0]:
-        runs = [r[engine] for r in rounds]
-        tg = [r["tg"] for r in runs]
-        prompt, generate = lengths(engine, args)
-        lines.append(
-            f"| {NAMES[engine]} | {prompt} + {generate} | {span([r['pp'] for r in runs], 2)} | {span(tg, 2)} "
-            f"| {read(runs, token_bytes)} | {ratio(rounds, engine, 'pp')} | {ratio(rounds, engine, 'tg')} "
-            f"| {statistics.median(r['load_seconds'] for r in runs):.1f} | {statistics.median(r['peak_bytes'] for r in runs) / 1e9:.1f} |"
-        )
-    lines += ["", f"A generated token reads {token_bytes / 1e9:.2f} GB of weights.", ""]
-    for engine in rounds[0]:
-        last = rounds[-1][engine]
-        lines.append(f"- {NAMES[engine]}: {last['version']}. {last['details']}")
-    lines += ["", "| round | engine | prompt, tok/s | generate, tok/s | other processes, share of the machine |", "|---|---|---|---|---|"]
-    for i, r in enumerate(rounds):
-        for engine, x in r.items():
-            others = "" if x["others"] is None else f"{x['others']:.0%}"
-            lines.append(f"| {i + 1} | {NAMES[engine]} | {x['pp']:.2f} | {x['tg']:.2f} | {others} |")
-    return "\n".join(lines) + "\n"
+    for (engine, test), row in rows.items():
+        ratios = ""
+        if engine != "ours":
+            # Each round has one sample of each.
+            ratios = span([r[engine][test]["samples_ns"][0] / r["ours"][test]["samples_ns"][0] for r in rounds])
+        limit = f"{row['of_limit']:.2f} ({row['limit']})" if row["of_limit"] else ""
+        lines.append(f"| {name(test)} | {row['engine']} | {span(row['samples_ts'])} | {ratios} | {limit} "
+                     f"| {row['peak_memory']:.1f} | {row['others']:.0%} |")
+    return "\n".join(lines)
+
+
+def finish(rounds, args):
+    """Records what the rounds measured and prints it."""
+    tests = rounds[0]["ours"]
+    rows = {(engine, test): join([r[engine][test] for r in rounds]) for test in tests for engine in args.engines}
+    lines = "".join(json.dumps(row) + "\n" for row in rows.values())
+    subprocess.run([args.record, "-dir", args.results], input=lines, text=True, check=True)
+    print(f"\nMedian of {len(rounds)} rounds in turns, lowest and highest in brackets; ratios within a round.\n")
+    print(table(rows, rounds))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ours", type=Path, required=True, help="binary of ./ours")
-    parser.add_argument("--version", required=True, help="what to call ours")
+    parser.add_argument("--ours", type=Path, required=True, help="binary of glm4-metal")
+    parser.add_argument("--record", type=Path, required=True, help="binary of ./record")
     parser.add_argument("--checkpoint", type=Path, required=True, help="MLX 4-bit checkpoint, for ours and mlx-lm")
     parser.add_argument("--gguf", type=Path, required=True)
-    parser.add_argument("--engines", nargs="+", choices=list(NAMES), default=list(NAMES))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--prompt", type=int, default=512, help="tokens of the prompt")
-    parser.add_argument("--generate", type=int, default=64, help="tokens to generate")
-    parser.add_argument("--mlx-prompt", type=int, default=8, help="the same of mlx-lm, which takes seconds a token; see measure_mlx.py")
-    parser.add_argument("--mlx-generate", type=int, default=4)
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of ours and llama.cpp; mlx chooses its own")
-    parser.add_argument("--wait", type=int, default=60, help="seconds to wait at most for a quiet machine before a run")
-    parser.add_argument("--out", type=Path, required=True, help="Markdown file")
+    parser.add_argument("--llama-bench", type=Path, required=True)
+    parser.add_argument("--llama-version", required=True, help="what to call it")
+    parser.add_argument("--engines", nargs="+", choices=list(NAMES), default=["ours", "llama.cpp"])
+    parser.add_argument("--rounds", type=int, default=3, help="(default 3)")
+    parser.add_argument("-p", default="512", help="tokens of the prompt, or a list with commas (default 512)")
+    parser.add_argument("-n", default="128", help="tokens to generate, or a list (default 128)")
+    parser.add_argument("-d", default="0,4096", help="tokens in the cache before either, or a list (default 0,4096)")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of ours and llama.cpp")
+    parser.add_argument("--wait", type=int, default=60, help="seconds to wait at most for a quiet machine")
+    parser.add_argument("--results", type=Path, required=True, help="folder of the machines' results")
     args = parser.parse_args()
-    for name in ("rounds", "prompt", "generate", "mlx_prompt", "mlx_generate", "threads"):
-        if getattr(args, name) < 1:
-            parser.error(f"--{name.replace('_', '-')} is {getattr(args, name)}; it must be 1 or more")
+    if args.rounds < 1 or args.threads < 1:
+        parser.error("--rounds and --threads must be 1 or more")
+    if "ours" not in args.engines:
+        parser.error("--engines lacks ours, which tells of the machine")
+    if "mlx" in args.engines and not (args.p.isdigit() and args.n.isdigit() and int(args.n) > 1 and args.d == "0"):
+        parser.error("mlx takes one length of a prompt, one of a generation (2 or more) and no depth: -p 8 -n 16 -d 0")
 
     rounds = []
-    for i in range(args.rounds):
-        done = {}
-        for engine in args.engines:
-            done[engine] = r = run(engine, args)
-            print(f"round {i + 1}: {engine} prompt {r['pp']:.2f} tok/s, generate {r['tg']:.2f} tok/s, "
-                  f"peak {r['peak_bytes'] / 1e9:.1f} GB", file=sys.stderr)
-        rounds.append(done)
-        args.out.write_text(page(rounds, args))
-    print(args.out.read_text(), end="")
+    try:
+        for i in range(args.rounds):
+            done = {}
+            for engine in args.engines[:: -1 if i % 2 else 1]:
+                done[engine] = measure(engine, args)
+                for test, r in done[engine].items():
+                    tokens_ns = sum(test[:2]) / r["samples_ns"][0]
+                    print(f"round {i + 1}: {engine} {name(test)} {1e9 * tokens_ns:.2f} tok/s", file=sys.stderr)
+            for engine in args.engines:
+                if engine != "ours":
+                    for test, row in done[engine].items():
+                        complete(row, engine, done["ours"][test], args)
+            rounds.append(done)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        if rounds:
+            finish(rounds, args)
 
 
 if __name__ == "__main__":

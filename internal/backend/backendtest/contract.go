@@ -62,6 +62,8 @@ func Contract(t *testing.T, target Target) {
 		{"FaultOfMappedMemoryEndsTheProcess", (*bench).fault},
 		{"ClosingInAnotherOrderFails", (*bench).closing},
 		{"DrawsAreAnotherDistribution", (*bench).distribution},
+		{"ProbeGivesNonsense", (*bench).probe},
+		{"ProbeOutlivesItsDevice", (*bench).probeOfAClosedDevice},
 	})
 	Sampling(t, target)
 }

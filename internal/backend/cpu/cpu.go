@@ -11,17 +11,20 @@
 //	norm, qkv, attend, mlp, head
 //	                           what the ops compute beside products
 //	stream, cpu                the ops in the order of a step, and the device
+//	probe                      what the device gives at its best
 //
-// The files machine, cgroup and readahead know the system.
+// The file readahead knows the system, beside package machine.
 package cpu
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"sync"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/internal/backend/cpu/simd"
+	"github.com/glm4-metal/glm4-metal/internal/machine"
 )
 
 // Device is the CPU.
@@ -51,9 +54,11 @@ func openPath(k *simd.Kernels) *Device {
 	if k != nil {
 		name = k.Name
 	}
-	info := backend.Info{Backend: "cpu", Device: fmt.Sprintf("%s, %d cores, %s", cpuName(), workers, name), Paged: true}
-	info.Memory, info.MemoryLimit = memory()
-	info.Room, info.RoomLimit = processRoom()
+	root := os.DirFS("/")
+	info := backend.Info{Backend: "cpu", Paged: true,
+		Device: fmt.Sprintf("%s, %d cores, %s", machine.Processor(root), workers, name)}
+	info.Memory, info.MemoryLimit = machine.Memory(root)
+	info.Room, info.RoomLimit = machine.Room(root)
 	return &Device{pool: newPool(workers), kernels: k, info: info, open: map[*mapping]struct{}{}}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,7 +17,7 @@ import (
 // The device itself tells what it finds in the fields of arguments that the host filled.
 func TestArgumentsArriveElsewhere(t *testing.T) {
 	structs := map[string]reflect.Type{}
-	for _, k := range shaders.Table {
+	for _, k := range slices.Concat(shaders.Table, shaders.Probes) {
 		s := reflect.TypeOf(k.Args)
 		structs[s.Name()] = s
 	}
@@ -38,7 +39,7 @@ func TestArgumentsArriveElsewhere(t *testing.T) {
 		source += "}\n"
 	}
 
-	p := newProbe(t, source)
+	p := newTrial(t, source)
 	for name, s := range structs {
 		args := make([]byte, s.Size())
 		for i := range args {
@@ -60,8 +61,8 @@ func TestArgumentsArriveElsewhere(t *testing.T) {
 	}
 }
 
-// probe runs kernels of a test's own.
-type probe struct {
+// trial runs kernels of a test's own.
+type trial struct {
 	testing.TB
 	metal   *metal.Metal
 	device  metal.Device
@@ -69,8 +70,8 @@ type probe struct {
 	queue   metal.Queue
 }
 
-func newProbe(t testing.TB, source string) *probe {
-	p := &probe{TB: t, metal: openMetal(t, false)}
+func newTrial(t testing.TB, source string) *trial {
+	p := &trial{TB: t, metal: openMetal(t, false)}
 	var err error
 	p.device, err = p.metal.DefaultDevice()
 	require.NoError(t, err)
@@ -86,7 +87,7 @@ func newProbe(t testing.TB, source string) *probe {
 
 // run gives what a kernel writes to [[buffer(1)]], of some bytes. It gets args in [[buffer(0)]] and runs in
 // threadgroups of one thread.
-func (p *probe) run(name string, args []byte, threads, bytes int) []byte {
+func (p *trial) run(name string, args []byte, threads, bytes int) []byte {
 	p.Helper()
 	function, err := p.library.NewFunction(name, metal.FunctionConstants{})
 	require.NoError(p, err)

@@ -2,6 +2,7 @@ package gpu
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"unsafe"
@@ -65,8 +66,8 @@ func TestShaderThatDoesNotCompileIsNotNamed(t *testing.T) {
 	device, err := m.DefaultDevice()
 	require.NoError(t, err)
 	defer device.Release()
-	var k kernels
-	err = k.compile(m, device, func(file string) (string, error) {
+	k := newKernels(m, device)
+	err = k.compile(shaders.Table, func(file string) (string, error) {
 		switch file {
 		case "rows":
 			return "kernel void embed_q4() { undeclared = 1; }", nil
@@ -94,7 +95,7 @@ func TestShaderIsOfOneLanguageOnly(t *testing.T) {
 	device, err := m.DefaultDevice()
 	require.NoError(t, err)
 	defer device.Release()
-	for _, file := range shaders.Files() {
+	for _, file := range shaders.Files(slices.Concat(shaders.Table, shaders.Probes)) {
 		text, err := shaders.Source(file)
 		require.NoError(t, err)
 		for _, language := range []metal.LanguageVersion{metal.Language2_4, metal.Language4_0} {

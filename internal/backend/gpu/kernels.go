@@ -23,32 +23,42 @@ type pipeline struct {
 
 // kernels are the compiled sources and the pipelines made of them so far.
 type kernels struct {
-	metal     *metal.Metal
-	device    metal.Device
-	libraries map[string]metal.Library
+	metal  *metal.Metal
+	device metal.Device
 
 	mu        sync.Mutex
+	libraries map[string]metal.Library
+	halfCodes uint32 // 1 where shaders.HalfCodes has told so
 	pipelines map[variant]*pipeline
 }
 
-// compile compiles all files, side by side.
-func (k *kernels) compile(m *metal.Metal, d metal.Device, source func(file string) (string, error)) error {
-	k.metal, k.device = m, d
-	k.libraries, k.pipelines = map[string]metal.Library{}, map[variant]*pipeline{}
+func newKernels(m *metal.Metal, d metal.Device) *kernels {
+	return &kernels{metal: m, device: d, libraries: map[string]metal.Library{}, pipelines: map[variant]*pipeline{}}
+}
+
+// compile compiles the files of a table, side by side, if it has not yet.
+func (k *kernels) compile(table []*shaders.Kernel, source func(file string) (string, error)) error {
 	var wg sync.WaitGroup
 	var errs []error
-	for _, file := range shaders.Files() {
+	for _, file := range shaders.Files(table) {
+		if k.has(file) {
+			continue
+		}
 		wg.Go(func() {
 			text, err := source(file)
 			var library metal.Library
 			if err == nil {
-				library, err = newLibrary(d, text)
+				library, err = newLibrary(k.device, text)
 			}
 			k.mu.Lock()
 			defer k.mu.Unlock()
 			if err != nil {
 				errs = append(errs, fmt.Errorf("shaders/%s.metal does not compile here: %w; use the CPU and report it", file,
 					err))
+				return
+			}
+			if k.libraries == nil || !k.libraries[file].IsZero() { // released meanwhile, or compiled by another
+				library.Release()
 				return
 			}
 			k.libraries[file] = library
@@ -75,6 +85,12 @@ func newLibrary(d metal.Device, text string) (metal.Library, error) {
 	return library, err
 }
 
+func (k *kernels) has(file string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return !k.libraries[file].IsZero()
+}
+
 // get makes a pipeline when it is first asked for.
 func (k *kernels) get(v variant) (*pipeline, error) {
 	k.mu.Lock()
@@ -86,11 +102,13 @@ func (k *kernels) get(v variant) (*pipeline, error) {
 	if k.libraries[t.File].IsZero() {
 		return nil, fmt.Errorf("kernel %s of shaders/%s.metal is missing; use the CPU and report it", t.Name, t.File)
 	}
+	constants := v.constants
+	constants.Simdgroups, constants.HalfCodes = uint32(t.Threads/32), k.halfCodes
 	c := k.metal.NewFunctionConstants()
 	defer c.Release()
 	for i, value := range []uint32{
-		v.constants.GroupSize, uint32(v.constants.ScaleFormat), uint32(v.constants.WeightFormat),
-		uint32(v.constants.KVFormat), v.constants.HeadDim, uint32(t.Threads / 32),
+		constants.GroupSize, uint32(constants.ScaleFormat), uint32(constants.WeightFormat),
+		uint32(constants.KVFormat), constants.HeadDim, constants.Simdgroups, constants.HalfCodes,
 	} {
 		c.SetUint(i, value)
 	}
@@ -114,6 +132,8 @@ func (k *kernels) get(v variant) (*pipeline, error) {
 }
 
 func (k *kernels) release() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	for _, p := range k.pipelines {
 		p.Release()
 	}

@@ -127,7 +127,7 @@ func TestAddNormDiffers(t *testing.T) {
 func TestNoiseDiffers(t *testing.T) {
 	source, err := shaders.Source("rows")
 	require.NoError(t, err)
-	p := newProbe(t, source+
+	p := newTrial(t, source+
 		`[[kernel]] void noise(constant ulong &key [[buffer(0)]], device float *found [[buffer(1)]], uint i [[thread_position_in_grid]]) {
   found[i] = gumbel(key, i);
 }`)

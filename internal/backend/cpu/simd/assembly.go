@@ -8,8 +8,9 @@ import "github.com/glm4-metal/glm4-metal/internal/backend"
 var assembly = func() *Kernels {
 	k := &Kernels{
 		Name: assemblyName, Quantise: quantise, GEMM: gemm, GEMMTokens: 4, DotTokens: 3,
-		Q4:    QuantisedKernels{GEMVForm: formSplit, GEMMForm: formSplit, GEMV: gemv4, Panel: panel4},
-		Q8:    QuantisedKernels{GEMV: gemv8, Panel: panel8},
+		Q4:       QuantisedKernels{GEMVForm: formSplit, GEMMForm: formSplit, GEMV: gemv4, Panel: panel4},
+		Q8:       QuantisedKernels{GEMV: gemv8, Panel: panel8},
+		GEMMPeak: gemmPeak, GEMMAdds: gemmAdds, DotsPeak: dotsPeak, DotsAdds: dotsAdds,
 		Weigh: weigh, Exp2Sum: exp2Sum, Narrow: narrow,
 		SiluMul: siluMul, Maximum: maximum, Squares: squares, Scaled: scaled, Times: times, Add: add,
 	}
@@ -60,6 +61,12 @@ func widenF16(dst *float32, src *byte, n int)
 
 //go:noescape
 func widenBF16(dst *float32, src *byte, n int)
+
+//go:noescape
+func gemmPeak(sums *[16]int32, turns int)
+
+//go:noescape
+func dotsPeak(sums *[16]float32, turns int)
 
 //go:noescape
 func exp2Sum(x *float32, n int, high float32) (sum float32)

@@ -6,11 +6,6 @@
 // times 32639·255 stays below 2^31. SDOT's bytes have a sign, so codes of 8 bits are taken less 128, and 128·(weight
 // scale) joins the weight bias.
 
-// SDOT adds to lane i of d the products of the bytes 4i to 4i+3 of n and m; with LANE, of m it takes bytes 4j to 4j+3
-// for all i.
-#define SDOT(m, n, d)        WORD $(0x4e809400 | (m)<<16 | (n)<<5 | (d))
-#define SDOTLANE(m, j, n, d) WORD $(0x4f80e000 | ((j)&2)<<10 | ((j)&1)<<21 | (m)<<16 | (n)<<5 | (d))
-
 // DOT adds the products of a row's 32 codes, va and vb, with V0 to V3 to the row's vectors of sums: with h to high,
 // with l to low.
 #define DOT(va, vb, high, low) \

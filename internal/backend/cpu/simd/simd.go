@@ -10,8 +10,8 @@
 // need not exist.
 //
 // Files are named after what they hold and for which processor: float (products of plain weights), quantised
-// (products of quantised weights), vector (all else), and in their names avx512 for AVX-512 and dot for NEON's dot
-// products; the others are AVX2's and NEON's.
+// (products of quantised weights), vector (all else), peak (loops to measure with), and in their names avx512 for
+// AVX-512 and dot for NEON's dot products; the others are AVX2's and NEON's.
 package simd
 
 import (
@@ -58,6 +58,13 @@ type Kernels struct {
 	// of x xstride. Where ahead is not 0, what lies so many bytes behind the rows is fetched.
 	Dots      [3]func(y *float32, ystride int, w *byte, stride int, x *float32, xstride, columns, count, ahead int)
 	DotTokens int // at least 3
+	// GEMMPeak and DotsPeak do what GEMM and Dots multiply with, in registers only: the most that the processor can of
+	// it, so much of the time as they take is the products' own. A turn of GEMMPeak is GEMMAdds multiply-adds of a code
+	// and an activation, one of DotsPeak is DotsAdds of float32s, at least one turn. All factors are 1; the sums, in as
+	// many lanes as a vector has, add up to what was multiplied.
+	GEMMPeak           func(sums *[16]int32, turns int)
+	DotsPeak           func(sums *[16]float32, turns int)
+	GEMMAdds, DotsAdds int
 	// Widen writes the float32s of n numbers, a multiple of 8, in the format that is the index: F16 or BF16.
 	Widen [3]func(dst *float32, src *byte, n int)
 

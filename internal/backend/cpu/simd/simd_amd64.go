@@ -8,6 +8,9 @@ import (
 
 const assemblyName = "avx2"
 
+// The multiply-adds of a turn of the loops to measure with.
+const gemmAdds, dotsAdds = 12 * 16, 12 * 8
+
 // avx512 is AVX2 with what gains from vectors of 64 bytes, masks and the dot products of VNNI.
 var avx512 = func() *Kernels {
 	k := *assembly
@@ -18,6 +21,7 @@ var avx512 = func() *Kernels {
 	k.Columns[backend.F16], k.Columns[backend.BF16] = columnsF16AVX512, columnsBF16AVX512
 	k.Dots[backend.F32], k.Dots[backend.F16], k.Dots[backend.BF16] = dotsF32AVX512, dotsF16AVX512, dotsBF16AVX512
 	k.DotTokens = 6
+	k.GEMMPeak, k.GEMMAdds, k.DotsPeak, k.DotsAdds = gemmPeakVNNI, 16*32, dotsPeakAVX512, 16*16
 	k.Widen[backend.F16], k.Widen[backend.BF16], k.Narrow = widenF16AVX512, widenBF16AVX512, narrowAVX512
 	k.Weigh, k.WeighHalves, k.Exp2Sum = weighAVX512, weighHalvesAVX512, exp2SumAVX512
 	k.SiluMul, k.Maximum = siluMulAVX512, maximumAVX512
@@ -46,6 +50,12 @@ func gemv4VNNI(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wb
 
 //go:noescape
 func gemmVNNI(acc *float32, panel, x *int16, scale, sum, wscale, wbias *float32, half, columns, groups, size int)
+
+//go:noescape
+func gemmPeakVNNI(sums *[16]int32, turns int)
+
+//go:noescape
+func dotsPeakAVX512(sums *[16]float32, turns int)
 
 //go:noescape
 func columnsF16AVX512(dst *float32, src *byte, stride, columns int)

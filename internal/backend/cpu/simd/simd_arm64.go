@@ -8,6 +8,9 @@ import (
 
 const assemblyName = "neon"
 
+// The multiply-adds of a turn of the loops to measure with.
+const gemmAdds, dotsAdds = 16 * 4, 16 * 4
+
 // neonDot is NEON with the dot-product extension, which multiplies bytes.
 var neonDot = func() *Kernels {
 	k := *assembly
@@ -17,6 +20,7 @@ var neonDot = func() *Kernels {
 	k.Q4.GEMV, k.Q4.Panel = gemv4Dot, panel4Dot
 	k.Q8.GEMV, k.Q8.Panel = gemv8Dot, panel8Dot
 	k.GEMM, k.GEMMTokens = gemmDot, 4
+	k.GEMMPeak, k.GEMMAdds = gemmPeakDot, 16*16/2 // an activation is two bytes
 	return &k
 }()
 
@@ -40,6 +44,9 @@ func panel4Dot(panel *int16, w *byte, stride, columns int)
 
 //go:noescape
 func panel8Dot(panel *int16, w *byte, stride, columns int)
+
+//go:noescape
+func gemmPeakDot(sums *[16]int32, turns int)
 
 //go:noescape
 func gemmDot(acc *float32, panel, x *int16, scale, sum, wscale, wbias *float32, half, columns, groups, size int)

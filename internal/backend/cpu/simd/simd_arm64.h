@@ -40,6 +40,11 @@
 #define SMLALLANE(m, i, n, d)  WORD $(0x0f402000 | LANE(i) | (m)<<16 | (n)<<5 | (d))
 #define SMLAL2LANE(m, i, n, d) WORD $(0x4f402000 | LANE(i) | (m)<<16 | (n)<<5 | (d))
 
+// SDOT, of the dot-product extension, adds to lane i of d the products of the bytes 4i to 4i+3 of n and m; with
+// LANE, of m it takes bytes 4j to 4j+3 for all i.
+#define SDOT(m, n, d)        WORD $(0x4e809400 | (m)<<16 | (n)<<5 | (d))
+#define SDOTLANE(m, j, n, d) WORD $(0x4f80e000 | ((j)&2)<<10 | ((j)&1)<<21 | (m)<<16 | (n)<<5 | (d))
+
 // LOADF32, LOADF16 and LOADBF16 take the next eight numbers from a pointer and widen them to two vectors of float32.
 #define LOADF32(from, va, vb, a, b) \
 	VLD1.P 32(from), [va.S4, vb.S4]
