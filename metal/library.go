@@ -3,6 +3,7 @@ package metal
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unsafe"
 )
@@ -17,7 +18,28 @@ const (
 	Language3_0 LanguageVersion = 3 << 16   // macOS 13
 	Language3_1 LanguageVersion = 3<<16 | 1 // macOS 14
 	Language3_2 LanguageVersion = 3<<16 | 2 // macOS 15
+	Language4_0 LanguageVersion = 4 << 16   // macOS 26; C++17, the others C++14
 )
+
+// SystemLanguage is the newest C++14 version of the language that the system's Metal knows; 0 where there is no such
+// system.
+func SystemLanguage() LanguageVersion { return languageOf(systemVersion()) }
+
+// languageOf is the newest language of a version of macOS, such as "15.6.1".
+func languageOf(system string) LanguageVersion {
+	major, _, _ := strings.Cut(system, ".")
+	switch n, err := strconv.Atoi(major); {
+	case err != nil || n < 12:
+		return 0
+	case n == 12:
+		return Language2_4
+	case n == 13:
+		return Language3_0
+	case n == 14:
+		return Language3_1
+	}
+	return Language3_2
+}
 
 // CompileOptions change how Metal compiles source.
 //
@@ -26,7 +48,8 @@ type CompileOptions struct {
 	// PreciseMath turns off the fast math that Metal compiles with otherwise: it may reorder sums and assumes that
 	// there are no NaNs and infinities.
 	PreciseMath bool
-	// Language is 0 for the newest that the system knows.
+	// Language is the version of the language; [SystemLanguage] is the newest. With 0 Metal takes what is right for the
+	// system that the binary was linked for, which of one that Go links without cgo is macOS 12: Language2_4.
 	Language LanguageVersion
 	// Macros are defined before the source.
 	Macros map[string]string

@@ -52,11 +52,12 @@ func TestLostDevicePassesForSuccess(t *testing.T) {
 	g := newGPU(t)
 	next := g.pipeline(t, kernels, "next", metal.FunctionConstants{})
 	a, _ := buffer[float32](t, g, 32, metal.StorageShared)
+	b, _ := buffer[float32](t, g, 32, metal.StorageShared)
 	run := func() error {
 		return g.compute(metal.Serial, func(e metal.ComputeEncoder) {
 			e.SetPipeline(next)
 			e.SetBuffer(a, 0, 0)
-			e.SetBuffer(a, 0, 1)
+			e.SetBuffer(b, 0, 1)
 			e.DispatchThreads(line(32), line(32))
 		})
 	}

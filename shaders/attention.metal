@@ -177,12 +177,13 @@ void add_values(thread simdgroup_float8x8 (&sums)[Fragments][Blocks * 4], thread
 // A threadgroup is Groups · Teams · Parts simdgroups: a group has Fragments · 8 rows, its teams take turns at the keys,
 // and the parts of a team share them.
 template <typename T, uint Groups, uint Fragments, uint Teams, uint Parts>
-[[kernel]] void attend(constant AttendArgs &args [[buffer(0)]], device const float *q [[buffer(1)]],
-                       device const T *keys [[buffer(2)]], device const T *values [[buffer(3)]],
-                       device float *out [[buffer(4)]], device float *partials [[buffer(5)]],
-                       device float2 *stats [[buffer(6)]], uint3 at [[threadgroup_position_in_grid]],
-                       uint3 grid [[threadgroups_per_grid]], uint simdgroup [[simdgroup_index_in_threadgroup]],
-                       uint lane [[thread_index_in_simdgroup]]) {
+[[max_total_threads_per_threadgroup(Groups * Teams * Parts * 32)]] [[kernel]] void
+attend(constant AttendArgs &args [[buffer(0)]], device const float *q [[buffer(1)]],
+       device const T *keys [[buffer(2)]], device const T *values [[buffer(3)]],
+       device float *out [[buffer(4)]], device float *partials [[buffer(5)]],
+       device float2 *stats [[buffer(6)]], uint3 at [[threadgroup_position_in_grid]],
+       uint3 grid [[threadgroups_per_grid]], uint simdgroup [[simdgroup_index_in_threadgroup]],
+       uint lane [[thread_index_in_simdgroup]]) {
   constexpr uint Keys = key_fragments / Parts;     // fragments of a tile's keys that a simdgroup multiplies
   constexpr uint Blocks = max_dim / 32 / Parts;    // blocks of 32 columns that it sums
   constexpr uint Scores = Fragments * key_fragments * 32;
@@ -347,11 +348,12 @@ template [[host_name("prefill_attend_f16")]] [[kernel]] decltype(attend<half, 4,
 template [[host_name("prefill_attend_f32")]] [[kernel]] decltype(attend<float, 4, 1, 1, 1>) attend<float, 4, 1, 1, 1>;
 
 // The splits of a row come together: each simdgroup takes every fourth, each lane four columns.
-[[kernel]] void attend_combine(constant CombineArgs &args [[buffer(0)]], device const float *partials [[buffer(1)]],
-                               device const float2 *stats [[buffer(2)]], device float *out [[buffer(3)]],
-                               uint row [[threadgroup_position_in_grid]],
-                               uint simdgroup [[simdgroup_index_in_threadgroup]],
-                               uint lane [[thread_index_in_simdgroup]]) {
+[[max_total_threads_per_threadgroup(128)]] [[kernel]] void
+attend_combine(constant CombineArgs &args [[buffer(0)]], device const float *partials [[buffer(1)]],
+               device const float2 *stats [[buffer(2)]], device float *out [[buffer(3)]],
+               uint row [[threadgroup_position_in_grid]],
+               uint simdgroup [[simdgroup_index_in_threadgroup]],
+               uint lane [[thread_index_in_simdgroup]]) {
   threadgroup float4 sums[4][32];
   threadgroup float totals[4];
   float top = masked;

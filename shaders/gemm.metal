@@ -226,18 +226,19 @@ template <typename W> struct QKVRows {
 };
 
 template <typename W>
-[[kernel]] void gemm_qkv(constant QKVArgs &args [[buffer(0)]], device const float *x [[buffer(1)]],
-                         device float *q [[buffer(2)]],
-                         device uchar *keys [[buffer(3)]], device uchar *values [[buffer(4)]],
-                         device const float2 *rope [[buffer(5)]], device const uchar *wq [[buffer(6)]],
-                         device const uchar *wq_scales [[buffer(7)]], device const uchar *wq_biases [[buffer(8)]],
-                         device const uchar *wk [[buffer(9)]], device const uchar *wk_scales [[buffer(10)]],
-                         device const uchar *wk_biases [[buffer(11)]], device const uchar *wv [[buffer(12)]],
-                         device const uchar *wv_scales [[buffer(13)]], device const uchar *wv_biases [[buffer(14)]],
-                         device const float *q_bias [[buffer(15)]], device const float *k_bias [[buffer(16)]],
-                         device const float *v_bias [[buffer(17)]], uint2 group [[threadgroup_position_in_grid]],
-                         uint2 groups [[threadgroups_per_grid]], uint simdgroup [[simdgroup_index_in_threadgroup]],
-                         uint lane [[thread_index_in_simdgroup]]) {
+[[max_total_threads_per_threadgroup(128)]] [[kernel]] void
+gemm_qkv(constant QKVArgs &args [[buffer(0)]], device const float *x [[buffer(1)]],
+         device float *q [[buffer(2)]],
+         device uchar *keys [[buffer(3)]], device uchar *values [[buffer(4)]],
+         device const float2 *rope [[buffer(5)]], device const uchar *wq [[buffer(6)]],
+         device const uchar *wq_scales [[buffer(7)]], device const uchar *wq_biases [[buffer(8)]],
+         device const uchar *wk [[buffer(9)]], device const uchar *wk_scales [[buffer(10)]],
+         device const uchar *wk_biases [[buffer(11)]], device const uchar *wv [[buffer(12)]],
+         device const uchar *wv_scales [[buffer(13)]], device const uchar *wv_biases [[buffer(14)]],
+         device const float *q_bias [[buffer(15)]], device const float *k_bias [[buffer(16)]],
+         device const float *v_bias [[buffer(17)]], uint2 group [[threadgroup_position_in_grid]],
+         uint2 groups [[threadgroups_per_grid]], uint simdgroup [[simdgroup_index_in_threadgroup]],
+         uint lane [[thread_index_in_simdgroup]]) {
   threadgroup float4 tiles[TileMemory];
   Place place(group, groups, simdgroup, lane);
   uint first = args.first + place.tile * Tile;
@@ -276,12 +277,13 @@ inline void write_pair(device float *y, uint rows, uint n, uint row, uint t, flo
 }
 
 template <typename W>
-[[kernel]] void gemm_out(constant MatmulArgs &args [[buffer(0)]], device const float *x [[buffer(1)]],
-                         device float *y [[buffer(2)]],
-                         device const uchar *w [[buffer(3)]], device const uchar *scales [[buffer(4)]],
-                         device const uchar *biases [[buffer(5)]], uint2 group [[threadgroup_position_in_grid]],
-                         uint2 groups [[threadgroups_per_grid]], uint simdgroup [[simdgroup_index_in_threadgroup]],
-                         uint lane [[thread_index_in_simdgroup]]) {
+[[max_total_threads_per_threadgroup(128)]] [[kernel]] void
+gemm_out(constant MatmulArgs &args [[buffer(0)]], device const float *x [[buffer(1)]],
+         device float *y [[buffer(2)]],
+         device const uchar *w [[buffer(3)]], device const uchar *scales [[buffer(4)]],
+         device const uchar *biases [[buffer(5)]], uint2 group [[threadgroup_position_in_grid]],
+         uint2 groups [[threadgroups_per_grid]], uint simdgroup [[simdgroup_index_in_threadgroup]],
+         uint lane [[thread_index_in_simdgroup]]) {
   threadgroup float4 tiles[TileMemory];
   Place place(group, groups, simdgroup, lane);
   uint first = place.tile * Tile;
@@ -309,12 +311,13 @@ template <typename W> struct GateUpRows {
 };
 
 template <typename W>
-[[kernel]] void gemm_gate_up(constant GateUpArgs &args [[buffer(0)]], device const float *x [[buffer(1)]],
-                             device float *act [[buffer(2)]], device const uchar *w [[buffer(3)]],
-                             device const uchar *scales [[buffer(4)]], device const uchar *biases [[buffer(5)]],
-                             uint2 group [[threadgroup_position_in_grid]], uint2 groups [[threadgroups_per_grid]],
-                             uint simdgroup [[simdgroup_index_in_threadgroup]],
-                             uint lane [[thread_index_in_simdgroup]]) {
+[[max_total_threads_per_threadgroup(128)]] [[kernel]] void
+gemm_gate_up(constant GateUpArgs &args [[buffer(0)]], device const float *x [[buffer(1)]],
+             device float *act [[buffer(2)]], device const uchar *w [[buffer(3)]],
+             device const uchar *scales [[buffer(4)]], device const uchar *biases [[buffer(5)]],
+             uint2 group [[threadgroup_position_in_grid]], uint2 groups [[threadgroups_per_grid]],
+             uint simdgroup [[simdgroup_index_in_threadgroup]],
+             uint lane [[thread_index_in_simdgroup]]) {
   threadgroup float4 tiles[TileMemory];
   Place place(group, groups, simdgroup, lane);
   uint first = place.tile * Tile / 2;

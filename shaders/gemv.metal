@@ -4,12 +4,13 @@
 // a simdgroup is one line of memory, and what a lane loads of x serves eight rows. The four lanes of a quad have
 // columns of one group: they add up their products before scale and bias are applied, each lane to two of the rows.
 
-// Eight numbers of x that meet eight weights of some rows.
+// Eight numbers of x that meet a word of each of some rows. What dot gives is to be multiplied by `scale`.
 template <typename W> struct Eight {
+  static float scale() { return 1; }
   static void prepare(thread float *x) {}
-  static float dot(device const uchar *from, thread const float *x) {
+  static float dot(device const uchar *data, uint word, thread const float *x) {
     float w[8];
-    W::load(from, w);
+    W::load(data, word, w);
     float sum = x[0] * w[0];
 #pragma unroll
     for (uint i = 1; i < 8; i++) {
@@ -19,25 +20,84 @@ template <typename W> struct Eight {
   }
 };
 
-// A code stays where it is in its 16 bits, which multiplies it by a power of 16; x is divided by it, once for all rows.
+// The bits of a half whose exponent is 0 are a number of 2^-24ths, so a code is a half without a conversion, and its
+// product differs by that power of two alone. Where subnormal halves are not kept, codes are converted.
+constant constexpr float half_unit = 1.0f / 16777216;
+
+// Reads a code as a half, as the products do. It gives `turns` where subnormal halves are kept.
+[[max_total_threads_per_threadgroup(32)]] [[kernel]] void
+half_codes_kept(constant ProbeArgs &args [[buffer(0)]],
+                device float *kept [[buffer(1)]],
+                uint thread_index [[thread_position_in_grid]]) {
+  kept[thread_index] = args.one / half_unit * float(as_type<half>(ushort(args.turns)));
+}
+
+// A code stays where it is in its word, which multiplies it by a power of 16; x is divided by it, once for all rows.
 template <> struct Eight<Q4> {
+  static float scale() { return half_codes ? 1 / half_unit : 1; }
   static void prepare(thread float *x) {
+#pragma unroll
     for (uint i = 0; i < 8; i += 4) {
       x[i + 1] *= 1.0f / 16;
-      x[i + 2] *= 1.0f / 256;
-      x[i + 3] *= 1.0f / 4096;
+      if (half_codes) {
+        x[i + 3] *= 1.0f / 16;
+      } else {
+        x[i + 2] *= 1.0f / 256;
+        x[i + 3] *= 1.0f / 4096;
+      }
     }
   }
-  static float dot(device const uchar *from, thread const float *x) {
-    ushort2 codes = as_type<ushort2>(*(device const uint *)from);
-    float sum = x[0] * float(ushort(codes.x & 0x000F));
-    sum += x[1] * float(ushort(codes.x & 0x00F0));
-    sum += x[2] * float(ushort(codes.x & 0x0F00));
-    sum += x[3] * float(ushort(codes.x & 0xF000));
-    sum += x[4] * float(ushort(codes.y & 0x000F));
-    sum += x[5] * float(ushort(codes.y & 0x00F0));
-    sum += x[6] * float(ushort(codes.y & 0x0F00));
-    sum += x[7] * float(ushort(codes.y & 0xF000));
+  static float dot(device const uchar *data, uint word, thread const float *x) {
+    uint codes = ((device const uint *)data)[word];
+    if (half_codes) {
+      half2 a = as_type<half2>(codes & 0x000F000F), b = as_type<half2>(codes & 0x00F000F0);
+      half2 c = as_type<half2>(codes >> 8 & 0x000F000F), d = as_type<half2>(codes >> 8 & 0x00F000F0);
+      float sum = x[0] * float(a.x);
+      sum += x[1] * float(b.x);
+      sum += x[2] * float(c.x);
+      sum += x[3] * float(d.x);
+      sum += x[4] * float(a.y);
+      sum += x[5] * float(b.y);
+      sum += x[6] * float(c.y);
+      sum += x[7] * float(d.y);
+      return sum;
+    }
+    ushort2 two = as_type<ushort2>(codes);
+    float sum = x[0] * float(ushort(two.x & 0x000F));
+    sum += x[1] * float(ushort(two.x & 0x00F0));
+    sum += x[2] * float(ushort(two.x & 0x0F00));
+    sum += x[3] * float(ushort(two.x & 0xF000));
+    sum += x[4] * float(ushort(two.y & 0x000F));
+    sum += x[5] * float(ushort(two.y & 0x00F0));
+    sum += x[6] * float(ushort(two.y & 0x0F00));
+    sum += x[7] * float(ushort(two.y & 0xF000));
+    return sum;
+  }
+};
+
+template <> struct Eight<Q8> {
+  static float scale() { return half_codes ? 1 / half_unit : 1; }
+  static void prepare(thread float *x) {}
+  static float dot(device const uchar *data, uint word, thread const float *x) {
+    float w[8];
+    if (half_codes) {
+      uint2 codes = ((device const uint2 *)data)[word];
+#pragma unroll
+      for (uint i = 0; i < 2; i++) {
+        half2 even = as_type<half2>(codes[i] & 0x00FF00FF), odd = as_type<half2>(codes[i] >> 8 & 0x00FF00FF);
+        w[4 * i] = even.x;
+        w[4 * i + 1] = odd.x;
+        w[4 * i + 2] = even.y;
+        w[4 * i + 3] = odd.y;
+      }
+    } else {
+      Q8::load(data, word, w);
+    }
+    float sum = x[0] * w[0];
+#pragma unroll
+    for (uint i = 1; i < 8; i++) {
+      sum += x[i] * w[i];
+    }
     return sum;
   }
 };
@@ -45,43 +105,44 @@ template <> struct Eight<Q4> {
 // The products of eight rows with x, spread over a simdgroup.
 template <typename W> struct Products {
   Matrix<W> w;
-  device const float *x;
+  device const float4 *x;
   uint lane;
-  device const uchar *from[8];
-  ulong groups[2]; // the first groups of the two rows whose scales the lane applies
-  float4 sums[2];  // of the eight rows, where there are no scales
-  float2 scaled;   // of the lane's two rows, where there are
+  uint words[8];  // the first words of the rows
+  uint groups[2]; // the first groups of the two rows whose scales the lane applies
+  float4 sums[2]; // of the eight rows, where there are no scales
+  float2 scaled;  // of the lane's two rows, where there are
 
   Products(Matrix<W> matrix, EightRows rows, device const float *vector, uint lane_index) {
     w = matrix;
-    x = vector;
+    x = (device const float4 *)vector;
     lane = lane_index;
 #pragma unroll
     for (uint i = 0; i < 8; i++) {
-      from[i] = w.data + ulong(rows[i]) * w.cols * W::Bits / 8;
+      words[i] = rows.at(i) * (w.cols / 8);
     }
+#pragma unroll
     for (uint i = 0; i < 2; i++) {
-      groups[i] = W::Quantised ? ulong(rows[lane % 4 * 2 + i]) * (w.cols / group_size) : 0;
+      groups[i] = W::Quantised ? rows.at(lane % 4 * 2 + i) * (w.cols / group_size) : 0;
       sums[i] = 0;
     }
     scaled = 0;
   }
 
-  // Adds the eight columns from col on.
-  void add(uint col) {
-    float4 a = *(device const float4 *)(x + col), b = *(device const float4 *)(x + col + 4), c = a + b;
+  // Adds the eight columns of a word.
+  void add(uint word) {
+    float4 a = x[2 * word], b = x[2 * word + 1], c = a + b;
     float eight[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
     Eight<W>::prepare(eight);
     float4 dots[2];
 #pragma unroll
     for (uint i = 0; i < 8; i++) {
-      dots[i / 4][i % 4] = Eight<W>::dot(from[i] + col * W::Bits / 8, eight);
+      dots[i / 4][i % 4] = Eight<W>::dot(w.data, words[i] + word, eight);
     }
     if (W::Quantised) {
-      uint group = col / group_size;
+      uint group = word / (group_size / 8);
       float2 scales = {scale_at(w.scales, groups[0] + group), scale_at(w.scales, groups[1] + group)};
       float2 biases = {scale_at(w.biases, groups[0] + group), scale_at(w.biases, groups[1] + group)};
-      scaled += scales * sum_in_quad(dots) + biases * quad_sum(c.x + c.y + (c.z + c.w));
+      scaled += scales * Eight<W>::scale() * sum_in_quad(dots) + biases * quad_sum(c.x + c.y + (c.z + c.w));
     } else {
       sums[0] += dots[0];
       sums[1] += dots[1];
@@ -96,8 +157,8 @@ template <typename W> struct Products {
 
   // The whole product of one row.
   float result() {
-    for (uint col = lane * 8; col < w.cols; col += 256) { // a quad whole or not at all where there are scales
-      add(col);
+    for (uint word = lane; word < w.cols / 8; word += 32) { // a quad whole or not at all where there are scales
+      add(word);
     }
     float2 two = W::Quantised ? scaled : sum_in_quad(sums);
     float sum = share_sums<4>(two.x, two.y, lane);
@@ -140,7 +201,7 @@ template <typename W>
   Matrix<W> w = matrix_of(row, Matrix<W>{wq, wq_scales, wq_biases, args.cols}, args.q_rows,
                           Matrix<W>{wk, wk_scales, wk_biases, args.cols}, args.kv_rows,
                           Matrix<W>{wv, wv_scales, wv_biases, args.cols});
-  float mine = Products<W>(w, {row, row + 8, row + 4, row + 8}, x, lane).result();
+  float mine = Products<W>(w, {row, row + 8, row + 4, row + 8, 0}, x, lane).result();
   float other = simd_shuffle_xor(mine, 4);
   if (lane < 4) {
     QKVResult result = {q, keys, values, rope, q_bias, k_bias, v_bias};
@@ -163,10 +224,10 @@ template <typename W>
     return;
   }
   Matrix<W> matrix = {w, scales, biases, args.cols};
-  float sum = Products<W>(matrix, {first, args.rows, first + 4, args.rows}, x, lane).result();
-  uint row = first + place_of(lane);
-  if (lane < 8 && row < args.rows) {
-    y[row] = sum;
+  EightRows rows = {first, args.rows, first + 4, args.rows, 0};
+  float sum = Products<W>(matrix, rows, x, lane).result();
+  if (lane < 8 && rows.owns(place_of(lane))) {
+    y[rows.at(place_of(lane))] = sum;
   }
 }
 
@@ -185,11 +246,11 @@ template <typename W>
     return;
   }
   Matrix<W> matrix = {w, scales, biases, args.cols};
-  float mine = Products<W>(matrix, {first, args.ffn, args.ffn + first, 2 * args.ffn}, x, lane).result();
+  EightRows rows = {first, args.ffn, args.ffn + first, 2 * args.ffn, args.ffn};
+  float mine = Products<W>(matrix, rows, x, lane).result();
   float other = simd_shuffle_xor(mine, 2);
-  uint row = first + place_of(lane);
-  if (lane < 8 && place_of(lane) < 4 && row < args.ffn) {
-    act[row] = silu(mine) * other;
+  if (lane < 8 && place_of(lane) < 4 && rows.owns(place_of(lane))) {
+    act[rows.at(place_of(lane))] = silu(mine) * other;
   }
 }
 
@@ -210,9 +271,10 @@ template <typename W>
   Pair best = no_pair;
   if (first < args.rows) {
     Matrix<W> matrix = {w, scales, biases, args.cols};
-    float logit = Products<W>(matrix, {first, args.rows, first + 4, args.rows}, x, lane).result();
-    uint row = first + place_of(lane);
-    if (lane < 8 && row < args.rows) {
+    EightRows rows = {first, args.rows, first + 4, args.rows, 0};
+    float logit = Products<W>(matrix, rows, x, lane).result();
+    uint row = rows.at(place_of(lane));
+    if (lane < 8 && rows.owns(place_of(lane))) {
       logits[row] = logit;
       if (args.pick && row < args.valid) {
         best = score(logit, row, args.temperature, args.key);

@@ -9,38 +9,38 @@
 // results are not written.
 template <typename W, uint T> struct Products {
   Matrix<W> w;
-  device const float *x;
+  device const float4 *x;
   uint n, lane;
-  device const uchar *from[4];
-  ulong groups; // the first group of the row whose scales the lane loads for its quad
+  uint words[4];  // the first words of the rows
+  uint groups;    // the first group of the row whose scales the lane loads for its quad
   float4 sums[T]; // of the four rows
 
   Products(Matrix<W> matrix, EightRows rows, device const float *tokens, uint count, uint lane_index) {
     w = matrix;
-    x = tokens;
+    x = (device const float4 *)tokens;
     n = count;
     lane = lane_index;
     uint first = lane / 16 * 4;
 #pragma unroll
     for (uint i = 0; i < 4; i++) {
-      from[i] = w.data + ulong(rows[first + i]) * w.cols * W::Bits / 8;
+      words[i] = rows.at(first + i) * (w.cols / 8);
     }
-    groups = W::Quantised ? ulong(rows[first + lane % 4]) * (w.cols / group_size) : 0;
+    groups = W::Quantised ? rows.at(first + lane % 4) * (w.cols / group_size) : 0;
 #pragma unroll
     for (uint t = 0; t < T; t++) {
       sums[t] = 0;
     }
   }
 
-  // Adds the eight columns from col on.
-  void add(uint col) {
+  // Adds the eight columns of a word.
+  void add(uint word) {
     float weights[4][8];
 #pragma unroll
     for (uint i = 0; i < 4; i++) {
-      W::load(from[i] + col * W::Bits / 8, weights[i]);
+      W::load(w.data, words[i] + word, weights[i]);
     }
     if (W::Quantised) {
-      ulong group = groups + col / group_size;
+      uint group = groups + word / (group_size / 8);
       float2 own = {scale_at(w.scales, group), scale_at(w.biases, group)};
 #pragma unroll
       for (uint i = 0; i < 4; i++) {
@@ -53,10 +53,10 @@ template <typename W, uint T> struct Products {
     }
 #pragma unroll
     for (uint t = 0; t < T; t++) {
-      device const float4 *from_x = (device const float4 *)(x + min(t, n - 1) * w.cols + col);
+      uint from = min(t, n - 1) * (w.cols / 4) + 2 * word;
 #pragma unroll
       for (uint h = 0; h < 2; h++) {
-        float4 four = from_x[h];
+        float4 four = x[from + h];
 #pragma unroll
         for (uint i = 0; i < 4; i++) {
 #pragma unroll
@@ -70,8 +70,8 @@ template <typename W, uint T> struct Products {
 
   // Computes everything.
   void multiply() {
-    for (uint col = lane % 16 * 8; col < w.cols; col += 128) { // a quad whole or not at all where there are scales
-      add(col);
+    for (uint word = lane % 16; word < w.cols / 8; word += 16) { // a quad whole or not at all where there are scales
+      add(word);
     }
   }
 
@@ -119,7 +119,7 @@ template <typename W, uint T>
   Matrix<W> w = matrix_of(row, Matrix<W>{wq, wq_scales, wq_biases, args.cols}, args.q_rows,
                           Matrix<W>{wk, wk_scales, wk_biases, args.cols}, args.kv_rows,
                           Matrix<W>{wv, wv_scales, wv_biases, args.cols});
-  Products<W, T> products(w, {row, row + 8, row + 4, row + 8}, x, args.n, lane);
+  Products<W, T> products(w, {row, row + 8, row + 4, row + 8, 0}, x, args.n, lane);
   products.multiply();
   QKVResult result = {q, keys, values, rope, q_bias, k_bias, v_bias};
 #pragma unroll
@@ -146,15 +146,15 @@ template <typename W, uint T>
   if (first >= args.rows) {
     return;
   }
-  Products<W, T> products(Matrix<W>{w, scales, biases, args.cols}, {first, args.rows, first + 4, args.rows}, x, args.n,
-                          lane);
+  EightRows rows = {first, args.rows, first + 4, args.rows, 0};
+  Products<W, T> products(Matrix<W>{w, scales, biases, args.cols}, rows, x, args.n, lane);
   products.multiply();
-  uint row = first + place_of(lane);
+  uint row = rows.at(place_of(lane));
 #pragma unroll
   for (uint i = 0; i < T / 4; i++) {
     float product = products.product(i);
     uint t = 4 * i + lane / 4 % 4;
-    if (row < args.rows && t < args.n) {
+    if (rows.owns(place_of(lane)) && t < args.n) {
       y[t * args.rows + row] = product;
     }
   }
@@ -174,15 +174,15 @@ template <typename W, uint T>
   if (first >= args.ffn) {
     return;
   }
-  Products<W, T> products(Matrix<W>{w, scales, biases, args.cols},
-                          {first, args.ffn, args.ffn + first, 2 * args.ffn}, x, args.n, lane);
+  EightRows rows = {first, args.ffn, args.ffn + first, 2 * args.ffn, args.ffn};
+  Products<W, T> products(Matrix<W>{w, scales, biases, args.cols}, rows, x, args.n, lane);
   products.multiply();
-  uint row = first + place_of(lane);
+  uint row = rows.at(place_of(lane));
 #pragma unroll
   for (uint i = 0; i < T / 4; i++) {
     float mine = products.product(i), other = simd_shuffle_xor(mine, 16);
     uint t = 4 * i + lane / 4 % 4;
-    if (lane < 16 && row < args.ffn && t < args.n) {
+    if (lane < 16 && rows.owns(place_of(lane)) && t < args.n) {
       act[t * args.ffn + row] = silu(mine) * other;
     }
   }

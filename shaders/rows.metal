@@ -12,19 +12,20 @@ inline float total(float x, threadgroup float *partial, uint lane, uint simdgrou
 
 // The rows of a matrix that belong to ids, and the norm of them: a threadgroup a token.
 template <typename W>
-[[kernel]] void embed(constant EmbedArgs &args [[buffer(0)]],
-                      device const int *ids [[buffer(1)]],
-                      device float4 *h [[buffer(2)]],
-                      device float4 *xn [[buffer(3)]],
-                      device const uchar *w [[buffer(4)]],
-                      device const uchar *scales [[buffer(5)]],
-                      device const uchar *biases [[buffer(6)]],
-                      device const float4 *norm [[buffer(7)]],
-                      uint token [[threadgroup_position_in_grid]],
-                      uint thread_index [[thread_index_in_threadgroup]],
-                      uint threads [[threads_per_threadgroup]],
-                      uint lane [[thread_index_in_simdgroup]],
-                      uint simdgroup [[simdgroup_index_in_threadgroup]]) {
+[[max_total_threads_per_threadgroup(256)]] [[kernel]] void
+embed(constant EmbedArgs &args [[buffer(0)]],
+      device const int *ids [[buffer(1)]],
+      device float4 *h [[buffer(2)]],
+      device float4 *xn [[buffer(3)]],
+      device const uchar *w [[buffer(4)]],
+      device const uchar *scales [[buffer(5)]],
+      device const uchar *biases [[buffer(6)]],
+      device const float4 *norm [[buffer(7)]],
+      uint token [[threadgroup_position_in_grid]],
+      uint thread_index [[thread_index_in_threadgroup]],
+      uint threads [[threads_per_threadgroup]],
+      uint lane [[thread_index_in_simdgroup]],
+      uint simdgroup [[simdgroup_index_in_threadgroup]]) {
   threadgroup float partial[32];
   h += ulong(token) * (args.width / 4);
   xn += ulong(token) * (args.width / 4);

@@ -1,12 +1,13 @@
 // The first pass of sampling: the best pair of 16 logits a thread.
-[[kernel]] void sample_scan(constant ScanArgs &args [[buffer(0)]],
-                            device const float *logits [[buffer(1)]],
-                            device Pair *pairs [[buffer(2)]],
-                            uint group [[threadgroup_position_in_grid]],
-                            uint thread_index [[thread_index_in_threadgroup]],
-                            uint threads [[threads_per_threadgroup]],
-                            uint lane [[thread_index_in_simdgroup]],
-                            uint simdgroup [[simdgroup_index_in_threadgroup]]) {
+[[max_total_threads_per_threadgroup(256)]] [[kernel]] void
+sample_scan(constant ScanArgs &args [[buffer(0)]],
+            device const float *logits [[buffer(1)]],
+            device Pair *pairs [[buffer(2)]],
+            uint group [[threadgroup_position_in_grid]],
+            uint thread_index [[thread_index_in_threadgroup]],
+            uint threads [[threads_per_threadgroup]],
+            uint lane [[thread_index_in_simdgroup]],
+            uint simdgroup [[simdgroup_index_in_threadgroup]]) {
   threadgroup Pair partial[32];
   Pair best = no_pair;
   for (uint i = 0; i < 16; i++) {

@@ -9,6 +9,7 @@ package shaders
 import (
 	"embed"
 	"fmt"
+	"slices"
 )
 
 //go:embed *.metal *.h
@@ -25,6 +26,16 @@ func Source(file string) (string, error) {
 		text += string(b) + "\n"
 	}
 	return text, nil
+}
+
+// Files lists the files that kernels stand in, each once.
+func Files(kernels []*Kernel) (files []string) {
+	for _, k := range kernels {
+		if !slices.Contains(files, k.File) {
+			files = append(files, k.File)
+		}
+	}
+	return files
 }
 
 // Format is how a kernel finds numbers stored, numbered as in weights.h.
@@ -48,4 +59,5 @@ type Constants struct {
 	KVFormat     Format
 	HeadDim      uint32
 	Simdgroups   uint32 // a threadgroup of the GEMV kernels: Threads/32
+	HalfCodes    uint32 // 1: codes are read as halves, whose subnormals keep their value
 }

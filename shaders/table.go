@@ -84,6 +84,10 @@ var (
 	Head = family(Kernel{Name: "gemv_head", File: "gemv", Args: HeadArgs{}, Buffers: list(headBuffers), Threads: 256,
 		Tile: [3]int{64, 1, 1}})
 
+	// HalfCodes tells whether a code, ProbeArgs.Turns, may be read as a half; where it comes back, it may.
+	HalfCodes = &Kernel{Name: "half_codes_kept", File: "gemv", Args: ProbeArgs{}, Buffers: list("kept"), Threads: 32,
+		Tile: [3]int{1, 1, 1}}
+
 	// Rows of queries, which are the heads of a KV head for one token after the other; KV heads; splits.
 	Attend        = attend("attend", 256, 16)
 	PrefillAttend = attend("prefill_attend", 128, 32)
@@ -130,7 +134,7 @@ func probe(name, buffers string, threads int) *Kernel {
 // Table is every kernel of a step.
 var Table = slices.Concat(QKV.kernels(), Out.kernels(), GateUp.kernels(), Head.kernels(),
 	Attend.kernels(), PrefillAttend.kernels(), Embed.kernels(),
-	[]*Kernel{AttendCombine, AddNorm, SampleScan, SamplePick})
+	[]*Kernel{HalfCodes, AttendCombine, AddNorm, SampleScan, SamplePick})
 
 // product is made of GEMVs for 1, up to 4, 8 and 12 tokens, where the weights decide the time, and a GEMM.
 func product(op string, args any, buffers string, gemvRows, gemmRows int) Product {

@@ -9,6 +9,7 @@ constant uint kv_format [[function_constant(3)]];     // of the KV cache: f32 or
 constant uint head_dim [[function_constant(4)]];
 constant uint simdgroups_given [[function_constant(5)]]; // simdgroups a threadgroup of the GEMV kernels
 constant uint simdgroups = is_function_constant_defined(simdgroups_given) ? simdgroups_given : 2;
+constant uint half_codes [[function_constant(6)]]; // 1 where subnormal halves keep their value: see gemv.metal
 
 // The plain formats, numbered as in shaders.go.
 constant constexpr uint f32 = 0;
@@ -21,7 +22,7 @@ inline float2 widen(ushort2 bits) { return as_type<float2>(uint2(bits) << 16); }
 inline float4 widen(ushort4 bits) { return as_type<float4>(uint4(bits) << 16); }
 
 // Number i of a row of scales or biases.
-inline float scale_at(device const uchar *scales, ulong i) {
+inline float scale_at(device const uchar *scales, uint i) {
   if (scale_format == f32) {
     return ((device const float *)scales)[i];
   }
@@ -30,15 +31,15 @@ inline float scale_at(device const uchar *scales, ulong i) {
 }
 
 // A kind of weights is a struct with the width of a number (Bits), whether groups of columns have scales (Quantised),
-// and load, which gives eight numbers of a row as they are stored, without scale and bias. They start at a column that
-// is a multiple of 8.
+// and load, which gives a word of a matrix, eight numbers as they are stored, without scale and bias. Words are counted
+// in 32 bits, as all other indices: the load then adds them to the address itself.
 
 // Q4 are 4-bit codes, eight in a uint32, lowest bits first.
 struct Q4 {
   static constexpr constant uint Bits = 4;
   static constexpr constant bool Quantised = true;
-  static void load(device const uchar *from, thread float *w) {
-    uint codes = *(device const uint *)from;
+  static void load(device const uchar *data, uint word, thread float *w) {
+    uint codes = ((device const uint *)data)[word];
     for (uint i = 0; i < 8; i++) {
       w[i] = float(codes >> (4 * i) & 15);
     }
@@ -49,8 +50,8 @@ struct Q4 {
 struct Q8 {
   static constexpr constant uint Bits = 8;
   static constexpr constant bool Quantised = true;
-  static void load(device const uchar *from, thread float *w) {
-    uint2 codes = *(device const uint2 *)from;
+  static void load(device const uchar *data, uint word, thread float *w) {
+    uint2 codes = ((device const uint2 *)data)[word];
     for (uint i = 0; i < 8; i++) {
       w[i] = float(codes[i / 4] >> (8 * (i % 4)) & 255);
     }
@@ -61,8 +62,8 @@ struct Q8 {
 struct W16 {
   static constexpr constant uint Bits = 16;
   static constexpr constant bool Quantised = false;
-  static void load(device const uchar *from, thread float *w) {
-    uint4 bits = *(device const uint4 *)from;
+  static void load(device const uchar *data, uint word, thread float *w) {
+    uint4 bits = ((device const uint4 *)data)[word];
     for (uint i = 0; i < 4; i++) {
       ushort2 two = as_type<ushort2>(bits[i]);
       float2 v = weight_format == f16 ? float2(as_type<half2>(two)) : widen(two);
@@ -76,9 +77,9 @@ struct W16 {
 struct W32 {
   static constexpr constant uint Bits = 32;
   static constexpr constant bool Quantised = false;
-  static void load(device const uchar *from, thread float *w) {
+  static void load(device const uchar *data, uint word, thread float *w) {
     for (uint i = 0; i < 2; i++) {
-      float4 v = ((device const float4 *)from)[i];
+      float4 v = ((device const float4 *)data)[2 * word + i];
       for (uint j = 0; j < 4; j++) {
         w[4 * i + j] = v[j];
       }
@@ -95,10 +96,10 @@ template <typename W> struct Matrix {
   uint cols;
 
   // Eight weights from column col on, col a multiple of 8; a group holds all of them or none.
-  void dequantise(ulong row, uint col, thread float *w) const {
-    W::load(data + (row * cols + col) * W::Bits / 8, w);
+  void dequantise(uint row, uint col, thread float *w) const {
+    W::load(data, row * (cols / 8) + col / 8, w);
     if (W::Quantised) {
-      ulong group = row * (cols / group_size) + col / group_size;
+      uint group = row * (cols / group_size) + col / group_size;
       float scale = scale_at(scales, group), bias = scale_at(biases, group);
       for (uint i = 0; i < 8; i++) {
         w[i] = w[i] * scale + bias;
@@ -122,11 +123,24 @@ Matrix<W> matrix_of(thread uint &row, Matrix<W> a, uint a_rows, Matrix<W> b, uin
 }
 
 // The eight rows of which a simdgroup of gemv or gemvs computes the products: four from `first` up to `end`, and four
-// from `second` up to `second_end`. Rows beyond stand for the last one; their results are not written.
+// from `second` up to `second_end`, of rows that begin at 0 and at `begin`. Where fewer are left, the four begin with rows
+// that are another simdgroup's to write: so their places are steps of one size behind the first of them.
 struct EightRows {
   uint first, end;
-  uint second, second_end;
-  uint operator[](uint i) const { return i < 4 ? min(first + i, end - 1) : min(second + i - 4, second_end - 1); }
+  uint second, second_end, begin;
+
+  uint start(uint place) const {
+    return place < 4 ? min(first, max(end, 4u) - 4) : min(second, max(second_end, begin + 4) - 4);
+  }
+
+  // The row at one of the eight places, which exists.
+  uint at(uint place) const { return min(start(place) + place % 4, (place < 4 ? end : second_end) - 1); }
+
+  // Whether its product is to be written.
+  bool owns(uint place) const {
+    uint row = start(place) + place % 4;
+    return place < 4 ? row >= first && row < end : row >= second && row < second_end;
+  }
 };
 
 // Adds up numbers over two lanes that differ in the bit Mask of their index: where it is 0 a lane gets the sums of low,

@@ -2,6 +2,7 @@ package metalsim
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"embed"
@@ -31,7 +32,8 @@ type Options struct {
 	Macros          map[string]string `json:"macros,omitempty"`           // name to value
 }
 
-const defaultLanguageVersion = "3.1"
+// What Metal takes for a binary that Go linked, which says of itself that it is for macOS 12.
+const defaultLanguageVersion = "2.4"
 
 // One run of the compiler may take so long.
 const compileLimit = 5 * time.Minute
@@ -53,14 +55,40 @@ var libraryHeaders = []string{
 	"metal_type_traits", "metal_types", "metal_uniform", "metal_utility", "metal_visible_function_table", "simd/simd.h",
 }
 
-// Contraction is off so that results are the same on every machine; float to integer saturates as GPUs do.
+// Float to integer saturates as GPUs do.
 var execFlags = []string{
-	"-std=c++17", "-O2", "-fPIC", "-w", "-Werror=unknown-attributes", "-Wno-c++11-narrowing", "-fdeclspec", "-nostdinc++",
-	"-fsigned-char", "-fwrapv", "-fno-strict-aliasing", "-fno-strict-float-cast-overflow", "-ffp-contract=off",
-	"-fno-math-errno",
+	"-std=c++17", "-O2", "-fPIC", "-Wno-everything", "-Werror=unknown-attributes", "-Wno-c++11-narrowing", "-fdeclspec", "-nostdinc++",
+	"-fsigned-char", "-fwrapv", "-fno-strict-aliasing", "-fno-strict-float-cast-overflow", "-fno-math-errno",
 	"-Xclang", "-ffloat16-excess-precision=none", "-Xclang", "-fbfloat16-excess-precision=none",
 	"-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-fno-stack-protector", "-fno-asynchronous-unwind-tables",
 	"-fvisibility=hidden", "-fvisibility-inlines-hidden",
+}
+
+// arithmeticVariable is the environment variable that chooses how kernels compute: "plain" or "apple".
+const arithmeticVariable = "GLM4_METALSIM_ARITHMETIC"
+
+// appleArithmetic tells whether kernels compute as on Apple's GPUs.
+func appleArithmetic() (bool, error) {
+	switch value := os.Getenv(arithmeticVariable); value {
+	case "", "plain":
+		return false, nil
+	case "apple":
+		return true, nil
+	default:
+		return false, fmt.Errorf("%s is %q; it must be plain or apple", arithmeticVariable, value)
+	}
+}
+
+// contraction is none in plain arithmetic, so that results are the same on every machine. Apple's compiler contracts a
+// product and a sum of one expression.
+var contraction = map[bool]string{false: "-ffp-contract=off", true: "-ffp-contract=on"}
+
+// standard refuses what the C++ of a language version does not have: before Metal 4 that is C++14.
+func standard(languageVersion string) []string {
+	if languageVersion < "4" {
+		return []string{"-Werror=pre-c++17-compat"}
+	}
+	return nil
 }
 
 var strictFlags = []string{
@@ -109,16 +137,20 @@ func Compile(source string, o Options) (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	flags := execFlags
+	apple, err := appleArithmetic()
+	if err != nil {
+		return "", err
+	}
+	flags := append(slices.Clone(execFlags), contraction[apple])
 	if o.FastMath {
-		flags = append(slices.Clone(flags), "-DMSL_FAST_MATH")
+		flags = append(flags, "-DMSL_FAST_MATH")
 	}
 	if o.Counted {
 		plugin, err := PassPlugin()
 		if err != nil {
 			return "", err
 		}
-		flags = append(slices.Clone(flags), "-g", "-fpass-plugin="+plugin)
+		flags = append(flags, "-g", "-fpass-plugin="+plugin)
 	}
 	path = filepath.Join(t.cache, fmt.Sprintf("shader-%s.so", t.key(source, o.LanguageVersion,
 		fmt.Sprint(slices.Sorted(maps.Keys(o.Macros)), o.Macros, flags))))
@@ -131,6 +163,8 @@ func Compile(source string, o Options) (path string, err error) {
 	}
 	defer os.RemoveAll(work)
 	c := compilation{tools: t, work: work, source: source, flags: flags, counted: o.Counted}
+	c.apple = apple
+	c.standard = standard(cmp.Or(o.LanguageVersion, defaultLanguageVersion))
 	built, err := c.run(o)
 	if err != nil {
 		return "", err
@@ -296,7 +330,9 @@ type compilation struct {
 	*tools
 	work, source string
 	flags        []string
+	standard     []string // flags of the text alone
 	counted      bool
+	apple        bool
 }
 
 func (c *compilation) run(o Options) (string, error) {
@@ -336,11 +372,7 @@ func (c *compilation) run(o Options) (string, error) {
 
 // preprocess expands macros and conditions, with nothing defined but what Metal defines.
 func (c *compilation) preprocess(o Options) (string, error) {
-	version := o.LanguageVersion
-	if version == "" {
-		version = defaultLanguageVersion
-	}
-	major, minor, _ := strings.Cut(version, ".")
+	major, minor, _ := strings.Cut(cmp.Or(o.LanguageVersion, defaultLanguageVersion), ".")
 	args := []string{"-x", "c++", "-std=c++17", "-E", "-undef", "-nostdinc", "-isystem",
 		filepath.Join(c.include, "macros"),
 		"-D__METAL__=1", "-D__METAL_MACOS__=1", "-D__AIR64__=1", "-D__METAL_VERSION__=" + major + minor + "0"}
@@ -392,7 +424,8 @@ func (c *compilation) strict(r *rewrite.Result, p places, extensions string) []d
 
 // execText is what runs, and its registration.
 func (c *compilation) execText(r *rewrite.Result) string {
-	text := fmt.Sprintf("#define METAL_SIM_COUNTED %t\n%s#line 1 \"program_source\"\n%s", c.counted, execKeywords, r.Exec)
+	text := fmt.Sprintf("#define METAL_SIM_COUNTED %t\n#define METAL_SIM_FLUSH %t\n%s#line 1 \"program_source\"\n%s",
+		c.counted, c.apple, execKeywords, r.Exec)
 	if r.Registration == "" {
 		return text // of a source with an open bracket
 	}
@@ -408,7 +441,7 @@ func (c *compilation) build(r *rewrite.Result, p places) (string, []diagnostic, 
 		return "", nil, err
 	}
 	built := filepath.Join(c.work, "shader.so")
-	args := append(flags, diagnosticFlags...)
+	args := slices.Concat(flags, c.standard, diagnosticFlags)
 	args = append(args, "-include-pch", headers, "-shared", "-nostdlib++", "-Wl,-Bsymbolic", "-x", "c++", "-", "-o", built,
 		"-lm")
 	_, messages, err := c.clang(c.execText(r), args...)

@@ -33,6 +33,7 @@ type library struct {
 	setLimit    func(name string, value uint64) int32
 	reset       func()
 	counters    func(out *byte, size uint64) uint64
+	residency   func(out *byte, size uint64) uint64
 	leaks       func(out *byte, size uint64) uint64
 	takeError   func(out *byte, size uint64) uint64
 	signature   func(class, selector string, out *byte, size uint64) uint64
@@ -55,6 +56,7 @@ var load = sync.OnceValues(func() (*library, error) {
 		"sim_set_limit":    &l.setLimit,
 		"sim_reset":        &l.reset,
 		"sim_counters":     &l.counters,
+		"sim_residency":    &l.residency,
 		"sim_leaks":        &l.leaks,
 		"sim_take_error":   &l.takeError,
 		"sim_signature":    &l.signature,
@@ -139,7 +141,7 @@ func SetCounting(on bool) error {
 
 // SetLimit changes what the device allows, or makes it fail: maxBufferLength, recommendedMaxWorkingSetSize,
 // maxThreadsPerThreadgroup, maxThreadgroupMemoryLength; family (1007 is MTLGPUFamilyApple7); nonUniformThreadgroups,
-// residencySets and capture (0: the system has none); failAllocation (the n-th from now on fails); deviceLost (1: every
+// residencySets and capture (0: the system has none); failAllocation (the n-th from now on fails); failResidencySet (1: none is made); deviceLost (1: every
 // command buffer fails); eventGrace (milliseconds without any progress until a wait counts as a deadlock); workers (OS
 // threads of a dispatch, 0: one a core); compute (0: dispatches are judged and put on record, but not run). [Reset]
 // restores the defaults.
@@ -172,6 +174,19 @@ func Counters() ([]Dispatch, error) {
 		return nil, fmt.Errorf("the counters of the Metal stand-in: %w", err)
 	}
 	return dispatches, nil
+}
+
+// Residency returns the residency sets that live, in no order.
+func Residency() ([]ResidencySet, error) {
+	l, err := load()
+	if err != nil {
+		return nil, err
+	}
+	var sets []ResidencySet
+	if err := json.Unmarshal([]byte(text(l.residency)), &sets); err != nil {
+		return nil, fmt.Errorf("the residency sets of the Metal stand-in: %w", err)
+	}
+	return sets, nil
 }
 
 // Leaks returns the objects that the program made since the last [Reset] and that still live.

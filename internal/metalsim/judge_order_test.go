@@ -93,6 +93,15 @@ func TestOverlapAtAnotherOffsetGoesUnnoticed(t *testing.T) {
 		})
 }
 
+func TestOneMemoryUnderTwoArgumentsGoesUnnoticed(t *testing.T) {
+	orders(t, true, "kernel copy: [[buffer(0)]] 'in' and [[buffer(1)]] 'out' are the same memory, which it writes: Metal's "+
+		"compiler takes it that they are not", func(x *fixture, wrong bool) string {
+		cp := x.pipeline("copy")
+		a, b := x.buffer(512, shared, "a"), x.buffer(128, shared, "b")
+		return x.run(serial, func(e id) { encodeCopy(e, cp, a, 0, pick(wrong, a, b)) })
+	})
+}
+
 func TestSecondWriterWithoutBarrierGoesUnnoticed(t *testing.T) {
 	orders(t, true, `kernel fill (program_source:13) writes tracked buffer "a" of 128 bytes, bytes 0 to 127, which kernel copy (program_source:10), earlier in the same concurrent encoder, reads`+noBarrier,
 		func(x *fixture, wrong bool) string {

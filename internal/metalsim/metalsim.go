@@ -26,12 +26,16 @@
 // computed. Without it kernels run at nearly full speed, a buffer's end is only guarded to the page, and of hazards
 // between dispatches only those are found where both are bound to the same address.
 //
+// Kernels compute as the processor does, without contraction, so that a result is the same on every machine. With
+// GLM4_METALSIM_ARITHMETIC=apple in the environment they compute as on Apple's GPUs as far as that is known: a product
+// and a sum of one expression are rounded once, and float32 denormals are zero, while those of half are kept.
+//
 // # What it proves, and what it cannot
 //
 // A program that passes here computes correctly under emulation and compiles against our model of the shading language:
 // indexing, layouts, the binding between Go and shader, barriers, bounds, simdgroup and matrix logic, address spaces,
 // ownership of objects, order of commands. It says nothing about whether Apple's compiler accepts the text, about
-// fast-math and denormals, memory order between threadgroups, registers and occupancy, the watchdog, or time.
+// fast-math, memory order between threadgroups, registers and occupancy, the watchdog, or time.
 //
 // # Three ways to run it
 //
@@ -51,6 +55,13 @@ const (
 	Descending
 	Shuffled // by a seed
 )
+
+// A ResidencySet is one that lives.
+type ResidencySet struct {
+	Bytes    int64 `json:"bytes"` // of its buffers, as of the last commit
+	Buffers  int   `json:"buffers"`
+	Requests int   `json:"requests"` // how often residency was asked for
+}
 
 // A Dispatch is one that has run.
 type Dispatch struct {

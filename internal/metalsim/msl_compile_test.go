@@ -300,6 +300,27 @@ kernel void k(device Args *x [[buffer(0)]], constant Args &a [[buffer(1)]], devi
 	require.NoError(t, err)
 }
 
+// Metal is C++14 before its version 4, and a Go binary gets 2.4 unless it asks for another.
+func TestNewerLanguageIsTaken(t *testing.T) {
+	for _, c := range []struct{ source, want string }{
+		{"template <int N> int f() { if constexpr (N > 1) return 1; else return 2; }", "error: constexpr if"},
+		{"template <typename... T> int f(T... v) { return (v + ...); }", "error: pack fold expression"},
+		{"template <auto N> int f() { return N; }", "error: non-type template parameters declared with 'auto'"},
+		{"struct S { int a, b; }; int f(S s) { auto [a, b] = s; return a + b; }", "error: decomposition"},
+		{"template <typename T> struct S { S(T v) {} }; void f() { S s(1); }", "error: class template argument"},
+		{"namespace a::b { int f() { return 1; } }", "error: nested namespace"},
+		{"int f(int a) { if (int b = a; b > 1) return b; return a; }", "error: if initialization"},
+		{"void f() { static_assert(true); }", "error: 'static_assert' with no message"},
+	} {
+		for _, version := range []string{"", "2.4", "3.2"} {
+			_, err := metalsim.Compile(header+c.source, metalsim.Options{LanguageVersion: version})
+			require.ErrorContains(t, err, c.want, "%q", version)
+		}
+		_, err := metalsim.Compile(header+c.source, metalsim.Options{LanguageVersion: "4.0"})
+		require.NoError(t, err)
+	}
+}
+
 // A compiled source is kept, under all that it depends on.
 func TestCompiledAgain(t *testing.T) {
 	source := header + "kernel void k(device float *x [[buffer(0)]]) { x[0] = VALUE; }"

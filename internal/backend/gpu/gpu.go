@@ -27,7 +27,7 @@ type Device struct {
 	metal     *metal.Metal
 	device    metal.Device
 	queue     metal.Queue
-	residency metal.ResidencySet // zero where the system has none
+	residency *residency // nil before the queue is there
 	info      backend.Info
 	maxBuffer int
 	kernels   *kernels
@@ -37,6 +37,7 @@ type Device struct {
 	buffers map[metal.Buffer]struct{} // every one that lives
 	own     weights                   // those that live as long as the device
 	none    metal.Buffer              // bound where an op has nothing to bind
+	half    metal.Buffer              // what readHalf writes
 }
 
 // Open takes the system's preferred GPU and compiles the kernels for it.
@@ -51,7 +52,7 @@ func Open(m *metal.Metal) (*Device, error) {
 		info: backend.Info{Backend: "metal", Device: device.Name(), Memory: int64(device.RecommendedMaxWorkingSetSize()),
 			Async: true},
 	}
-	d.own.d = d
+	d.own.d, d.own.vectors.step = d, vectorStep
 	if err := d.open(); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
@@ -67,16 +68,58 @@ func (d *Device) open() (err error) {
 		return err
 	}
 	d.queue.SetLabel("glm4-metal")
-	if d.device.SupportsResidencySets() {
-		if d.residency, err = d.device.NewResidencySet("glm4-metal", 64); err != nil {
-			return err
-		}
-		d.queue.AddResidencySet(d.residency)
-	}
+	d.residency = newResidency(d.device, d.queue, int(d.info.Memory))
 	if d.none, err = d.allocate(256, metal.StorageShared); err != nil {
 		return err
 	}
-	return d.kernels.compile(shaders.Table, shaders.Source)
+	if d.half, err = d.allocate(4*shaders.HalfCodes.Threads, metal.StorageShared); err != nil {
+		return err
+	}
+	if err = d.kernels.compile(shaders.Table, shaders.Source); err != nil {
+		return err
+	}
+	return d.checkHalves()
+}
+
+// checkHalves finds out whether the products may read codes as subnormal halves. The language allows a GPU to take them
+// for zero.
+func (d *Device) checkHalves() error {
+	const code = 15
+	if err := d.readHalf(code); err != nil {
+		return err
+	}
+	if metal.Slice[float32](d.half.Contents())[0] == code {
+		d.kernels.halfCodes = 1
+	}
+	return nil
+}
+
+// readHalf runs a kernel that reads a code as a half, and waits for it.
+func (d *Device) readHalf(code uint32) error {
+	p, err := d.kernels.get(variant{kernel: shaders.HalfCodes})
+	if err != nil {
+		return err
+	}
+	return d.metal.Do(func() error {
+		commands, err := d.queue.NewCommandBuffer()
+		if err != nil {
+			return err
+		}
+		defer commands.Release()
+		encoder, err := commands.ComputeEncoder(metal.Serial)
+		if err != nil {
+			return err
+		}
+		args := shaders.ProbeArgs{Turns: code, One: 1}
+		encoder.SetPipeline(p.ComputePipeline)
+		encoder.SetBytes(metal.Bytes(&args), 0)
+		encoder.SetBuffer(d.half, 0, 1)
+		encoder.DispatchThreadgroups(metal.Size{Width: 1, Height: 1, Depth: 1},
+			metal.Size{Width: shaders.HalfCodes.Threads, Height: 1, Depth: 1})
+		encoder.End()
+		commands.Commit()
+		return commands.Wait()
+	})
 }
 
 // Info implements [backend.Device].
@@ -91,12 +134,9 @@ func (d *Device) Close() error {
 	}
 	d.closed = true
 	d.drain()
-	if !d.residency.IsZero() {
-		d.residency.End()
-		if !d.queue.IsZero() {
-			d.queue.RemoveResidencySet(d.residency)
-		}
-		d.residency.Release()
+	if d.residency != nil {
+		d.residency.end()
+		d.letGo()
 	}
 	for b := range d.buffers {
 		b.Release()
@@ -107,6 +147,9 @@ func (d *Device) Close() error {
 	d.device.Release()
 	return nil
 }
+
+// letGo runs something, without which the system keeps what residency sets have given back (llama.cpp#25937).
+func (d *Device) letGo() { d.readHalf(0) }
 
 // settle waits until the queue is empty, and tells whether the device is closed instead.
 func (d *Device) settle() (closed bool) {

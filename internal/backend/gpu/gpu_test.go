@@ -2,6 +2,8 @@ package gpu
 
 import (
 	"math"
+	"slices"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -66,12 +68,16 @@ func TestShaderThatDoesNotCompileIsNotNamed(t *testing.T) {
 	defer device.Release()
 	k := newKernels(m, device)
 	err = k.compile(shaders.Table, func(file string) (string, error) {
-		if file == "rows" {
+		switch file {
+		case "rows":
 			return "kernel void embed_q4() { undeclared = 1; }", nil
+		case "gemm":
+			return "// nothing", nil
 		}
-		return "#include <metal_stdlib>\n", nil
+		return "kernel void other() {}", nil
 	})
 	require.ErrorContains(t, err, "shaders/rows.metal does not compile here: ")
+	require.ErrorContains(t, err, "shaders/gemm.metal does not compile here: the compiler gave a library without functions")
 	require.ErrorContains(t, err, "undeclared")
 	require.ErrorContains(t, err, "; use the CPU and report it")
 	_, err = k.get(variant{kernel: shaders.AddNorm})
@@ -81,6 +87,41 @@ func TestShaderThatDoesNotCompileIsNotNamed(t *testing.T) {
 		`kernel gemv_out_q4 of shaders/gemv.metal: metal: the library has no function "gemv_out_q4"`)
 	require.ErrorContains(t, err, "; use the CPU and report it")
 	k.release()
+}
+
+// Every file at both ends of what a Mac may compile it as, and with the fast math that nobody asks for.
+func TestShaderIsOfOneLanguageOnly(t *testing.T) {
+	m := openMetal(t, false)
+	device, err := m.DefaultDevice()
+	require.NoError(t, err)
+	defer device.Release()
+	for _, file := range shaders.Files(slices.Concat(shaders.Table, shaders.Probes)) {
+		text, err := shaders.Source(file)
+		require.NoError(t, err)
+		for _, language := range []metal.LanguageVersion{metal.Language2_4, metal.Language4_0} {
+			for _, precise := range []bool{true, false} {
+				library, err := device.NewLibrary(text, metal.CompileOptions{PreciseMath: precise, Language: language})
+				require.NoError(t, err, "%s, %#x, %t", file, language, precise)
+				library.Release()
+			}
+		}
+	}
+}
+
+// A kernel that may run with more threads than it is launched with gets fewer registers. The GEMVs' threadgroups have as
+// many simdgroups as a constant says.
+func TestCompilerIsNotToldTheThreads(t *testing.T) {
+	d, err := Open(openMetal(t, false))
+	require.NoError(t, err)
+	defer d.Close()
+	for _, k := range shaders.Table {
+		if strings.HasPrefix(k.Name, "gemv") {
+			continue
+		}
+		p, err := d.kernels.get(variant{k, shaders.Constants{GroupSize: 64, HeadDim: 128}})
+		require.NoError(t, err)
+		require.Equal(t, k.Threads, p.MaxTotalThreadsPerThreadgroup(), k.Name)
+	}
 }
 
 // step is what a token needs of the device: a head and a pick that depend on an id.

@@ -28,6 +28,7 @@ type kernels struct {
 
 	mu        sync.Mutex
 	libraries map[string]metal.Library
+	halfCodes uint32 // 1 where shaders.HalfCodes has told so
 	pipelines map[variant]*pipeline
 }
 
@@ -39,34 +40,49 @@ func newKernels(m *metal.Metal, d metal.Device) *kernels {
 func (k *kernels) compile(table []*shaders.Kernel, source func(file string) (string, error)) error {
 	var wg sync.WaitGroup
 	var errs []error
-	started := map[string]bool{}
-	for _, t := range table {
-		if started[t.File] || k.has(t.File) {
+	for _, file := range shaders.Files(table) {
+		if k.has(file) {
 			continue
 		}
-		started[t.File] = true
 		wg.Go(func() {
-			text, err := source(t.File)
+			text, err := source(file)
 			var library metal.Library
 			if err == nil {
-				library, err = k.device.NewLibrary(text, metal.CompileOptions{})
+				library, err = newLibrary(k.device, text)
 			}
 			k.mu.Lock()
 			defer k.mu.Unlock()
 			if err != nil {
-				errs = append(errs, fmt.Errorf("shaders/%s.metal does not compile here: %w; use the CPU and report it", t.File,
+				errs = append(errs, fmt.Errorf("shaders/%s.metal does not compile here: %w; use the CPU and report it", file,
 					err))
 				return
 			}
-			if k.libraries == nil || !k.libraries[t.File].IsZero() { // released meanwhile, or compiled by another
+			if k.libraries == nil || !k.libraries[file].IsZero() { // released meanwhile, or compiled by another
 				library.Release()
 				return
 			}
-			k.libraries[t.File] = library
+			k.libraries[file] = library
 		})
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// newLibrary compiles a file with safe math, in the newest language or, where that refuses it, in the oldest that it is
+// written for.
+func newLibrary(d metal.Device, text string) (metal.Library, error) {
+	newest := metal.SystemLanguage()
+	library, err := d.NewLibrary(text, metal.CompileOptions{PreciseMath: true, Language: newest})
+	if err != nil && newest > metal.Language2_4 {
+		if old, e := d.NewLibrary(text, metal.CompileOptions{PreciseMath: true, Language: metal.Language2_4}); e == nil {
+			return old, nil
+		}
+	}
+	if err == nil && len(library.FunctionNames()) == 0 {
+		library.Release()
+		return metal.Library{}, errors.New("the compiler gave a library without functions")
+	}
+	return library, err
 }
 
 func (k *kernels) has(file string) bool {
@@ -86,11 +102,13 @@ func (k *kernels) get(v variant) (*pipeline, error) {
 	if k.libraries[t.File].IsZero() {
 		return nil, fmt.Errorf("kernel %s of shaders/%s.metal is missing; use the CPU and report it", t.Name, t.File)
 	}
+	constants := v.constants
+	constants.Simdgroups, constants.HalfCodes = uint32(t.Threads/32), k.halfCodes
 	c := k.metal.NewFunctionConstants()
 	defer c.Release()
 	for i, value := range []uint32{
-		v.constants.GroupSize, uint32(v.constants.ScaleFormat), uint32(v.constants.WeightFormat),
-		uint32(v.constants.KVFormat), v.constants.HeadDim, uint32(t.Threads / 32),
+		constants.GroupSize, uint32(constants.ScaleFormat), uint32(constants.WeightFormat),
+		uint32(constants.KVFormat), constants.HeadDim, constants.Simdgroups, constants.HalfCodes,
 	} {
 		c.SetUint(i, value)
 	}

@@ -24,6 +24,9 @@ type weights struct {
 	vectors arena
 }
 
+// vectorStep is what vectors take at a time: GLM-4-9B has 281 of them, 3.4 MB.
+const vectorStep = 2 << 20
+
 // mapping is a mapped file, wrapped in buffers where matrices are used in place: window i starts i·step bytes into it.
 type mapping struct {
 	region  []byte
@@ -35,7 +38,7 @@ const Alignment = 16
 
 // Map implements [backend.Device].
 func (d *Device) Map(regions, tensors [][]byte) backend.Store {
-	s := &weights{d: d}
+	s := &weights{d: d, vectors: arena{step: vectorStep}}
 	for _, r := range regions {
 		s.mapped = append(s.mapped, mapping{r, map[int]metal.Buffer{}})
 	}
@@ -63,6 +66,7 @@ func (s *weights) Close() error {
 		s.d.free(b)
 	}
 	s.mapped, s.copies, s.vectors = nil, arena{}, arena{}
+	s.d.letGo()
 	return nil
 }
 
@@ -159,15 +163,22 @@ func (s *weights) place(data []byte) (binding, error) {
 	return at, err
 }
 
+// A window is at most so long, so that a residency set can have it, and at least so long where buffers may be.
+const (
+	longestWindow  = 512 << 20
+	shortestWindow = 256 << 20
+)
+
 // inPlace wraps the part of a mapping that holds a tensor. Windows overlap by half, so that a tensor of up to half of
-// the longest buffer lies in one; a longer one gets its own.
+// the longest lies in one; a longer one gets its own.
 func (s *weights) inPlace(m *mapping, start, length int) (binding, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	page := metal.PageSize()
 	size := roundUp(len(m.region), page)
 	window, begin := 0, 0
-	if limit := s.d.maxBuffer / page * page; size > limit {
+	limit := min(s.d.maxBuffer, longestWindow, max(s.d.residency.limit, shortestWindow)) / page * page
+	if size > limit {
 		step := roundUp(limit/2, page)
 		window = start / step
 		begin, size = window*step, min(limit, size-window*step)

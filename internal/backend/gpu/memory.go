@@ -33,11 +33,7 @@ func (d *Device) keep(b metal.Buffer, err error) (metal.Buffer, error) {
 		return metal.Buffer{}, errClosed
 	}
 	d.buffers[b] = struct{}{}
-	if !d.residency.IsZero() {
-		d.residency.Add(b)
-		d.residency.Commit()
-		d.residency.Request()
-	}
+	d.residency.add(b, b.Length())
 	return b, nil
 }
 
@@ -49,10 +45,7 @@ func (d *Device) free(b metal.Buffer) {
 		return
 	}
 	delete(d.buffers, b)
-	if !d.residency.IsZero() {
-		d.residency.Remove(b)
-		d.residency.Commit()
-	}
+	d.residency.remove(b, b.Length())
 	b.Release()
 }
 

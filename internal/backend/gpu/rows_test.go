@@ -99,8 +99,7 @@ func TestAddNormDiffers(t *testing.T) {
 		for _, c := range []rows{
 			{4096, 1, true, 1}, {4096, 1, false, 1}, {4096, 3, true, 1e6}, {4096, 2, false, 1e6}, {32, 5, true, 1},
 			{40, 2, false, 1},
-			{4104, 2, true, 1}, {6144, 2, false, 1}, {13696, 3, true, 1e6}, {64, 600, true, 1}, {128, 1, true, 1e-30},
-			{256, 2, true, 1e-42}, {128, 2, true, 0},
+			{4104, 2, true, 1}, {6144, 2, false, 1}, {13696, 3, true, 1e6}, {64, 600, true, 1}, {128, 1, true, 1e-30}, {128, 2, true, 0},
 		} {
 			if counted && c.width*c.n > 5000 {
 				continue

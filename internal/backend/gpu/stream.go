@@ -152,6 +152,7 @@ func (s *stream) checkStop() error {
 func (s *stream) Submit() error {
 	s.flushHead()
 	if s.checkStop() == nil {
+		s.d.residency.use()
 		s.submitted++
 		if err := s.d.metal.Do(s.encode); s.err == nil {
 			s.err = problem(err)

@@ -358,7 +358,7 @@ func (p *parser) module() string {
 					name, q.enabled)
 			}
 		}
-		fmt.Fprintf(&b, "#line %d \"program_source\"\ninline constexpr metal_sim::Parameter _sim_parameters_%d[] = {",
+		fmt.Fprintf(&b, "#line %d \"program_source\"\nstatic constexpr metal_sim::Parameter _sim_parameters_%d[] = {",
 			e.of.line, e.of.id)
 		for _, q := range e.of.args {
 			fmt.Fprintf(&b, "{sim::Argument::%s, sim::Space::%s, sim::Builtin::%s, %s, %d, %q, %q, %s}, ",
@@ -384,7 +384,7 @@ func (p *parser) module() string {
 			c.line, c.name, c.index, c.typ, c.typ, c.name, c.name)
 	}
 	b.WriteString("    {}};\n")
-	fmt.Fprintf(&b, "  static const sim::Module module = {1, METAL_SIM_COUNTED, kernels, %d, constants, %d};\n  return "+
+	fmt.Fprintf(&b, "  static const sim::Module module = {1, METAL_SIM_COUNTED, METAL_SIM_FLUSH, kernels, %d, constants, %d};\n  return "+
 		"&module;\n}\n", len(p.entries), len(p.fixed))
 	return b.String()
 }

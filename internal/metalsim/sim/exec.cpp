@@ -77,7 +77,24 @@ void lay_memory(Worker &w) {
   }
 }
 
+// Makes this thread's float32 denormals zero, those that are read and those that come out. Conversions of half keep
+// theirs on both processors.
+void flush_denormals(bool on) {
+#if defined(__x86_64__)
+  constexpr unsigned both = 0x8040; // flush to zero, denormals are zero
+  unsigned control = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(on ? control | both : control & ~both);
+#else
+  constexpr uint64_t zero = 1 << 24;
+  uint64_t control;
+  asm volatile("mrs %0, fpcr" : "=r"(control));
+  control = on ? control | zero : control & ~zero;
+  asm volatile("msr fpcr, %0" : : "r"(control));
+#endif
+}
+
 void run_job(Worker &w, Job &j) {
+  flush_denormals(j.dispatch->flush);
   w.job = &j;
   w.kernel = j.dispatch->kernel;
   memcpy(w.buffers, j.buffers, sizeof j.buffers);

@@ -108,6 +108,9 @@ uint64_t sim_counters(char *out, uint64_t size) {
   return write_text(text + "]", out, size);
 }
 
+// The residency sets that live, a JSON list.
+uint64_t sim_residency(char *out, uint64_t size) { return write_text(residency_json(), out, size); }
+
 // The live objects since the last reset: a line each for class, tab, label, tab, count.
 uint64_t sim_leaks(char *out, uint64_t size) {
   std::string lines;
@@ -135,6 +138,7 @@ int sim_set_limit(const char *name, uint64_t value) {
              {"residencySets", &Limits::residencySets},
              {"capture", &Limits::capture},
              {"failAllocation", &Limits::failAllocation},
+             {"failResidencySet", &Limits::failResidencySet},
              {"deviceLost", &Limits::deviceLost},
              {"eventGrace", &Limits::eventGrace},
              {"workers", &Limits::workers},

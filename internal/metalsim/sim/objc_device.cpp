@@ -21,6 +21,7 @@ void Limits::reset() {
   residencySets = 1;
   capture = 1;
   failAllocation = 0;
+  failResidencySet = 0;
   deviceLost = 0;
   eventGrace = 1000;
   workers = 0;

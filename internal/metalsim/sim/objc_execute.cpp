@@ -52,6 +52,32 @@ std::vector<Access> seen_accesses(const Command &command, const Outcome &outcome
   return accesses;
 }
 
+// Metal's compiler takes it that memory which an argument writes is that argument's alone. Which argument an access
+// belongs to is not known, so only bindings that begin at the same place are judged.
+std::string aliased(const Command &command, const std::vector<Access> &accesses) {
+  const Kernel &kernel = *command.pipeline->kernel;
+  auto bound = [&](const Argument &a) -> const BoundBuffer * {
+    for (const BoundBuffer &b : command.buffers)
+      if (a.kind == Argument::buffer && b.index == a.index && b.memory) return &b;
+    return nullptr;
+  };
+  auto written = [&](const BoundBuffer &b) {
+    return std::any_of(accesses.begin(), accesses.end(), [&](const Access &a) {
+      return a.written && a.memory == b.memory.get() && a.end > start_of(b);
+    });
+  };
+  for (uint32_t i = 0; i < kernel.argument_count; ++i)
+    for (uint32_t j = 0; j < i; ++j) {
+      const Argument &a = kernel.arguments[j], &b = kernel.arguments[i];
+      const BoundBuffer *x = bound(a), *y = bound(b);
+      if (!x || !y || (a.read_only && b.read_only) || start_of(*x) != start_of(*y) || !written(*x)) continue;
+      return format("kernel %s: [[buffer(%u)]] '%s' and [[buffer(%u)]] '%s' are the same memory, which it writes: Metal's "
+                    "compiler takes it that they are not",
+                    kernel.name, a.index, a.name, b.index, b.name);
+    }
+  return "";
+}
+
 std::string run_dispatch(const CommandBuffer *cb, const Command &command, PassHazards *hazards, int64_t *code) {
   const Pipeline &pipeline = *command.pipeline.get();
   const Kernel &kernel = *pipeline.kernel;
@@ -68,6 +94,7 @@ std::string run_dispatch(const CommandBuffer *cb, const Command &command, PassHa
   Dispatch dispatch{};
   dispatch.kernel = &kernel;
   dispatch.counted = pipeline.module->module->counted;
+  dispatch.flush = pipeline.module->module->flush;
   dispatch.buffers = bindings;
   dispatch.memory_lengths = memory_lengths;
   dispatch.threads = command.threads;
@@ -81,9 +108,9 @@ std::string run_dispatch(const CommandBuffer *cb, const Command &command, PassHa
   log_dispatch(cb, command, dispatch.counted ? &outcome : nullptr);
   std::string error = outcome.error ? outcome.error : "";
   if (outcome.page_fault) *code = page_fault;
-  if (error.empty())
-    error = hazards->add(format("kernel %s", kernel.name),
-                         dispatch.counted ? seen_accesses(command, outcome) : bound_accesses(command));
+  std::vector<Access> accesses = dispatch.counted ? seen_accesses(command, outcome) : bound_accesses(command);
+  if (error.empty() && dispatch.counted) error = aliased(command, accesses);
+  if (error.empty()) error = hazards->add(format("kernel %s", kernel.name), accesses);
   free(outcome.error);
   free(outcome.ranges);
   return error;

@@ -26,6 +26,7 @@ struct Limits {
   std::atomic<uint64_t> residencySets;         // 0: as before macOS 15
   std::atomic<uint64_t> capture;               // 0: as without MTL_CAPTURE_ENABLED
   std::atomic<uint64_t> failAllocation;        // the n-th allocation from now on fails
+  std::atomic<uint64_t> failResidencySet;      // 1: no residency set is made
   std::atomic<uint64_t> deviceLost;            // 1: every command buffer fails
   std::atomic<uint64_t> eventGrace;            // milliseconds without progress until a wait counts as a deadlock
   std::atomic<uint64_t> workers;               // OS threads of a dispatch; 0: one a core
@@ -326,6 +327,9 @@ void hazards_signal(const CommandBuffer *, const std::set<uint64_t> &passes, Eve
 void hazards_wait(const Event *, uint64_t value, std::set<uint64_t> *passes);
 void hazards_committed(const CommandBuffer *);
 void hazards_completed(const CommandBuffer *);
+
+// For sim_residency.
+std::string residency_json();
 
 // For sim_counters and captures. The outcome is null when nothing was counted.
 std::string dispatch_json(const Command &, const Outcome *);

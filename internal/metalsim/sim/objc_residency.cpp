@@ -1,9 +1,19 @@
 // Residency sets: macOS 15's way to keep allocations wired. They change nothing here but are counted and checked.
 #include "objc_metal.h"
 
+#include <set>
+
 namespace sim::objc {
 
 namespace {
+
+struct ResidencySet;
+
+// The sets that live.
+struct {
+  std::mutex mutex;
+  std::set<ResidencySet *> all;
+} living;
 
 bool available() { return limits.residencySets; }
 
@@ -16,12 +26,29 @@ struct ResidencySetDescriptor : Object {
 struct ResidencySet : Object {
   static constexpr const char *class_name = "MTLResidencySet";
   std::map<Buffer *, Ref<Buffer>> committed, pending; // pending: as it will be after the next commit
-  ResidencySet() : Object(class_name) {}
+  uint64_t requests = 0;                              // of residency
+  ResidencySet() : Object(class_name) {
+    std::lock_guard lock(living.mutex);
+    living.all.insert(this);
+  }
+  ~ResidencySet() override {
+    std::lock_guard lock(living.mutex);
+    living.all.erase(this);
+  }
+  uint64_t bytes() const {
+    uint64_t total = 0;
+    for (auto &[b, reference] : committed) total += b->memory->length;
+    return total;
+  }
 };
 
-ResidencySet *new_set(Device *, Selector, Object *descriptor, Object **) {
+ResidencySet *new_set(Device *, Selector, Object *descriptor, Object **out) {
   auto *d = checked<ResidencySetDescriptor>(descriptor, "the descriptor");
   if (!d) return nullptr;
+  if (limits.failResidencySet) {
+    set_error(out, "MTLResidencySetDomain", 1, "the residency set could not be made");
+    return nullptr;
+  }
   auto *set = new ResidencySet;
   set->label = d->label;
   return set;
@@ -43,8 +70,14 @@ void remove(ResidencySet *self, Selector, Object *allocation) {
 }
 
 void remove_all(ResidencySet *self, Selector) { self->pending.clear(); }
-void commit_set(ResidencySet *self, Selector) { self->committed = self->pending; }
-void request(ResidencySet *, Selector) {}
+void commit_set(ResidencySet *self, Selector) {
+  std::lock_guard lock(living.mutex);
+  self->committed = self->pending;
+}
+void request(ResidencySet *self, Selector) {
+  std::lock_guard lock(living.mutex);
+  self->requests++;
+}
 void end(ResidencySet *, Selector) {}
 uint64_t count(ResidencySet *self, Selector) { return self->pending.size(); }
 
@@ -53,11 +86,7 @@ bool contains(ResidencySet *self, Selector, Object *allocation) {
   return b && self->pending.count(b);
 }
 
-uint64_t size(ResidencySet *self, Selector) {
-  uint64_t total = 0;
-  for (auto &[b, reference] : self->committed) total += b->memory->length;
-  return total;
-}
+uint64_t size(ResidencySet *self, Selector) { return self->bytes(); }
 
 constexpr size_t sets_of_a_queue = 32; // Apple: a queue takes up to 32
 
@@ -94,5 +123,15 @@ Registration queue("MTLCommandQueue", nullptr,
 Registration commands("MTLCommandBuffer", nullptr, {method("useResidencySet:", use, available)});
 
 } // namespace
+
+std::string residency_json() {
+  std::lock_guard lock(living.mutex);
+  std::string text = "[";
+  for (auto *s : living.all)
+    text += (text.size() > 1 ? "," : "") +
+            format("{\"bytes\":%lu,\"buffers\":%zu,\"requests\":%lu}", (unsigned long)s->bytes(), s->committed.size(),
+                   (unsigned long)s->requests);
+  return text + "]";
+}
 
 } // namespace sim::objc

@@ -117,6 +117,7 @@ struct Runtime {
 struct Module {
   uint32_t version; // of this contract: 1
   bool counted;     // built with instrumentation
+  bool flush;       // float32 denormals are zero, as on Apple's GPUs
   const Kernel *kernels;
   uint32_t kernel_count;
   const FunctionConstant *constants;
@@ -162,6 +163,7 @@ struct Range {
 struct Dispatch {
   const Kernel *kernel;
   bool counted;                   // the module has instrumentation: check and count
+  bool flush;                     // float32 denormals are zero
   const Binding *buffers;         // 31
   const uint64_t *memory_lengths; // 31, dynamic threadgroup memory
   Dim threads;                    // of the whole grid; a ragged edge makes smaller threadgroups

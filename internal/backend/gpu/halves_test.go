@@ -1,0 +1,49 @@
+package gpu
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/glm4-metal/glm4-metal/internal/backend/backendtest"
+)
+
+// Only powers of two move between codes that are read as halves and codes that are converted.
+func TestHalfCodesRoundOtherwise(t *testing.T) {
+	random := backendtest.NewRandom()
+	system := openMetal(t, false)
+	open := func() *Device {
+		d, err := Open(system)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, d.Close()) })
+		require.EqualValues(t, 1, d.kernels.halfCodes, "the probe")
+		return d
+	}
+	devices := [2]*Device{open(), open()}
+	devices[1].kernels.halfCodes = 0
+	for _, s := range backendtest.Storages {
+		if !s.Format.Quantised() {
+			continue
+		}
+		data := random.Matrix(40, s.Columns(520), s)
+		x := random.Floats(data.Cols, 1)
+		var got [2][]float32
+		for i, d := range devices {
+			m, err := d.NewMatrix(data)
+			require.NoError(t, err)
+			in, err := d.NewBuffer(data.Cols)
+			require.NoError(t, err)
+			copy(in.Floats(), x)
+			out, err := d.NewBuffer(data.Rows)
+			require.NoError(t, err)
+			stream, err := d.NewStream()
+			require.NoError(t, err)
+			stream.Out(out, in, m, 1)
+			require.NoError(t, stream.Submit())
+			require.NoError(t, stream.Wait(0))
+			got[i] = out.Floats()
+			require.NoError(t, stream.Close())
+		}
+		require.Equal(t, got[0], got[1], "%v", s)
+	}
+}
