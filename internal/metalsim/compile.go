@@ -57,7 +57,8 @@ var libraryHeaders = []string{
 
 // Float to integer saturates as GPUs do.
 var execFlags = []string{
-	"-std=c++17", "-O2", "-fPIC", "-Wno-everything", "-Werror=unknown-attributes", "-Wno-c++11-narrowing", "-fdeclspec", "-nostdinc++",
+	"-std=c++17", "-O2", "-fPIC", "-Wno-everything", "-Werror=unknown-attributes", "-Wno-c++11-narrowing",
+	"-fdeclspec", "-nostdinc++",
 	"-fsigned-char", "-fwrapv", "-fno-strict-aliasing", "-fno-strict-float-cast-overflow", "-fno-math-errno",
 	"-Xclang", "-ffloat16-excess-precision=none", "-Xclang", "-fbfloat16-excess-precision=none",
 	"-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-fno-stack-protector", "-fno-asynchronous-unwind-tables",
