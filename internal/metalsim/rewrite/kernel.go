@@ -384,7 +384,7 @@ func (p *parser) module() string {
 			c.line, c.name, c.index, c.typ, c.typ, c.name, c.name)
 	}
 	b.WriteString("    {}};\n")
-	fmt.Fprintf(&b, "  static const sim::Module module = {1, METAL_SIM_COUNTED, METAL_SIM_FLUSH, kernels, %d, constants, %d};"+
-		"\n  return &module;\n}\n", len(p.entries), len(p.fixed))
+	fmt.Fprintf(&b, "  static const sim::Module module = {1, METAL_SIM_COUNTED, METAL_SIM_FLUSH, "+
+		"kernels, %d, constants, %d};\n  return &module;\n}\n", len(p.entries), len(p.fixed))
 	return b.String()
 }
