@@ -89,6 +89,11 @@ func open(ctx context.Context, shape Shape, tokens int) (c *counting, err error)
 			err = errors.Join(err, c.close())
 		}
 	}()
+	opening, err := metalsim.Counters() // the device has tried something out
+	if err != nil {
+		return nil, err
+	}
+	c.taken = len(opening)
 	if c.stream, err = c.device.NewStream(); err != nil {
 		return nil, err
 	}
