@@ -89,23 +89,47 @@ func TestShaderThatDoesNotCompileIsNotNamed(t *testing.T) {
 	k.release()
 }
 
-// Every file at both ends of what a Mac may compile it as, and with the fast math that nobody asks for.
+// Every function of every file in each language that a Mac may compile it as, and with the fast math that nobody asks
+// for. This needs a compiler and no GPU that could run the functions.
 func TestShaderIsOfOneLanguageOnly(t *testing.T) {
 	m := openMetal(t, false)
 	device, err := m.DefaultDevice()
 	require.NoError(t, err)
 	defer device.Release()
-	for _, file := range shaders.Files(slices.Concat(shaders.Table, shaders.Probes)) {
+	k := newKernels(m, device)
+	all := slices.Concat(shaders.Table, shaders.Probes)
+	var languages []metal.LanguageVersion
+	for _, language := range []metal.LanguageVersion{metal.Language2_4, metal.Language3_0, metal.Language3_1,
+		metal.Language3_2, metal.Language4_0} {
+		nothing, err := device.NewLibrary("kernel void nothing() {}", metal.CompileOptions{Language: language})
+		if err == nil { // or the system is older
+			languages = append(languages, language)
+			nothing.Release()
+		}
+	}
+	require.GreaterOrEqual(t, len(languages), 4, "languages of macOS 15")
+	functions := 0
+	for _, file := range shaders.Files(all) {
 		text, err := shaders.Source(file)
 		require.NoError(t, err)
-		for _, language := range []metal.LanguageVersion{metal.Language2_4, metal.Language4_0} {
+		for _, language := range languages {
 			for _, precise := range []bool{true, false} {
 				library, err := device.NewLibrary(text, metal.CompileOptions{PreciseMath: precise, Language: language})
 				require.NoError(t, err, "%s, %#x, %t", file, language, precise)
+				for _, kernel := range all {
+					if kernel.File != file {
+						continue
+					}
+					f, err := k.function(library, variant{kernel, shaders.Constants{GroupSize: 64, HeadDim: 128}})
+					require.NoError(t, err, "%s, %#x, %t", kernel.Name, language, precise)
+					f.Release()
+					functions++
+				}
 				library.Release()
 			}
 		}
 	}
+	require.Equal(t, 2*len(languages)*len(all), functions)
 }
 
 // A kernel that may run with more threads than it is launched with gets fewer registers. The GEMVs' threadgroups have as

@@ -102,17 +102,7 @@ func (k *kernels) get(v variant) (*pipeline, error) {
 	if k.libraries[t.File].IsZero() {
 		return nil, fmt.Errorf("kernel %s of shaders/%s.metal is missing; use the CPU and report it", t.Name, t.File)
 	}
-	constants := v.constants
-	constants.Simdgroups, constants.HalfCodes = uint32(t.Threads/32), k.halfCodes
-	c := k.metal.NewFunctionConstants()
-	defer c.Release()
-	for i, value := range []uint32{
-		constants.GroupSize, uint32(constants.ScaleFormat), uint32(constants.WeightFormat),
-		uint32(constants.KVFormat), constants.HeadDim, constants.Simdgroups, constants.HalfCodes,
-	} {
-		c.SetUint(i, value)
-	}
-	f, err := k.libraries[t.File].NewFunction(t.Name, c)
+	f, err := k.function(k.libraries[t.File], v)
 	if err != nil {
 		return nil, fmt.Errorf("kernel %s of shaders/%s.metal: %w; use the CPU and report it", t.Name, t.File, err)
 	}
@@ -129,6 +119,20 @@ func (k *kernels) get(v variant) (*pipeline, error) {
 	made := &pipeline{p, t}
 	k.pipelines[v] = made
 	return made, nil
+}
+
+// function takes a kernel out of its library, with its constants set.
+func (k *kernels) function(library metal.Library, v variant) (metal.Function, error) {
+	v.constants.Simdgroups, v.constants.HalfCodes = uint32(v.kernel.Threads/32), k.halfCodes
+	c := k.metal.NewFunctionConstants()
+	defer c.Release()
+	for i, value := range []uint32{
+		v.constants.GroupSize, uint32(v.constants.ScaleFormat), uint32(v.constants.WeightFormat),
+		uint32(v.constants.KVFormat), v.constants.HeadDim, v.constants.Simdgroups, v.constants.HalfCodes,
+	} {
+		c.SetUint(i, value)
+	}
+	return library.NewFunction(v.kernel.Name, c)
 }
 
 func (k *kernels) release() {
