@@ -21,6 +21,7 @@ import (
 	"strings"
 
 	"github.com/glm4-metal/glm4-metal/bench"
+	"github.com/glm4-metal/glm4-metal/internal/textfile"
 )
 
 const help = `usage: plot [-o FILE.svg] [--kind prompt|generation] FILE...
@@ -57,7 +58,7 @@ func run(args []string, stdout, stderr io.Writer, read func(string) ([]bench.Row
 	if err == nil && out == "" {
 		_, err = stdout.Write(draw(rows))
 	} else if err == nil {
-		err = os.WriteFile(out, draw(rows), 0o644)
+		err = textfile.Replace(out, draw(rows), 0o644)
 	}
 	if err == nil {
 		return 0
