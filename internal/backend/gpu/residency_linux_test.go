@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/internal/metalsim"
@@ -130,6 +131,36 @@ func TestResidencyIsNotAskedForAgainOrForEver(t *testing.T) {
 	require.NoError(t, d.Close())
 	c.pass(residencyTick)
 	require.Empty(t, c.due, "closed")
+}
+
+// A buffer of a whole file fits into no set.
+func TestMappedFileIsOneBuffer(t *testing.T) {
+	m := openMetal(t, false)
+	require.NoError(t, metalsim.SetLimit("recommendedMaxWorkingSetSize", 8<<30))
+	const limit = 8 << 30 / residencyShare
+	file, err := unix.Mmap(-1, 0, 2<<30, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+	require.NoError(t, err)
+	defer unix.Munmap(file)
+	d, err := Open(m)
+	require.NoError(t, err)
+	store := d.Map([][]byte{file}, nil)
+	before := len(d.buffers)
+	const rows, cols = 8192, 4096
+	for data := file; len(data) > 0; data = data[2*rows*cols:] {
+		_, err := store.NewMatrix(backend.MatrixData{Name: "m", Rows: rows, Cols: cols, Format: backend.F16,
+			Data: data[:2*rows*cols]})
+		require.NoError(t, err)
+	}
+	require.Greater(t, len(d.buffers)-before, 4)
+	require.Less(t, len(d.buffers)-before, 12)
+	for b := range d.buffers {
+		require.LessOrEqual(t, b.Length(), limit)
+	}
+	for _, s := range residencySetsNow(t) {
+		require.LessOrEqual(t, s.Bytes, int64(limit))
+	}
+	require.NoError(t, store.Close())
+	require.NoError(t, d.Close())
 }
 
 // GLM-4-9B has 281 vectors.
