@@ -48,6 +48,9 @@ func Open() *Device {
 	return d
 }
 
+// Reference starts a device on plain Go, whatever the environment asks for: what others are held against.
+func Reference() *Device { return openPath(nil) }
+
 // openPath starts a device on a SIMD path, or on plain Go when it is nil.
 func openPath(k *simd.Kernels) *Device {
 	workers, name := runtime.GOMAXPROCS(0), "plain Go"
