@@ -154,6 +154,11 @@ func (x *examination) examineDevice(ctx context.Context, name, asked string) str
 	c := Check{State: OK, Name: i.Backend, MS: milliseconds(time.Since(start))}
 	c.Text = fmt.Sprintf("%s; %s for models; opened in %.0f ms", i.Device, gigabytes(i.Memory), c.MS)
 	x.Checks = append(x.Checks, c)
+	if n, ok := d.(interface{ Notes() []string }); ok {
+		for _, note := range n.Notes() {
+			x.add(Note, i.Backend, "%s", note)
+		}
+	}
 	for _, t := range trials {
 		if ctx.Err() != nil {
 			break

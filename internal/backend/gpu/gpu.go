@@ -125,6 +125,17 @@ func (d *Device) readHalf(code uint32) error {
 // Info implements [backend.Device].
 func (d *Device) Info() backend.Info { return d.info }
 
+// Notes tell what the device has to do otherwise than it would, a line each.
+func (d *Device) Notes() (notes []string) {
+	if d.kernels.halfCodes == 0 {
+		notes = append(notes, "subnormal halves are not kept, so codes are converted, which is slower")
+	}
+	if err := d.residency.failed(); err != nil {
+		notes = append(notes, fmt.Sprintf("there is no residency set for some buffers, so steps may wait for memory: %v", err))
+	}
+	return notes
+}
+
 // Close implements [backend.Device]. It waits for what runs; streams that are still open fail from then on.
 func (d *Device) Close() error {
 	d.mu.Lock()

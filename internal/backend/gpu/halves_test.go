@@ -20,7 +20,9 @@ func TestHalfCodesRoundOtherwise(t *testing.T) {
 		return d
 	}
 	devices := [2]*Device{open(), open()}
+	require.Empty(t, devices[1].Notes())
 	devices[1].kernels.halfCodes = 0
+	require.Equal(t, []string{"subnormal halves are not kept, so codes are converted, which is slower"}, devices[1].Notes())
 	for _, s := range backendtest.Storages {
 		if !s.Format.Quantised() {
 			continue

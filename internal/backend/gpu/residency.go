@@ -99,6 +99,13 @@ func (r *residency) room(bytes int) *residencySet {
 	return r.sets[len(r.sets)-1]
 }
 
+// failed tells why there is no further set.
+func (r *residency) failed() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.note
+}
+
 // remove lets go of a buffer.
 func (r *residency) remove(b metal.Buffer, bytes int) {
 	r.mu.Lock()

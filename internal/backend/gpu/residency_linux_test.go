@@ -64,7 +64,8 @@ func TestResidencySetThatFailsFailsTheModel(t *testing.T) {
 	require.NoError(t, err)
 	_, err = d.NewBuffer(8)
 	require.NoError(t, err)
-	require.Error(t, d.residency.note)
+	require.Len(t, d.Notes(), 1)
+	require.Contains(t, d.Notes()[0], "there is no residency set for some buffers")
 	require.NoError(t, d.Close())
 }
 
