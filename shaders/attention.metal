@@ -116,10 +116,11 @@ struct Softmax {
   // Makes a tile's scores weights, and returns what older sums shrink by.
   float weigh(thread float2 (&p)[key_fragments], uint key, uint visible, Place place) {
     float high = top;
+    const float none = masked; // in the address space of p, as both sides of a conditional are to be
 #pragma unroll
     for (uint j = 0; j < key_fragments; j++) {
       uint at = key + j * 8 + place.column;
-      p[j] = float2(at < visible ? p[j][0] : masked, at + 1 < visible ? p[j][1] : masked);
+      p[j] = float2(at < visible ? p[j][0] : none, at + 1 < visible ? p[j][1] : none);
       high = max(high, max(p[j][0], p[j][1]));
     }
     high = max(high, simd_shuffle_xor(high, 1)); // over the lanes that hold the row
@@ -151,7 +152,10 @@ template <typename T, uint Fragments, uint Blocks>
 void add_values(thread simdgroup_float8x8 (&sums)[Fragments][Blocks * 4], thread float2 (&p)[Fragments][key_fragments],
                 thread Eight<T> (&v)[key_fragments], CacheRows<T> values, uint key, uint column, Place place) {
 #pragma unroll
-  for (uint block = 0; block < Blocks && block * 32 < head_dim; block++) {
+  for (uint block = 0; block < Blocks; block++) {
+    if (block * 32 >= head_dim) { // not in the loop's condition: the number of turns is a constant of the text
+      continue;
+    }
 #pragma unroll
     for (uint j = 0; j < key_fragments; j++) {
       simdgroup_float8x8 a[Fragments], b;

@@ -31,7 +31,9 @@ struct QKVResult {
       row -= args.kv_rows;
     }
     if (args.bias) {
-      device const float *bias = is_q ? q_bias : is_v ? v_bias : k_bias;
+      // All three are read first: a struct of which a field is chosen at run time stays in memory.
+      device const float *of_q = q_bias, *of_k = k_bias, *of_v = v_bias;
+      device const float *bias = is_q ? of_q : is_v ? of_v : of_k;
       pair += float2(bias[row], bias[row + 1]);
     }
     uint pos = args.pos + t, dim = row % head_dim;

@@ -109,6 +109,7 @@ template <typename W> struct Copy {
     for (uint p = 0; p < Pieces; p++) {
       uint r = row + p * Stride;
       threadgroup float *to = tile + r / 8 * BlockRow + r % 8 * 8;
+#pragma unroll
       for (uint i = 0; i < Piece<W>::Count / 4; i++) {
         float4 four = Piece<W>::four(stored[p], i);
         uint c = col + 4 * i;

@@ -57,8 +57,11 @@ inline Pair better(Pair a, Pair b) { return a.rank > b.rank || (a.rank == b.rank
 
 // The best of a simdgroup, for all of its threads.
 inline Pair simd_best(Pair mine) {
-  uint rank = simd_max(mine.rank);
-  return {rank, simd_min(mine.rank == rank ? mine.id : no_pair.id)};
+  uint rank = simd_max(mine.rank), id = no_pair.id;
+  if (mine.rank == rank) {
+    id = mine.id;
+  }
+  return {rank, simd_min(id)};
 }
 
 // The best pair of all threads of a threadgroup, right in its first simdgroup. partial holds one a simdgroup.

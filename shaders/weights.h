@@ -40,6 +40,7 @@ struct Q4 {
   static constexpr constant bool Quantised = true;
   static void load(device const uchar *data, uint word, thread float *w) {
     uint codes = ((device const uint *)data)[word];
+#pragma unroll
     for (uint i = 0; i < 8; i++) {
       w[i] = float(codes >> (4 * i) & 15);
     }
@@ -52,6 +53,7 @@ struct Q8 {
   static constexpr constant bool Quantised = true;
   static void load(device const uchar *data, uint word, thread float *w) {
     uint2 codes = ((device const uint2 *)data)[word];
+#pragma unroll
     for (uint i = 0; i < 8; i++) {
       w[i] = float(codes[i / 4] >> (8 * (i % 4)) & 255);
     }
@@ -64,6 +66,7 @@ struct W16 {
   static constexpr constant bool Quantised = false;
   static void load(device const uchar *data, uint word, thread float *w) {
     uint4 bits = ((device const uint4 *)data)[word];
+#pragma unroll
     for (uint i = 0; i < 4; i++) {
       ushort2 two = as_type<ushort2>(bits[i]);
       float2 v = weight_format == f16 ? float2(as_type<half2>(two)) : widen(two);
@@ -78,8 +81,10 @@ struct W32 {
   static constexpr constant uint Bits = 32;
   static constexpr constant bool Quantised = false;
   static void load(device const uchar *data, uint word, thread float *w) {
+#pragma unroll
     for (uint i = 0; i < 2; i++) {
       float4 v = ((device const float4 *)data)[2 * word + i];
+#pragma unroll
       for (uint j = 0; j < 4; j++) {
         w[4 * i + j] = v[j];
       }
@@ -101,6 +106,7 @@ template <typename W> struct Matrix {
     if (W::Quantised) {
       uint group = row * (cols / group_size) + col / group_size;
       float scale = scale_at(scales, group), bias = scale_at(biases, group);
+#pragma unroll
       for (uint i = 0; i < 8; i++) {
         w[i] = w[i] * scale + bias;
       }
