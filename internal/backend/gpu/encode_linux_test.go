@@ -17,6 +17,7 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/internal/decoder"
 	"github.com/glm4-metal/glm4-metal/metal"
+	"github.com/glm4-metal/glm4-metal/shaders"
 )
 
 // A process can open one Metal only, so the one that does nothing is opened by this test binary run again, with the
@@ -72,7 +73,7 @@ func encodeInProcess(t testing.TB) (e encoding) {
 func measureEncoding(t testing.TB, library string, tokens int) (e encoding) {
 	m, err := metal.OpenLibraries(library)
 	require.NoError(t, err)
-	d, err := Open(m)
+	d, err := open(m, shaders.Source) // it computes nothing
 	require.NoError(t, err)
 	handle, err := purego.Dlopen(library, purego.RTLD_NOW)
 	require.NoError(t, err)

@@ -40,8 +40,19 @@ type Device struct {
 	half    metal.Buffer              // what readHalf writes
 }
 
-// Open takes the system's preferred GPU and compiles the kernels for it.
+// Open takes the system's preferred GPU and compiles the kernels for it. One that computes wrong products is refused.
 func Open(m *metal.Metal) (*Device, error) {
+	d, err := open(m, shaders.Source)
+	if err == nil {
+		if err = d.checkProducts(); err != nil {
+			return nil, errors.Join(err, d.Close())
+		}
+	}
+	return d, err
+}
+
+// open takes a GPU at its word. source gives the text of a file.
+func open(m *metal.Metal, source func(file string) (string, error)) (*Device, error) {
 	device, err := m.DefaultDevice()
 	if err != nil {
 		return nil, fmt.Errorf("metal: no GPU: %w; use the CPU", err)
@@ -53,13 +64,13 @@ func Open(m *metal.Metal) (*Device, error) {
 			Async: true},
 	}
 	d.own.d, d.own.vectors.step = d, vectorStep
-	if err := d.open(); err != nil {
+	if err := d.open(source); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
 }
 
-func (d *Device) open() (err error) {
+func (d *Device) open(source func(file string) (string, error)) (err error) {
 	if !d.device.HasUnifiedMemory() || !d.device.SupportsFamily(metal.FamilyApple7) {
 		return fmt.Errorf("metal: %s is no Apple silicon GPU (M1 or later), which the kernels need; use the CPU",
 			d.info.Device)
@@ -75,7 +86,7 @@ func (d *Device) open() (err error) {
 	if d.half, err = d.allocate(4*shaders.HalfCodes.Threads, metal.StorageShared); err != nil {
 		return err
 	}
-	if err = d.kernels.compile(shaders.Table, shaders.Source); err != nil {
+	if err = d.kernels.compile(shaders.Table, source); err != nil {
 		return err
 	}
 	return d.checkHalves()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/internal/metalsim"
+	"github.com/glm4-metal/glm4-metal/shaders"
 )
 
 func residencySetsNow(t *testing.T) []metalsim.ResidencySet {
@@ -94,7 +95,7 @@ func (c *fakeClock) pass(d time.Duration) {
 // Memory that nobody asks for again is unwired after a second; memory that is asked for without end belongs to nobody
 // else.
 func TestResidencyIsNotAskedForAgainOrForEver(t *testing.T) {
-	d, err := Open(openMetal(t, false))
+	d, err := open(openMetal(t, false), shaders.Source) // nothing has run yet
 	require.NoError(t, err)
 	var c fakeClock
 	d.residency.clock = c.clock()
