@@ -27,8 +27,8 @@ func (d *Device) checkProducts() (err error) {
 	}
 	store := d.Map(nil, nil)
 	defer func() { err = errors.Join(err, store.Close()) }()
-	m, err := store.NewMatrix(backend.MatrixData{Name: "of a check", Rows: rows, Cols: cols, Format: backend.Q4, Data: data,
-		GroupSize: group, Scales: halves(0x3800), Biases: halves(0xC200), ScaleFormat: backend.F16}) // 0.5 and -3
+	m, err := store.NewMatrix(backend.MatrixData{Name: "of a check", Rows: rows, Cols: cols, Format: backend.Q4,
+		Data: data, GroupSize: group, Scales: halves(0x3800), Biases: halves(0xC200), ScaleFormat: backend.F16}) // 0.5, -3
 	if err != nil {
 		return err
 	}

@@ -142,7 +142,7 @@ func (d *Device) Notes() (notes []string) {
 		notes = append(notes, "subnormal halves are not kept, so codes are converted, which is slower")
 	}
 	if err := d.residency.failed(); err != nil {
-		notes = append(notes, fmt.Sprintf("there is no residency set for some buffers, so steps may wait for memory: %v", err))
+		notes = append(notes, fmt.Sprintf("there is no residency set for some buffers, so steps may wait for them: %v", err))
 	}
 	return notes
 }
