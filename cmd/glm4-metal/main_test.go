@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -29,7 +30,18 @@ func TestMain(m *testing.M) {
 	os.Exit(buildAndRun(m))
 }
 
+// takeSignals handles the signals that are ignored, as under nohup, so that programs that are started do not inherit
+// that: they begin with what is handled at its default.
+func takeSignals() {
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
+}
+
 func buildAndRun(m *testing.M) int {
+	takeSignals()
 	dir, err := os.MkdirTemp("", "glm4-metal")
 	if err == nil {
 		defer os.RemoveAll(dir)
