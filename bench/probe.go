@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
@@ -75,6 +77,35 @@ func (p *Probe) Measure(ctx context.Context, bits int) (Limits, error) {
 	}
 	l.Launch = time.Duration(launch * 1e9)
 	return l, nil
+}
+
+// MedianLimits are the medians of some measurements of a device, of which there is at least one.
+func MedianLimits(all []Limits) Limits {
+	middle := func(figure func(Limits) float64) float64 {
+		var values []float64
+		for _, l := range all {
+			values = append(values, figure(l))
+		}
+		return median(values)
+	}
+	l := all[0] // with what is not measured
+	l.Bandwidth = middle(func(l Limits) float64 { return l.Bandwidth })
+	l.Products = middle(func(l Limits) float64 { return l.Products })
+	l.Attention = middle(func(l Limits) float64 { return l.Attention })
+	l.Launch = time.Duration(middle(func(l Limits) float64 { return float64(l.Launch) }))
+	return l
+}
+
+// DescribeLimits says in a line what a device gives, by the bits of weights, of which there is at least one.
+func DescribeLimits(byBits map[int]Limits) string {
+	var l Limits
+	var products []string
+	for _, bits := range slices.Sorted(maps.Keys(byBits)) {
+		l = byBits[bits]
+		products = append(products, fmt.Sprintf("%.0f (%d bit)", l.Products/1e9, bits))
+	}
+	return fmt.Sprintf("memory reads %.1f GB/s; products %s and attention %.0f Gop/s; an op starts in %.1f µs",
+		l.Bandwidth/1e9, strings.Join(products, ", "), l.Attention/1e9, float64(l.Launch.Nanoseconds())/1e3)
 }
 
 // Bandwidth reads the memory once, in about ten milliseconds, and gives the bytes a second.

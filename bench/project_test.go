@@ -138,6 +138,10 @@ func TestProjectionTakesOtherRuns(t *testing.T) {
 	require.Equal(t, 1, p.Runs, "a short prompt is no long one")
 	inRange(t, Range{0.15 * p.LimitTS, 0.3 * p.LimitTS, 0.45 * p.LimitTS}, p.TS)
 
+	few.FirstTS = few.MedianTS * 4
+	p = project(l, "cpu", s, few.Test, append(rows, few))
+	inRange(t, Range{0.15 * p.LimitTS, 0.3 * p.LimitTS, p.LimitTS}, p.TS)
+
 	p = project(l, "cpu", s, prompt, rows)
 	require.Equal(t, 2, p.Runs)
 	require.Equal(t, "compute", p.Limit)

@@ -68,12 +68,11 @@ func (s *series) soFar() float64 {
 
 // limits are the medians.
 func (s *series) limits() Limits {
-	l := s.samples[0].limits
-	l.Bandwidth = median(s.each(func(x sample) float64 { return x.limits.Bandwidth }))
-	l.Products = median(s.each(func(x sample) float64 { return x.limits.Products }))
-	l.Attention = median(s.each(func(x sample) float64 { return x.limits.Attention }))
-	l.Launch = time.Duration(median(s.each(func(x sample) float64 { return float64(x.limits.Launch) })))
-	return l
+	var all []Limits
+	for _, x := range s.samples {
+		all = append(all, x.limits)
+	}
+	return MedianLimits(all)
 }
 
 // summarise fills a row with what was measured of its test.

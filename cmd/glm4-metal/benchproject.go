@@ -93,9 +93,7 @@ func readCandidates(c *cli.Context, kvBits int) (candidates []candidate, err err
 	if c.NArg() > 0 || c.IsSet("model") {
 		names, err = benchNames(c)
 	} else {
-		for _, k := range hub.Catalog() {
-			names = append(names, k.Name)
-		}
+		names = hub.Names()
 	}
 	for _, name := range names {
 		var one candidate
@@ -128,11 +126,7 @@ func unknownName(name string, err error) error {
 	if name == "" || looksLikePath(name) || isFolder(name) {
 		return err
 	}
-	var names []string
-	for _, k := range hub.Catalog() {
-		names = append(names, k.Name)
-	}
-	return fmt.Errorf("%w, or one of %s", err, strings.Join(names, ", "))
+	return fmt.Errorf("%w, or one of %s", err, strings.Join(hub.Names(), ", "))
 }
 
 // measureLimits measures the limits of a device for the weights of these checkpoints.
@@ -160,28 +154,9 @@ func measureLimits(ctx context.Context, backend string, candidates []candidate) 
 			}
 			rounds = append(rounds, l)
 		}
-		p.Limits[n] = medianLimits(rounds)
+		p.Limits[n] = bench.MedianLimits(rounds)
 	}
 	return p, nil
-}
-
-func medianLimits(rounds []bench.Limits) bench.Limits {
-	middle := rounds[0] // with what is not measured
-	middle.Bandwidth = median(rounds, func(l bench.Limits) float64 { return l.Bandwidth })
-	middle.Products = median(rounds, func(l bench.Limits) float64 { return l.Products })
-	middle.Attention = median(rounds, func(l bench.Limits) float64 { return l.Attention })
-	middle.Launch = median(rounds, func(l bench.Limits) time.Duration { return l.Launch })
-	return middle
-}
-
-// median is that of an odd number of values.
-func median[T any, V cmp.Ordered](all []T, value func(T) V) V {
-	var values []V
-	for _, one := range all {
-		values = append(values, value(one))
-	}
-	slices.Sort(values)
-	return values[len(values)/2]
 }
 
 func (p *projection) add(one candidate, kvBits int, tests []bench.Test) {
@@ -202,15 +177,7 @@ func (p *projection) add(one candidate, kvBits int, tests []bench.Test) {
 // text is the table, below what it follows from.
 func (p *projection) text() string {
 	var out bytes.Buffer
-	var l bench.Limits
-	var products []string
-	for _, bits := range slices.Sorted(maps.Keys(p.Limits)) {
-		l = p.Limits[bits]
-		products = append(products, fmt.Sprintf("%.0f (%d bit)", l.Products/1e9, bits))
-	}
-	fmt.Fprintf(&out, "%s, %s: memory reads %.1f GB/s; products %s and attention %.0f Gop/s; an op starts in %.1f µs\n",
-		p.Backend, p.Device, l.Bandwidth/1e9, strings.Join(products, ", "), l.Attention/1e9,
-		float64(l.Launch.Nanoseconds())/1e3)
+	fmt.Fprintf(&out, "%s, %s: %s\n", p.Backend, p.Device, bench.DescribeLimits(p.Limits))
 	fmt.Fprintf(&out, "Bounds: %s.\n\n", p.bounds())
 	columns := []table.Column[projected]{
 		table.Left("model", func(p projected) string { return p.Name }),

@@ -48,21 +48,16 @@ func (x *examination) measure(ctx context.Context, asked string) {
 		return
 	}
 	defer p.Close()
-	var last bench.Limits
-	var products []string
 	for _, bits := range []int{4, 8, 16} {
-		if last, err = p.Measure(ctx, bits); err != nil {
+		if x.Limits[bits], err = p.Measure(ctx, bits); err != nil {
+			delete(x.Limits, bits)
 			if ctx.Err() == nil {
 				x.add(Failed, p.Backend()+" limits", "cannot be measured with weights of %d bits: %v", bits, err)
 			}
 			return
 		}
-		x.Limits[bits] = last
-		products = append(products, fmt.Sprintf("%.0f (%d bit)", last.Products/1e9, bits))
 	}
-	x.add(OK, p.Backend()+" limits",
-		"memory reads %.1f GB/s; products %s and attention %.0f Gop/s; an op starts in %.1f µs",
-		last.Bandwidth/1e9, strings.Join(products, ", "), last.Attention/1e9, float64(last.Launch.Nanoseconds())/1e3)
+	x.add(OK, p.Backend()+" limits", "%s", bench.DescribeLimits(x.Limits))
 	for _, name := range projectedModels {
 		if err := x.project(p, name); err != nil {
 			x.add(Failed, name, "cannot be projected: %v", err)

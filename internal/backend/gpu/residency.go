@@ -25,10 +25,11 @@ const (
 // residency keeps the buffers of a device resident, where the system has sets for that. Where it has none, or makes
 // none, buffers become resident when they are used.
 type residency struct {
-	device metal.Device
-	queue  metal.Queue
-	limit  int // bytes of a set
-	clock  clock
+	device    metal.Device
+	queue     metal.Queue
+	supported bool
+	limit     int // bytes of a set
+	clock     clock
 
 	mu    sync.Mutex
 	sets  []*residencySet
@@ -53,14 +54,15 @@ type clock struct {
 var systemClock = clock{time.Now, time.AfterFunc}
 
 func newResidency(d metal.Device, q metal.Queue, workingSet int) *residency {
-	return &residency{device: d, queue: q, limit: max(workingSet/residencyShare, 1), clock: systemClock,
+	return &residency{device: d, queue: q, supported: d.SupportsResidencySets(),
+		limit: max(workingSet/residencyShare, 1), clock: systemClock,
 		of: map[metal.Buffer]*residencySet{}}
 }
 
 // add makes a buffer resident: in the first set that has room, in a new one, or, where there can be no more, in the
 // smallest.
 func (r *residency) add(b metal.Buffer, bytes int) {
-	if !r.device.SupportsResidencySets() {
+	if !r.supported {
 		return
 	}
 	r.mu.Lock()
