@@ -38,6 +38,7 @@ type Device struct {
 	own     weights                   // those that live as long as the device
 	none    metal.Buffer              // bound where an op has nothing to bind
 	half    metal.Buffer              // what readHalf writes
+	tuning  shaders.Tuning            // of streams that are made
 }
 
 // Open takes the system's preferred GPU and compiles the kernels for it. One that computes wrong products is refused.
