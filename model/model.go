@@ -63,7 +63,9 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 	if o.maxContext > m.context {
 		return nil, &OptionError{"context", o.maxContext, fmt.Sprintf("at most %d, which %s was made for", m.context, c.Dir)}
 	}
-	m.context = cmp.Or(o.maxContext, m.context)
+	if o.maxContext != FittingContext {
+		m.context = cmp.Or(o.maxContext, m.context)
+	}
 	m.chunk = min(m.chunk, m.context)
 	if m.kvFormat = kvFormat(o.kvBits); o.kvBits == 0 {
 		embed, err := c.Matrix("model.embed_tokens")
@@ -88,7 +90,6 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 			return nil, err
 		}
 	}
-	m.memory = EstimateMemory(c.Config, c.Bytes(), m.context, m.chunk, m.kvFormat.Bits())
 	err = m.fill(o)
 	if errors.Is(err, backend.ErrUnsupported) && o.open == nil && !m.shared && (o.backend == "" || o.backend == "auto") {
 		m.release()
@@ -104,7 +105,14 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 
 // fill puts the weights and the scratch on the device.
 func (m *Model) fill(o loadOptions) (err error) {
-	if err = m.memory.check(m.device.Info()); err != nil {
+	d := m.device.Info()
+	m.memory = EstimateMemory(m.config, m.checkpoint.Bytes(), m.context, m.chunk, m.kvFormat.Bits())
+	if o.maxContext == FittingContext {
+		token := attention(m.config).TokenBytes(m.config.Layers, m.kvFormat)
+		m.context = m.memory.fitting(d, m.config.MaxPositions, token)
+		m.memory.KV = attention(m.config).CacheBytes(m.config.Layers, m.context, m.kvFormat)
+	}
+	if err = m.memory.check(d); err != nil {
 		return err
 	}
 	m.store = mapped(m.device, m.checkpoint)
