@@ -18,7 +18,7 @@ var files embed.FS
 // Source returns the text of a file of [Table] or [Probes] as Metal compiles it.
 func Source(file string) (string, error) {
 	var text string
-	for _, name := range []string{"weights.h", "args.h", "epilogue.h", "sampling.h", file + ".metal"} {
+	for _, name := range []string{"weights.h", "args.h", "epilogue.h", "sampling.h", "attention.h", file + ".metal"} {
 		b, err := files.ReadFile(name)
 		if err != nil {
 			return "", fmt.Errorf("shaders: there is no source %q", file)

@@ -89,8 +89,8 @@ var (
 		Tile: [3]int{1, 1, 1}}
 
 	// Rows of queries, which are the heads of a KV head for one token after the other; KV heads; splits.
-	Attend        = attend("attend", 256, 16)
-	PrefillAttend = attend("prefill_attend", 128, 32)
+	Attend        = attend("attend", "attention", 256, 16)
+	PrefillAttend = attend("prefill_attend", "prefill", 128, 32)
 	// Rows of the result.
 	AttendCombine = &Kernel{Name: "attend_combine", File: "attention", Args: CombineArgs{},
 		Buffers: list("partials stats out"), Threads: 128, Tile: [3]int{1, 1, 1}}
@@ -179,9 +179,9 @@ func family(k Kernel) (f Family) {
 }
 
 // attend makes the kernels for keys and values in f32 and f16.
-func attend(name string, threads, rows int) (f Family) {
+func attend(name, file string, threads, rows int) (f Family) {
 	k := Kernel{
-		Name: name + "_f32", File: "attention", Args: AttendArgs{}, Buffers: list("q keys values out partials stats"),
+		Name: name + "_f32", File: file, Args: AttendArgs{}, Buffers: list("q keys values out partials stats"),
 		Threads: threads, Tile: [3]int{rows, 1, 1},
 	}
 	f[F32] = &k
