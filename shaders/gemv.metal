@@ -16,11 +16,11 @@ inline float dot8(thread const float *x, thread const float *w) {
   return sum;
 }
 
-// A piece of x that meets one of each of some rows: `prepare` changes eight numbers of it first, and what dot gives is to
+// A piece of x that meets one of each of some rows: `prepare` changes four numbers of it first, and what dot gives is to
 // be multiplied by `scale`. Of weights without scales a piece is a word.
 template <typename W> struct Piece {
   static float scale() { return 1; }
-  static void prepare(thread float *x) {}
+  static float4 prepare(float4 x) { return x; }
   static float dot(device const uchar *data, uint piece, thread const float *x) {
     float w[8];
     W::load(data, piece, w);
@@ -43,24 +43,28 @@ half_codes_kept(constant ProbeArgs &args [[buffer(0)]],
 // A code stays where it is in its word, which multiplies it by a power of 16; x is divided by it, once for all rows.
 template <> struct Piece<Q4> {
   static float scale() { return half_codes ? 1 / half_unit : 1; }
-  static void prepare(thread float *x) {
-#pragma unroll
-    for (uint i = 0; i < 8; i += 4) {
-      x[i + 1] *= 1.0f / 16;
-      if (half_codes) {
-        x[i + 3] *= 1.0f / 16;
-      } else {
-        x[i + 2] *= 1.0f / 256;
-        x[i + 3] *= 1.0f / 4096;
-      }
+  static float4 prepare(float4 x) {
+    x.y *= 1.0f / 16;
+    if (half_codes) {
+      x.w *= 1.0f / 16;
+    } else {
+      x.z *= 1.0f / 256;
+      x.w *= 1.0f / 4096;
     }
+    return x;
   }
   static float dot(device const uchar *data, uint piece, thread const float *x) {
+    uint2 codes = 0;
     if (columns == 16) {
-      uint2 codes = ((device const uint2 *)data)[piece];
-      return dot(codes.x, x) + dot(codes.y, x + 8);
+      codes = ((device const uint2 *)data)[piece];
+    } else {
+      codes.x = ((device const uint *)data)[piece];
     }
-    return dot(((device const uint *)data)[piece], x);
+    float sum = dot(codes.x, x);
+    if (columns == 16) {
+      sum += dot(codes.y, x + 8);
+    }
+    return sum;
   }
   static float dot(uint codes, thread const float *x) {
     if (half_codes) {
@@ -91,13 +95,19 @@ template <> struct Piece<Q4> {
 
 template <> struct Piece<Q8> {
   static float scale() { return half_codes ? 1 / half_unit : 1; }
-  static void prepare(thread float *x) {}
+  static float4 prepare(float4 x) { return x; }
   static float dot(device const uchar *data, uint piece, thread const float *x) {
+    uint4 codes = 0;
     if (columns == 16) {
-      uint4 codes = ((device const uint4 *)data)[piece];
-      return dot(codes.xy, x) + dot(codes.zw, x + 8);
+      codes = ((device const uint4 *)data)[piece];
+    } else {
+      codes.xy = ((device const uint2 *)data)[piece];
     }
-    return dot(((device const uint2 *)data)[piece], x);
+    float sum = dot(codes.xy, x);
+    if (columns == 16) {
+      sum += dot(codes.zw, x + 8);
+    }
+    return sum;
   }
   static float dot(uint2 codes, thread const float *x) {
     float w[8];
@@ -196,15 +206,12 @@ template <typename W, uint R> struct Products {
       if (4 * i < columns) {
         float4 four = x[columns / 4 * piece + i];
         total = i == 0 ? four : total + four;
+        four = Piece<W>::prepare(four);
 #pragma unroll
         for (uint j = 0; j < 4; j++) {
           numbers[4 * i + j] = four[j];
         }
       }
-    }
-    Piece<W>::prepare(numbers);
-    if (columns == 16) {
-      Piece<W>::prepare(numbers + 8);
     }
     float4 dots[R / 4];
 #pragma unroll
