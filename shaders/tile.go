@@ -23,8 +23,8 @@ var tiles = []Tile{
 	narrow, {8, 8, 2}, {8, 8, 4}, {8, 16, 1}, {8, 16, 2}, {8, 16, 4}, {4, 16, 1}, {4, 16, 2}, {4, 16, 4},
 }
 
-// made tells whether there is a kernel of an op for a tile and a format. Gate and up, and the head, have rows enough for
-// every simdgroup of a GPU.
+// made tells whether there is a kernel of an op for a tile and a format. Gate and up, and the head, have rows enough
+// without a split.
 func (t Tile) made(op string, f Format) bool {
 	return (t.Columns == narrow.Columns || f == Q4 || f == Q8) && (t.Split == 1 || op == "qkv" || op == "out")
 }
@@ -60,9 +60,9 @@ func (s Shape) takes(t Tile) bool {
 	return false
 }
 
-// builtIn is the choice for a device on which nothing was measured. By the instructions counted on G13, 8x16 is the best
-// for 4 bit; 8 bit was not counted. Out, Down and QKV of GLM-4-9B are 512 to 576 simdgroups of eight rows, about 3 for
-// each scheduler of a GPU with 40 cores, too few to hide latency: a split doubles them, unless it leaves simdgroups
+// builtIn is the choice for a device on which nothing was measured. By the instructions counted on G13, 8x16 is the
+// best for 4 bit; 8 bit was not counted. Out, Down and QKV of GLM-4-9B are 512 to 576 simdgroups of eight rows, about 3
+// for each scheduler of a GPU with 40 cores, too few to hide latency: a split doubles them, unless it leaves simdgroups
 // without columns.
 func (s Shape) builtIn() Tile {
 	const mostRows = 8192 // of a split: 6 for each such scheduler without it
