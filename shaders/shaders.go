@@ -60,4 +60,6 @@ type Constants struct {
 	HeadDim      uint32
 	Simdgroups   uint32 // a threadgroup of the GEMV kernels: Threads/32
 	HalfCodes    uint32 // 1: codes are read as halves, whose subnormals keep their value
+	Columns      uint32 // of a Kernel's Lanes
+	Split        uint32 // of a Kernel's Lanes
 }

@@ -124,11 +124,13 @@ func (k *kernels) get(v variant) (*pipeline, error) {
 // function takes a kernel out of its library, with its constants set.
 func (k *kernels) function(library metal.Library, v variant) (metal.Function, error) {
 	v.constants.Simdgroups, v.constants.HalfCodes = uint32(v.kernel.Threads/32), k.halfCodes
+	v.constants.Columns, v.constants.Split = uint32(v.kernel.Lanes.Columns), uint32(v.kernel.Lanes.Split)
 	c := k.metal.NewFunctionConstants()
 	defer c.Release()
 	for i, value := range []uint32{
 		v.constants.GroupSize, uint32(v.constants.ScaleFormat), uint32(v.constants.WeightFormat),
 		uint32(v.constants.KVFormat), v.constants.HeadDim, v.constants.Simdgroups, v.constants.HalfCodes,
+		v.constants.Columns, v.constants.Split,
 	} {
 		c.SetUint(i, value)
 	}

@@ -32,6 +32,7 @@ type dispatch struct {
 // stream implements [backend.Ops].
 type stream struct {
 	d       *Device
+	tuning  shaders.Tuning
 	list    []dispatch // since the last Submit
 	marks   []mark     // not reached yet
 	encode  func() error
@@ -83,7 +84,7 @@ func (d *Device) newStream() (*stream, error) {
 	if d.closed {
 		return nil, errClosed
 	}
-	s := &stream{d: d, longest: longest}
+	s := &stream{d: d, tuning: d.tuning, longest: longest}
 	s.encode = s.encodeList // once, so that a step allocates nothing
 	return s, nil
 }
