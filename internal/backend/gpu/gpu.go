@@ -6,9 +6,10 @@
 // Submit, into one command buffer a decoded token, or as many as keep each short in a prefill (stream.go, watchdog.go).
 // What the GPU gives at its best, a probe measures with kernels of its own (probe.go).
 //
-// Streams of a device share one queue, which runs command buffers in the order of their commits; within one, the
-// dispatches run one after the other. Every step of a layer needs what the one before wrote, so there is nothing to
-// overlap and no barrier to forget.
+// What orders the work: within a command buffer a barrier stands in front of every dispatch, but between those that
+// their op names as parts of one result ([stream.apart]), so that no barrier can be forgotten. Command buffers, of all
+// streams, share one queue; the system has each wait for those before it where they touch the same memory, which it
+// tracks for every buffer that the GPU writes. Weights are untracked: the GPU only reads them.
 package gpu
 
 import (

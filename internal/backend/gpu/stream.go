@@ -23,6 +23,7 @@ type dispatch struct {
 	groups   metal.Size
 	threads  int     // a threadgroup
 	seconds  float64 // as watchdog.go thinks
+	beside   bool    // it runs beside the one in front of it: see apart
 	buffers  [maxBuffers]binding
 	args     [maxArgs]byte
 	argBytes uint8
@@ -106,6 +107,14 @@ func add[Args any](s *stream, v variant, args Args, work [3]int, seconds float64
 	g := p.table.Groups(work)
 	d.groups = metal.Size{Width: g[0], Height: g[1], Depth: g[2]}
 	d.threads = p.table.Threads
+}
+
+// apart says that the dispatches from the first on are parts of one result: each writes what no other of them reads or
+// writes. Without it, each waits for all in front of it.
+func (s *stream) apart(first int) {
+	for i := first + 1; i < len(s.list); i++ {
+		s.list[i].beside = true
+	}
 }
 
 // narrow leaves the last dispatch no more threads than its rows, of some width, have work for.
@@ -206,7 +215,7 @@ func (s *stream) encodeOne(begin, upTo int) error {
 	if err != nil {
 		return err
 	}
-	encoder, err := commands.ComputeEncoder(metal.Serial)
+	encoder, err := commands.ComputeEncoder(metal.Concurrent)
 	if err != nil {
 		commands.Release()
 		return err
@@ -233,6 +242,9 @@ func (s *stream) encodeOne(begin, upTo int) error {
 		}
 		if end > 0 {
 			encoder.SetBuffers(buffers[first:end], offsets[first:end], first)
+		}
+		if i > begin && !d.beside {
+			encoder.Barrier()
 		}
 		encoder.DispatchThreadgroups(d.groups, metal.Size{Width: d.threads, Height: 1, Depth: 1})
 	}
