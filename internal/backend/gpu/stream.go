@@ -40,6 +40,8 @@ type stream struct {
 	stopped atomic.Bool
 	longest float64 // seconds of a command buffer
 
+	onlyList bool // ops are written down to be looked at: pipelines need not be made
+
 	head     pendingHead
 	pairs    scratch // best logits of the threadgroups
 	partial  scratch // of a split attention
@@ -94,10 +96,11 @@ func add[Args any](s *stream, v variant, args Args, work [3]int, seconds float64
 	if s.err != nil {
 		return
 	}
-	p, err := s.d.kernels.get(v)
-	if err != nil {
-		s.err = err
-		return
+	p := s.d.kernels.of(v)
+	if !s.onlyList {
+		if s.err = s.d.kernels.ready(p); s.err != nil {
+			return
+		}
 	}
 	s.list = append(s.list, dispatch{
 		pipeline: p, seconds: seconds, argBytes: uint8(unsafe.Sizeof(args)), bound: uint8(len(buffers))})
