@@ -32,6 +32,7 @@ type Device struct {
 	info      backend.Info
 	maxBuffer int
 	kernels   *kernels
+	gate      gate
 
 	mu      sync.Mutex
 	closed  bool
@@ -81,6 +82,7 @@ func (d *Device) open(source func(file string) (string, error)) (err error) {
 		return err
 	}
 	d.queue.SetLabel("glm4-metal")
+	d.live(true)
 	d.residency = newResidency(d.device, d.queue, int(d.info.Memory))
 	if d.none, err = d.allocate(256, metal.StorageShared); err != nil {
 		return err
@@ -130,7 +132,9 @@ func (d *Device) readHalf(code uint32) error {
 		encoder.DispatchThreadgroups(metal.Size{Width: 1, Height: 1, Depth: 1},
 			metal.Size{Width: shaders.HalfCodes.Threads, Height: 1, Depth: 1})
 		encoder.End()
-		commands.Commit()
+		if err := d.gate.commit(commands); err != nil {
+			return err
+		}
 		return commands.Wait()
 	})
 }
@@ -167,6 +171,8 @@ func (d *Device) Close() error {
 	}
 	d.buffers = nil
 	d.kernels.release()
+	<-d.gate.shut(func() {}) // End may have begun to wait for the queue
+	d.live(false)
 	d.queue.Release()
 	d.device.Release()
 	return nil
@@ -190,14 +196,31 @@ func (d *Device) drain() {
 	if d.queue.IsZero() {
 		return
 	}
-	d.metal.Do(func() error {
+	if errors.Is(d.runEmpty(d.gate.commit), errEnding) {
+		<-d.gate.shut(nil) // which it is
+	}
+}
+
+// runEmpty runs a command buffer with nothing in it, behind all others.
+func (d *Device) runEmpty(commit func(metal.CommandBuffer) error) error {
+	return d.metal.Do(func() error {
 		last, err := d.queue.NewCommandBuffer()
 		if err != nil {
 			return err
 		}
 		defer last.Release()
-		last.Commit()
+		if err := commit(last); err != nil {
+			return err
+		}
 		return last.Wait()
+	})
+}
+
+// runLast waits until the queue is empty and its gate shut.
+func (d *Device) runLast() {
+	d.runEmpty(func(last metal.CommandBuffer) error {
+		last.Commit()
+		return nil
 	})
 }
 
@@ -206,8 +229,8 @@ var errClosed = errors.New("metal: the device is closed")
 // problem tells what a person can do about an error of Metal.
 func problem(err error) error {
 	switch {
-	case err == nil:
-		return nil
+	case err == nil || errors.Is(err, errEnding):
+		return err
 	case errors.Is(err, metal.ErrOutOfMemory):
 		return fmt.Errorf("%w: take a smaller context, close other programs, or use the CPU", err)
 	case errors.Is(err, metal.ErrTimeout):

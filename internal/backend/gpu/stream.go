@@ -252,7 +252,10 @@ func (s *stream) encodeOne(begin, upTo int) error {
 		encoder.DispatchThreadgroups(d.groups, metal.Size{Width: d.threads, Height: 1, Depth: 1})
 	}
 	encoder.End()
-	commands.Commit()
+	if err := s.d.gate.commit(commands); err != nil {
+		commands.Release()
+		return err
+	}
 	s.running = append(s.running, running{commands: commands, number: s.submitted, end: upTo})
 	return nil
 }
