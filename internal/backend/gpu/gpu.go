@@ -83,6 +83,7 @@ func (d *Device) open(source func(file string) (string, error)) (err error) {
 	}
 	d.queue.SetLabel("glm4-metal")
 	d.live(true)
+	d.device.MaximizeConcurrentCompilation()
 	d.residency = newResidency(d.device, d.queue, int(d.info.Memory))
 	if d.none, err = d.allocate(256, metal.StorageShared); err != nil {
 		return err

@@ -18,11 +18,9 @@ type variant struct {
 // pipeline is a variant, to be launched once it is made.
 type pipeline struct {
 	metal.ComputePipeline
-	table   *shaders.Kernel
 	variant variant
-
-	mu   sync.Mutex // held while it is made
-	made bool
+	mu      sync.Mutex // held while it is made
+	made    bool
 }
 
 // kernels are the compiled sources and the pipelines made of them so far.
@@ -105,7 +103,7 @@ func (k *kernels) of(v variant) *pipeline {
 	defer k.mu.Unlock()
 	p := k.pipelines[v]
 	if p == nil {
-		p = &pipeline{table: v.kernel, variant: v}
+		p = &pipeline{variant: v}
 		if k.pipelines != nil { // not released
 			k.pipelines[v] = p
 		}
