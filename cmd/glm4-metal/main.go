@@ -90,8 +90,8 @@ func newApp() *cli.App {
 }
 
 // interruptible runs a verb with a context that the first SIGINT, SIGTERM or SIGHUP cancels; a second ends the program
-// at once. A verb that does not finish holds nothing that is worth waiting for, and is left where it stands. To one that
-// does, a reader that has gone is a failed write and not the end on the spot.
+// at once. A verb that does not finish holds nothing that is worth waiting for, and is left where it stands. For one
+// that does, a reader that has gone is a failed write and not the end on the spot.
 func interruptible(action cli.ActionFunc, finishes bool) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		ctx, cancel := context.WithCancel(c.Context)
