@@ -117,9 +117,11 @@ func Load(ctx context.Context, name string, options ...LoadOption) (*Model, erro
 		return nil, errors.Join(err, c.Close())
 	}
 	m.name = c.Dir
+	prepared := m.prepare(ctx)
 	if err = ctx.Err(); err == nil {
 		err = m.attachText(ctx, o.chatTemplate)
 	}
+	prepared()
 	if err != nil {
 		return nil, errors.Join(err, m.Close())
 	}

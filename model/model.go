@@ -152,6 +152,34 @@ func attention(c loader.Config) backend.Attention {
 		RopeTheta: c.RopeTheta}
 }
 
+// fewTokens are those of short prompts, for which a device may have ops of other kinds than for long ones.
+const fewTokens = 16
+
+// prepare has the device make what the first steps need: a prompt, short or as long as a step may be, and tokens of an
+// answer, at the begin and at the end of the context. wait returns when that is there.
+func (m *Model) prepare(ctx context.Context) (wait func()) {
+	d, ok := m.device.(backend.Preparer)
+	if !ok {
+		return func() {}
+	}
+	cache, err := m.device.NewCache(m.config.Layers, attention(m.config), m.kvFormat)
+	if err != nil {
+		return func() {} // fill has made one
+	}
+	defer cache.Close()
+	spans := []backend.Span{{Pos: 0, N: 1}, {Pos: m.context - 1, N: 1}, {Pos: 0, N: m.chunk}}
+	for n := 2; n < min(fewTokens, m.chunk); n++ {
+		spans = append(spans, backend.Span{Pos: 0, N: n})
+	}
+	return d.Prepare(ctx, func(s backend.Stream) {
+		x := m.scratch
+		for _, at := range spans {
+			m.weights.Forward(s, x, cache, x.Tokens, at, x.Y, 1)
+			s.Sample(x.Tokens, 0, x.Y, backend.Sampling{Temperature: 1, Seed: 1, Valid: m.vocab})
+		}
+	})
+}
+
 // attachText reads the tokenizer and the chat format, and what they say of the vocabulary.
 func (m *Model) attachText(ctx context.Context, chatTemplate string) error {
 	family := chatformat.FamilyOf(m.config.ModelType)
