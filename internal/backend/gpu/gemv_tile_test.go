@@ -20,7 +20,7 @@ func (p *pair) inTiles(op string, s backendtest.Storage, rows, cols int, step fu
 		p.gpu.tuning = shaders.Tuning{shape: t}
 		step(t)
 		first := p.gpu.list[:1][0] // of the step, which is still behind the empty list
-		require.Equal(p, t, first.pipeline.table.Lanes, "%+v in %v", shape, t)
+		require.Equal(p, t, first.pipeline.variant.kernel.Lanes, "%+v in %v", shape, t)
 	}
 	p.gpu.tuning = nil
 }
@@ -87,7 +87,7 @@ func TestStreamTakesAnotherTile(t *testing.T) {
 	want := append(shape.Tiles(), shape.Tiles()[0])
 	for i, s := range streams {
 		s.Out(y[1], x[1], m[1], 1)
-		require.Equal(t, want[i], s.list[0].pipeline.table.Lanes)
+		require.Equal(t, want[i], s.list[0].pipeline.variant.kernel.Lanes)
 		require.NoError(t, s.Submit())
 		require.NoError(t, s.Close())
 	}
