@@ -112,7 +112,7 @@ func (d *Device) readHalf(code uint32) error {
 	if err != nil {
 		return err
 	}
-	return d.metal.Do(func() error {
+	return problem(d.metal.Do(func() error {
 		commands, err := d.queue.NewCommandBuffer()
 		if err != nil {
 			return err
@@ -131,7 +131,7 @@ func (d *Device) readHalf(code uint32) error {
 		encoder.End()
 		commands.Commit()
 		return commands.Wait()
-	})
+	}))
 }
 
 // Info implements [backend.Device].

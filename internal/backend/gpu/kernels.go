@@ -3,6 +3,7 @@ package gpu
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/glm4-metal/glm4-metal/metal"
@@ -18,7 +19,8 @@ type variant struct {
 // pipeline is a variant ready to launch.
 type pipeline struct {
 	metal.ComputePipeline
-	table *shaders.Kernel
+	table   *shaders.Kernel
+	threads int // that a threadgroup may have
 }
 
 // kernels are the compiled sources and the pipelines made of them so far.
@@ -39,7 +41,7 @@ func newKernels(m *metal.Metal, d metal.Device) *kernels {
 // compile compiles the files of a table, side by side, if it has not yet.
 func (k *kernels) compile(table []*shaders.Kernel, source func(file string) (string, error)) error {
 	var wg sync.WaitGroup
-	var errs []error
+	failed := map[string][]string{} // files, by what was wrong with them
 	for _, file := range shaders.Files(table) {
 		if k.has(file) {
 			continue
@@ -53,8 +55,7 @@ func (k *kernels) compile(table []*shaders.Kernel, source func(file string) (str
 			k.mu.Lock()
 			defer k.mu.Unlock()
 			if err != nil {
-				errs = append(errs, fmt.Errorf("shaders/%s.metal does not compile here: %w; use the CPU and report it", file,
-					err))
+				failed[err.Error()] = append(failed[err.Error()], file)
 				return
 			}
 			if k.libraries == nil || !k.libraries[file].IsZero() { // released meanwhile, or compiled by another
@@ -65,6 +66,15 @@ func (k *kernels) compile(table []*shaders.Kernel, source func(file string) (str
 		})
 	}
 	wg.Wait()
+	var errs []error
+	for what, files := range failed {
+		slices.Sort(files)
+		does := ".metal does not"
+		if others := len(files) - 1; others > 0 {
+			does = fmt.Sprintf(".metal and %d more do not", others)
+		}
+		errs = append(errs, fmt.Errorf("shaders/%s%s compile here: %s; use the CPU and report it", files[0], does, what))
+	}
 	return errors.Join(errs...)
 }
 
@@ -111,12 +121,14 @@ func (k *kernels) get(v variant) (*pipeline, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kernel %s of shaders/%s.metal: %w; use the CPU and report it", t.Name, t.File, err)
 	}
-	if limit := p.MaxTotalThreadsPerThreadgroup(); limit < t.Threads {
+	limit := p.MaxTotalThreadsPerThreadgroup()
+	threads := t.ThreadsWithin(limit)
+	if threads == 0 {
 		p.Release()
 		return nil, fmt.Errorf("kernel %s needs %d threads a threadgroup, this GPU runs %d; use the CPU and report it",
 			t.Name, t.Threads, limit)
 	}
-	made := &pipeline{p, t}
+	made := &pipeline{p, t, threads}
 	k.pipelines[v] = made
 	return made, nil
 }

@@ -105,14 +105,14 @@ func add[Args any](s *stream, v variant, args Args, work [3]int, seconds float64
 	copy(d.buffers[1:], buffers)
 	g := p.table.Groups(work)
 	d.groups = metal.Size{Width: g[0], Height: g[1], Depth: g[2]}
-	d.threads = p.table.Threads
+	d.threads = p.threads
 }
 
 // narrow leaves the last dispatch no more threads than its rows, of some width, have work for.
 func (s *stream) narrow(width int) {
 	if s.err == nil {
 		d := &s.list[len(s.list)-1]
-		d.threads = d.pipeline.table.ThreadsFor(width)
+		d.threads = min(d.pipeline.threads, d.pipeline.table.ThreadsFor(width))
 	}
 }
 
