@@ -43,7 +43,7 @@ func (k *Kernel) ThreadsFor(width int) int {
 	return min(k.Threads, roundUp(width/k.PerThread, 32))
 }
 
-// ThreadsWithin returns the threads of a threadgroup on a GPU that runs at most limit of them, 0 when those are too few.
+// ThreadsWithin returns the threads of a threadgroup on a GPU that runs at most limit of them, 0 when they are too few.
 func (k *Kernel) ThreadsWithin(limit int) int {
 	if limit >= k.Threads {
 		return k.Threads

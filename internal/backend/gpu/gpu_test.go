@@ -60,7 +60,7 @@ func TestObjectOfAnotherDeviceIsUsed(t *testing.T) {
 }
 
 func TestShaderThatDoesNotCompileIsNotNamed(t *testing.T) {
-	m := openMetal(t, false)
+	m := openCompiler(t)
 	device, err := m.DefaultDevice()
 	require.NoError(t, err)
 	defer device.Release()
@@ -90,7 +90,7 @@ func TestShaderThatDoesNotCompileIsNotNamed(t *testing.T) {
 // Every function of every file in each language that a Mac may compile it as, and with the fast math that nobody asks
 // for. This needs a compiler and no GPU that could run the functions.
 func TestShaderIsOfOneLanguageOnly(t *testing.T) {
-	m := openMetal(t, false)
+	m := openCompiler(t)
 	device, err := m.DefaultDevice()
 	require.NoError(t, err)
 	defer device.Release()
