@@ -71,9 +71,9 @@ func open(m *metal.Metal, source func(file string) (string, error)) (*Device, er
 	return d, nil
 }
 
-// CheckFamily refuses a GPU before anything runs on it: other families than Apple silicon's may hang at that, such as
-// the paravirtual GPU of a hosted Mac, which compiles the kernels (whisper.cpp#1387, colibri#947). Those that it lets
-// pass are judged by what they compute.
+// CheckFamily refuses a GPU before anything runs on it: one that is not Apple silicon's may fail or hang at that, as the
+// paravirtual GPU of a hosted Mac does though it compiles the kernels (whisper.cpp#1387, colibri#947). Those that it
+// lets pass are judged by what they compute.
 func CheckFamily(d metal.Device) error {
 	if d.HasUnifiedMemory() && d.SupportsFamily(metal.FamilyApple7) {
 		return nil

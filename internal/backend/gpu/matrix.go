@@ -51,7 +51,10 @@ func (t tensor) misaligned() bool { return address(t.data)%uintptr(t.alignment) 
 
 // tensorsOf gives weights, scales and biases of a matrix of formats that there are; the last two may be empty.
 func tensorsOf(m *backend.MatrixData) [3]tensor {
-	scales := alignments[m.ScaleFormat].scales
+	scales := 1
+	if m.Format.Quantised() {
+		scales = max(alignments[m.ScaleFormat].scales, 1)
+	}
 	return [3]tensor{{m.Data, alignments[m.Format].weights}, {m.Scales, scales}, {m.Biases, scales}}
 }
 
