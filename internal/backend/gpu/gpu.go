@@ -71,7 +71,7 @@ func open(m *metal.Metal, source func(file string) (string, error)) (*Device, er
 	return d, nil
 }
 
-// CheckFamily refuses a GPU before anything runs on it: one that is not Apple silicon's may fail or hang at that, as the
+// CheckFamily refuses a GPU before anything runs on it: one that is not Apple silicon's may fail or hang there, as the
 // paravirtual GPU of a hosted Mac does though it compiles the kernels (whisper.cpp#1387, colibri#947). Those that it
 // lets pass are judged by what they compute.
 func CheckFamily(d metal.Device) error {
