@@ -11,7 +11,6 @@ import (
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/internal/backend/cpu"
-	"github.com/glm4-metal/glm4-metal/internal/backend/gpu"
 	"github.com/glm4-metal/glm4-metal/internal/chatformat"
 	"github.com/glm4-metal/glm4-metal/internal/decoder"
 	"github.com/glm4-metal/glm4-metal/internal/device"
@@ -28,7 +27,7 @@ type Model struct {
 	device     backend.Device
 	shared     bool          // the device outlives the model
 	store      backend.Store // of the weights
-	inPlace    bool          // the device reads the mapped files
+	inPlace    bool          // the device reads mapped files
 	why        string        // this device
 	weights    *decoder.Weights
 	kvFormat   backend.Format
@@ -99,7 +98,6 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 	if err != nil {
 		return nil, errors.Join(c.Explain(err), m.release())
 	}
-	m.inPlace = m.device.Info().Paged || c.Aligned(gpu.Alignment)
 	return m, nil
 }
 
@@ -115,9 +113,23 @@ func (m *Model) fill(o loadOptions) (err error) {
 	if err = m.memory.check(d); err != nil {
 		return err
 	}
-	m.store = mapped(m.device, m.checkpoint)
+	all, err := matrices(m.checkpoint)
+	if err != nil {
+		return err
+	}
+	if m.device.Info().Backend == "cpu" {
+		if err = m.checkpoint.OnlyCPU(); err != nil {
+			return err
+		}
+	}
+	m.store = m.device.Map(m.checkpoint.Mapped(), all)
 	if m.weights, err = bind(m.store, m.checkpoint, o.placed); err != nil {
 		return err
+	}
+	inPlace, copied := inPlaceFor(m.device, m.checkpoint, all)
+	m.inPlace = len(inPlace) > 0
+	for _, region := range copied {
+		m.checkpoint.Evict(region) // and what the system has read around each tensor
 	}
 	if m.scratch, err = m.weights.NewScratch(m.device, m.chunk); err != nil {
 		return err

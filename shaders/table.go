@@ -26,6 +26,8 @@ type Kernel struct {
 	// PerThread is how many numbers of a row a thread takes at once, where a threadgroup computes whole rows: a row that
 	// is shorter than all threads take needs less of them. It is 0 elsewhere.
 	PerThread int
+	// Least is how few threads of a threadgroup do where a GPU does not run Threads of them; 0: no fewer.
+	Least int
 }
 
 // Groups returns the threadgroups that cover the work, which counts what Tile counts.
@@ -43,6 +45,17 @@ func (k *Kernel) ThreadsFor(width int) int {
 		return k.Threads
 	}
 	return min(k.Threads, roundUp(width/k.PerThread, 32))
+}
+
+// ThreadsWithin returns the threads of a threadgroup on a GPU that runs at most limit of them, 0 when they are too few.
+func (k *Kernel) ThreadsWithin(limit int) int {
+	if limit >= k.Threads {
+		return k.Threads
+	}
+	if k.Least == 0 || limit < k.Least {
+		return 0
+	}
+	return limit / 32 * 32
 }
 
 // Family is a kernel for each format of its weights, or of its keys; nil for a format that it does not take.
@@ -120,16 +133,16 @@ var (
 
 	// Tokens.
 	Embed = family(Kernel{Name: "embed", File: "rows", Args: EmbedArgs{}, Buffers: list("ids h xn w scales biases norm"),
-		Threads: 256, Tile: [3]int{1, 1, 1}, PerThread: 8})
+		Threads: 256, Tile: [3]int{1, 1, 1}, PerThread: 8, Least: 32})
 	AddNorm = &Kernel{Name: "add_norm", File: "rows", Args: AddNormArgs{}, Buffers: list("h xn y post next"),
-		Threads: 1024, Tile: [3]int{1, 1, 1}, PerThread: 4}
+		Threads: 1024, Tile: [3]int{1, 1, 1}, PerThread: 4, Least: 32}
 
 	// Logits.
 	SampleScan = &Kernel{Name: "sample_scan", File: "sampling", Args: ScanArgs{}, Buffers: list("logits pairs"),
 		Threads: 256, Tile: [3]int{4096, 1, 1}}
 	// One id.
 	SamplePick = &Kernel{Name: "sample_pick", File: "sampling", Args: PickArgs{}, Buffers: list("pairs logits ids"),
-		Threads: 1024, Tile: [3]int{1, 1, 1}}
+		Threads: 1024, Tile: [3]int{1, 1, 1}, Least: 32}
 )
 
 // What a turn of a threadgroup is, of the kernels that measure.

@@ -78,6 +78,9 @@ type MatrixData struct {
 	GroupSize      int
 	Scales, Biases []byte
 	ScaleFormat    Format
+
+	// Copied, where it is not nil, is called with each of the slices that the device has copied and reads no more.
+	Copied func(part []byte)
 }
 
 // Check tells whether the sizes of the slices agree with the shape, so that a device can index without doubt.
@@ -180,10 +183,10 @@ type Device interface {
 	Store
 	Info() Info
 	// Map makes the store of one checkpoint: it announces the memory that its matrices will be made from, such as
-	// mapped files, and their tensors, each in one of the regions. A region begins on a page of 16 KiB and has the
-	// rest of its last one to itself. Where it can no longer be read, because its file has shrunk or its disk fails,
-	// NewMatrix or the step ends with an Error of package fault.
-	Map(regions, tensors [][]byte) Store
+	// mapped files, and the matrices. A region begins on a page of 16 KiB and has the rest of its last one to itself.
+	// Where it can no longer be read, because its file has shrunk or its disk fails, NewMatrix or the step ends with an
+	// Error of package fault.
+	Map(regions [][]byte, matrices []MatrixData) Store
 	NewBuffer(n int) (Buffer, error) // n float32s, zero
 	NewTokens(n int) (Tokens, error) // n ids, zero
 	NewCache(layers int, a Attention, f Format) (Cache, error)

@@ -43,6 +43,8 @@
 //   - go test on Linux builds it and runs the tests of package metal and of all that use it; on a Mac the same tests
 //     run on the real device.
 //   - The build tag metalsim puts it behind the command line, for a look at the GPU path on a machine without a GPU.
+//     With GLM4_METALSIM_MAC in the environment it is then the GPU of a Mac, with the limits of [SetLimit] that this
+//     holds, such as "family=1005 residencySets=0".
 //   - A program of one's own opens it as above.
 //
 // It needs Linux on amd64 or arm64, clang 19 and, for instrumentation, the headers of LLVM 19.
@@ -60,6 +62,7 @@ const (
 // A ResidencySet is one that lives.
 type ResidencySet struct {
 	Bytes    int64 `json:"bytes"` // of its buffers, as of the last commit
+	Pages    int64 `json:"pages"` // of 16 KiB that these are on; where buffers overlap, a page counts once
 	Buffers  int   `json:"buffers"`
 	Requests int   `json:"requests"` // how often residency was asked for
 }

@@ -73,10 +73,19 @@ func open(m *metal.Metal, source func(file string) (string, error)) (*Device, er
 	return d, nil
 }
 
+// CheckFamily refuses a GPU before anything runs on it: one that is not Apple silicon's may fail or hang there, as the
+// paravirtual GPU of a hosted Mac does though it compiles the kernels (whisper.cpp#1387, colibri#947). Those that it
+// lets pass are judged by what they compute.
+func CheckFamily(d metal.Device) error {
+	if d.HasUnifiedMemory() && d.SupportsFamily(metal.FamilyApple7) {
+		return nil
+	}
+	return fmt.Errorf("metal: %s is no Apple silicon GPU (M1 or later), which the kernels need; use the CPU", d.Name())
+}
+
 func (d *Device) open(source func(file string) (string, error)) (err error) {
-	if !d.device.HasUnifiedMemory() || !d.device.SupportsFamily(metal.FamilyApple7) {
-		return fmt.Errorf("metal: %s is no Apple silicon GPU (M1 or later), which the kernels need; use the CPU",
-			d.info.Device)
+	if err := CheckFamily(d.device); err != nil {
+		return err
 	}
 	if d.queue, err = d.device.NewQueue(); err != nil {
 		return err
@@ -116,7 +125,7 @@ func (d *Device) readHalf(code uint32) error {
 	if err != nil {
 		return err
 	}
-	return d.metal.Do(func() error {
+	return problem(d.metal.Do(func() error {
 		commands, err := d.queue.NewCommandBuffer()
 		if err != nil {
 			return err
@@ -137,7 +146,7 @@ func (d *Device) readHalf(code uint32) error {
 			return err
 		}
 		return commands.Wait()
-	})
+	}))
 }
 
 // Info implements [backend.Device].

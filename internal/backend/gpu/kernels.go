@@ -3,6 +3,7 @@ package gpu
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/glm4-metal/glm4-metal/metal"
@@ -19,8 +20,10 @@ type variant struct {
 type pipeline struct {
 	metal.ComputePipeline
 	variant variant
-	mu      sync.Mutex // held while it is made
-	made    bool
+	threads int // that a threadgroup may have, once it is made
+
+	mu   sync.Mutex // held while it is made
+	made bool
 }
 
 // kernels are the compiled sources and the pipelines made of them so far.
@@ -33,7 +36,7 @@ type kernels struct {
 	halfCodes uint32                // 1 where shaders.HalfCodes has told so
 	pipelines map[variant]*pipeline // made and to be made
 
-	build func(variant) (metal.ComputePipeline, error)
+	build func(variant) (p metal.ComputePipeline, threads int, err error)
 }
 
 func newKernels(m *metal.Metal, d metal.Device) *kernels {
@@ -45,7 +48,7 @@ func newKernels(m *metal.Metal, d metal.Device) *kernels {
 // compile compiles the files of a table, side by side, if it has not yet.
 func (k *kernels) compile(table []*shaders.Kernel, source func(file string) (string, error)) error {
 	var wg sync.WaitGroup
-	var errs []error
+	failed := map[string][]string{} // files, by what was wrong with them
 	for _, file := range shaders.Files(table) {
 		if k.has(file) {
 			continue
@@ -59,8 +62,7 @@ func (k *kernels) compile(table []*shaders.Kernel, source func(file string) (str
 			k.mu.Lock()
 			defer k.mu.Unlock()
 			if err != nil {
-				errs = append(errs, fmt.Errorf("shaders/%s.metal does not compile here: %w; use the CPU and report it", file,
-					err))
+				failed[err.Error()] = append(failed[err.Error()], file)
 				return
 			}
 			if k.libraries == nil || !k.libraries[file].IsZero() { // released meanwhile, or compiled by another
@@ -71,6 +73,15 @@ func (k *kernels) compile(table []*shaders.Kernel, source func(file string) (str
 		})
 	}
 	wg.Wait()
+	var errs []error
+	for what, files := range failed {
+		slices.Sort(files)
+		does := ".metal does not"
+		if others := len(files) - 1; others > 0 {
+			does = fmt.Sprintf(".metal and %d more do not", others)
+		}
+		errs = append(errs, fmt.Errorf("shaders/%s%s compile here: %s; use the CPU and report it", files[0], does, what))
+	}
 	return errors.Join(errs...)
 }
 
@@ -123,34 +134,35 @@ func (k *kernels) ready(p *pipeline) (err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.made {
-		p.ComputePipeline, err = k.build(p.variant)
+		p.ComputePipeline, p.threads, err = k.build(p.variant)
 		p.made = err == nil
 	}
 	return err
 }
 
-func (k *kernels) compileVariant(v variant) (p metal.ComputePipeline, err error) {
+func (k *kernels) compileVariant(v variant) (p metal.ComputePipeline, threads int, err error) {
 	t := v.kernel
 	k.mu.Lock()
 	library := k.libraries[t.File]
 	k.mu.Unlock()
 	if library.IsZero() {
-		return p, fmt.Errorf("kernel %s of shaders/%s.metal is missing; use the CPU and report it", t.Name, t.File)
+		return p, 0, fmt.Errorf("kernel %s of shaders/%s.metal is missing; use the CPU and report it", t.Name, t.File)
 	}
 	f, err := k.function(library, v)
 	if err != nil {
-		return p, fmt.Errorf("kernel %s of shaders/%s.metal: %w; use the CPU and report it", t.Name, t.File, err)
+		return p, 0, fmt.Errorf("kernel %s of shaders/%s.metal: %w; use the CPU and report it", t.Name, t.File, err)
 	}
 	defer f.Release()
 	if p, err = k.device.NewComputePipeline(f); err != nil {
-		return p, fmt.Errorf("kernel %s of shaders/%s.metal: %w; use the CPU and report it", t.Name, t.File, err)
+		return p, 0, fmt.Errorf("kernel %s of shaders/%s.metal: %w; use the CPU and report it", t.Name, t.File, err)
 	}
-	if limit := p.MaxTotalThreadsPerThreadgroup(); limit < t.Threads {
+	limit := p.MaxTotalThreadsPerThreadgroup()
+	if threads = t.ThreadsWithin(limit); threads == 0 {
 		p.Release()
-		return p, fmt.Errorf("kernel %s needs %d threads a threadgroup, this GPU runs %d; use the CPU and report it",
+		return p, 0, fmt.Errorf("kernel %s needs %d threads a threadgroup, this GPU runs %d; use the CPU and report it",
 			t.Name, t.Threads, limit)
 	}
-	return p, nil
+	return p, threads, nil
 }
 
 // function takes a kernel out of its library, with its constants set.

@@ -19,9 +19,9 @@ import (
 // building puts a function in front of every compilation of a pipeline.
 func building(d *Device, before func(v variant) error) {
 	build := d.kernels.build
-	d.kernels.build = func(v variant) (metal.ComputePipeline, error) {
+	d.kernels.build = func(v variant) (metal.ComputePipeline, int, error) {
 		if err := before(v); err != nil {
-			return metal.ComputePipeline{}, err
+			return metal.ComputePipeline{}, 0, err
 		}
 		return build(v)
 	}

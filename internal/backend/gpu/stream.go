@@ -110,7 +110,7 @@ func add[Args any](s *stream, v variant, args Args, work [3]int, seconds float64
 	copy(d.buffers[1:], buffers)
 	g := p.variant.kernel.Groups(work)
 	d.groups = metal.Size{Width: g[0], Height: g[1], Depth: g[2]}
-	d.threads = p.variant.kernel.Threads
+	d.threads = p.threads
 }
 
 // apart says that the dispatches from the first on are parts of one result: each writes what no other of them reads or
@@ -125,7 +125,7 @@ func (s *stream) apart(first int) {
 func (s *stream) narrow(width int) {
 	if s.err == nil {
 		d := &s.list[len(s.list)-1]
-		d.threads = d.pipeline.variant.kernel.ThreadsFor(width)
+		d.threads = min(d.pipeline.threads, d.pipeline.variant.kernel.ThreadsFor(width))
 	}
 }
 

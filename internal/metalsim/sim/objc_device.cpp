@@ -23,6 +23,9 @@ void Limits::reset() {
   failAllocation = 0;
   failResidencySet = 0;
   deviceLost = 0;
+  emptyLibrary = 0;
+  flushHalf = 0;
+  matrixLayout = 0;
   eventGrace = 1000;
   workers = 0;
   compute = 1;
