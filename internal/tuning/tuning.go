@@ -1,5 +1,5 @@
-// Package tuning keeps which tiles of the GEMVs are the fastest on a chip, as doctor has measured them, in a file of the
-// user's cache. Nothing depends on the file: without one, or with one that cannot be used, the built-in tiles are taken.
+// Package tuning keeps which tiles of the GEMVs are the fastest on a chip, as doctor has measured them, in a file of
+// the user's cache. Nothing depends on it: without one, or with one that cannot be used, the built-in tiles are taken.
 package tuning
 
 import (
@@ -73,7 +73,7 @@ func Folder() (string, error) {
 // Path is the file of a key in a folder.
 func (k Key) Path(folder string) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", k.Chip, k.System, k.Shaders))
-	return filepath.Join(folder, "tuning-"+hex.EncodeToString(sum[:8])+".json")
+	return filepath.Join(folder, "tuning-"+hex.EncodeToString(sum[:6])+".json")
 }
 
 // limit is the longest file that is read, in bytes; one of all tiles has a tenth of it.

@@ -128,13 +128,14 @@ type GEMVTime struct {
 func (t GEMVTime) Rate() float64 { return float64(t.Bytes()) / t.Seconds }
 
 // How a product is timed: samples, each about so long; the most that one product may take, which the slowest GPU of a
-// Mac stays below; rows to find that out with; and after how long the samples that there are suffice.
+// Mac stays below; rows to find that out with; and after how long the
+// samples that there are suffice, for a tile.
 const (
 	gemvSamples   = 5
 	sampleSeconds = 3e-3
 	mostSeconds   = 20e-3
 	fewRows       = 256
-	gemvSeconds   = 0.25
+	gemvSeconds   = 60e-3
 )
 
 // GEMV times a product with each tile that can compute it. Weights come from memory, as they do in a step: of as many
