@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
@@ -22,8 +23,18 @@ func (d *Device) NewTimer(bytes int64) (*Timer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.number(p.tiles)
+	fillWeights(metal.Slice[uint16](p.memory.Contents()))
 	return &Timer{p}, nil
+}
+
+// fillWeights writes what may be read as any kind of weights and as scales: as bf16 they are between 1/128 and 2, of both
+// signs.
+func fillWeights(v []uint16) {
+	state := uint32(1)
+	for i := range v {
+		state = state*1664525 + 1013904223 // Numerical Recipes' ranqd1
+		v[i] = 0x3C00 | uint16(state>>16)&0x83FF
+	}
 }
 
 // Close frees the memory.
@@ -140,7 +151,7 @@ const (
 
 // GEMV times a product with each tile that can compute it. Weights come from memory, as they do in a step: of as many
 // matrices as there is memory for, one after the other is taken. The tiles take turns, so that a GPU that changes its
-// clock changes it for all. It looks at ctx between the samples.
+// clock changes it for all. Tiles that do not agree on the product are an error. It looks at ctx between the samples.
 func (t *Timer) GEMV(ctx context.Context, g GEMV) ([]GEMVTime, error) {
 	run, err := t.prepare(g, g.cut(min(fewRows, t.fitting(g))))
 	if err != nil {
@@ -160,7 +171,10 @@ func (t *Timer) GEMV(ctx context.Context, g GEMV) ([]GEMVTime, error) {
 			return nil, err
 		}
 	}
-	times, err := run.times(ctx, g)
+	var times []GEMVTime
+	if err = run.agree(run.product); err == nil {
+		times, err = run.times(ctx, g)
+	}
 	return times, errors.Join(err, run.close())
 }
 
@@ -202,6 +216,9 @@ func (t *Timer) prepare(whole, part GEMV) (r *gemvRun, err error) {
 	}
 	if r.x, err = d.NewBuffer(part.Cols); err != nil {
 		return r, err
+	}
+	for i := range r.x.Floats() {
+		r.x.Floats()[i] = float32(i%7-3) / 4
 	}
 	if r.y, err = d.NewBuffer(part.Rows); err != nil {
 		return r, err
@@ -281,6 +298,41 @@ func (r *gemvRun) sample(i, n int) (float64, error) {
 	seconds, err := s.timed()
 	return seconds / float64(n), err
 }
+
+// product computes the first product with the i-th tile.
+func (r *gemvRun) product(i int) ([]float32, error) {
+	clear(r.y.Floats())
+	r.next = 0
+	_, err := r.sample(i, 1)
+	return slices.Clone(r.y.Floats()), err
+}
+
+// agree holds the products of the tiles against that of the first one: what is the fastest may have computed less.
+func (r *gemvRun) agree(product func(tile int) ([]float32, error)) error {
+	var want []float32
+	for i, tile := range r.tiles {
+		got, err := product(i)
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			want = got
+		}
+		var high, off float64
+		for j, w := range want {
+			high = max(high, math.Abs(float64(w)))
+			off = max(off, math.Abs(float64(got[j])-float64(w))) // NaN where one is
+		}
+		if !(off <= tileBound*high) {
+			return fmt.Errorf("metal: %s of [%d, %d] in tiles of %v is off by %.1e of the largest from that in tiles of %v; "+
+				"use the CPU and report it", r.Op, r.Rows, r.Cols, tile, off/high, r.tiles[0])
+		}
+	}
+	return nil
+}
+
+// tileBound is what two orders of a sum of some thousand float32s may differ by.
+const tileBound = 1e-4
 
 // times takes the samples.
 func (r *gemvRun) times(ctx context.Context, whole GEMV) (times []GEMVTime, err error) {

@@ -2,6 +2,8 @@ package gpu
 
 import (
 	"context"
+	"math"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -80,6 +82,31 @@ func TestOneMatrixIsTimed(t *testing.T) {
 		_, err = r.sample(0, len(r.matrices)+1)
 		require.NoError(t, err)
 		require.Equal(t, len(r.matrices)+1, r.next)
+		require.NoError(t, r.close())
+	}
+}
+
+// The fastest tile may be the one that computes too little.
+func TestTileThatMiscomputesIsTimed(t *testing.T) {
+	timer := openTimer(t, 1<<20)
+	for _, g := range smallGEMVs() {
+		r, err := timer.prepare(g, g)
+		require.NoError(t, err)
+		want, err := r.product(0)
+		require.NoError(t, err)
+		written := map[string]int{"qkv": 384, "out": 512, "gate_up": 256, "head": 512}[g.Op]
+		for i, y := range want {
+			require.False(t, math.IsNaN(float64(y)) || math.IsInf(float64(y), 0))
+			require.Equal(t, i < written, y != 0, "%s: number %d", g.Op, i)
+		}
+		r.tiles = append(r.tiles[:1:1], shaders.Tile{Rows: 1, Columns: 2, Split: 3})
+		for _, wrong := range []float32{0, float32(math.NaN()), float32(math.Inf(1))} {
+			other := slices.Clone(want)
+			product := func(tile int) ([]float32, error) { return [][]float32{want, other}[tile], nil }
+			require.NoError(t, r.agree(product))
+			other[slices.Index(want, slices.Max(want))] = wrong
+			require.ErrorContains(t, r.agree(product), g.Op+" of [512, 192] in tiles of 1x2/3 is off by ")
+		}
 		require.NoError(t, r.close())
 	}
 }
