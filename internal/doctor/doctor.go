@@ -42,7 +42,7 @@ type Check struct {
 // Report is what was found.
 type Report struct {
 	Machine     bench.Machine        `json:"machine"`
-	Features    []string             `json:"cpu_features"` // that kernels can use
+	Features    []string             `json:"cpu_features"` // that kernels can use; of the CPU, where it was examined
 	Metal       *Metal               `json:"metal"`        // null where there is none or it was not asked for
 	Checks      []Check              `json:"checks"`
 	Kernels     []Kernel             `json:"kernels"` // of the GPU
@@ -105,7 +105,7 @@ type examination struct {
 }
 
 func (x *examination) examine(ctx context.Context, asked string) (*Report, error) {
-	x.Limits, x.Projections, x.Kernels = map[int]bench.Limits{}, []Projection{}, []Kernel{}
+	x.Limits, x.Projections, x.Kernels, x.Features = map[int]bench.Limits{}, []Projection{}, []Kernel{}, []string{}
 	nine, ok := hub.Find(projectedModels[0])
 	if !ok {
 		return nil, fmt.Errorf("doctor: %s is not in the catalog", projectedModels[0])

@@ -16,7 +16,7 @@ func (x *examination) describeProcessor() {
 	for _, k := range simd.Paths() {
 		paths = append(paths, k.Name)
 	}
-	x.Features = features()
+	x.Features = append(x.Features, features()...)
 	chosen, how := "plain Go", ""
 	k, err := simd.Choose()
 	if k != nil {

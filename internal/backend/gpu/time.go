@@ -27,8 +27,8 @@ func (d *Device) NewTimer(bytes int64) (*Timer, error) {
 	return &Timer{p}, nil
 }
 
-// fillWeights writes what may be read as any kind of weights and as scales: as bf16 they are between 1/128 and 2, of both
-// signs.
+// fillWeights writes what may be read as any kind of weights and as scales: as bf16 they are between 1/128 and 2, of
+// both signs.
 func fillWeights(v []uint16) {
 	state := uint32(1)
 	for i := range v {
@@ -49,13 +49,13 @@ func (t *Timer) Copy() (float64, error) {
 		return 0, fmt.Errorf("memory to copy to, %d bytes: %w", half*tileBytes, err)
 	}
 	defer p.d.free(to)
-	copy := func(groups int) (float64, error) {
+	tiles := func(groups int) (float64, error) {
 		return p.seconds(shaders.ProbeCopy, readTurns, groups, half, binding{p.memory, 0}, binding{to, 0})
 	}
-	if _, err := copy(half); err != nil { // the memory is new
+	if _, err := tiles(half); err != nil { // the memory is new
 		return 0, err
 	}
-	return p.rate(&p.copy, tileBytes, copy)
+	return p.rate(&p.copy, tileBytes, tiles)
 }
 
 // Chain gives the seconds of a dispatch in a chain of dispatches that wait for each other: serial ones, or concurrent
@@ -139,8 +139,7 @@ type GEMVTime struct {
 func (t GEMVTime) Rate() float64 { return float64(t.Bytes()) / t.Seconds }
 
 // How a product is timed: samples, each about so long; the most that one product may take, which the slowest GPU of a
-// Mac stays below; rows to find that out with; and after how long the
-// samples that there are suffice, for a tile.
+// Mac stays below; rows to find that out with; and after how long the samples that there are suffice, for a tile.
 const (
 	gemvSamples   = 5
 	sampleSeconds = 3e-3
