@@ -124,6 +124,10 @@ var (
 	HalfCodes = &Kernel{Name: "half_codes_kept", File: "gemv", Args: ProbeArgs{}, Buffers: list("kept"), Threads: 32,
 		Tile: [3]int{1, 1, 1}}
 
+	// MatrixLanes writes, for lane after lane, which two elements of a simdgroup matrix it holds, 64 numbers.
+	MatrixLanes = &Kernel{Name: "matrix_lanes", File: "lanes", Args: ProbeArgs{}, Buffers: list("held"), Threads: 32,
+		Tile: [3]int{1, 1, 1}}
+
 	// Rows of queries, which are the heads of a KV head for one token after the other; KV heads; splits.
 	Attend        = attend("attend", "attention", 256, 16)
 	PrefillAttend = attend("prefill_attend", "prefill", 128, 32)
@@ -147,20 +151,21 @@ var (
 
 // What a turn of a threadgroup is, of the kernels that measure.
 const (
-	ProbeBytes = 4 * 16 * 256 // that ProbeRead reads
+	ProbeBytes = 4 * 16 * 256 // that ProbeRead reads and ProbeCopy copies
 	ProbeOps   = 1 << 16      // of ProbeMatrices and ProbeFloats, two for a multiply-add
 )
 
 // The kernels that measure limits. They count threadgroups.
 var (
 	ProbeRead     = probe("probe_read", "memory sums", 256)
+	ProbeCopy     = probe("probe_copy", "from to", 256)
 	ProbeMatrices = probe("probe_matrices", "sums", 128) // what the GEMMs multiply with
 	ProbeFloats   = probe("probe_floats", "sums", 256)   // numbers, as the attention
 	ProbeLaunch   = probe("probe_launch", "sums", 32)
 )
 
 // Probes are those kernels, which are not in the Table.
-var Probes = []*Kernel{ProbeRead, ProbeMatrices, ProbeFloats, ProbeLaunch}
+var Probes = []*Kernel{ProbeRead, ProbeCopy, ProbeMatrices, ProbeFloats, ProbeLaunch}
 
 func probe(name, buffers string, threads int) *Kernel {
 	return &Kernel{Name: name, File: "probe", Args: ProbeArgs{}, Buffers: list(buffers), Threads: threads,
@@ -170,7 +175,7 @@ func probe(name, buffers string, threads int) *Kernel {
 // Table is every kernel of a step.
 var Table = slices.Concat(QKV.kernels(), Out.kernels(), GateUp.kernels(), Head.kernels(),
 	Attend.kernels(), PrefillAttend.kernels(), Embed.kernels(),
-	[]*Kernel{HalfCodes, AttendCombine, AddNorm, SampleScan, SamplePick})
+	[]*Kernel{HalfCodes, MatrixLanes, AttendCombine, AddNorm, SampleScan, SamplePick})
 
 // product is made of GEMVs for 1, up to 4, 8 and 12 tokens, where the weights decide the time, and a GEMM. A number of
 // its result takes some rows of the matrix.

@@ -7,6 +7,7 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/internal/backend/cpu"
 	"github.com/glm4-metal/glm4-metal/internal/backend/gpu"
+	"github.com/glm4-metal/glm4-metal/internal/tuning"
 )
 
 // Open opens the device that "auto", which is also "", "metal" or "cpu" stands for, and says why it is that one. The
@@ -31,6 +32,7 @@ func Open(name string) (d backend.Device, why string, err error) {
 	return nil, "", fmt.Errorf("unknown backend %q; the backends are auto, metal and cpu", name)
 }
 
+// openGPU opens the GPU with the tiles that were measured on it, where they were.
 func openGPU() (backend.Device, error) {
 	m, err := gpu.System()
 	if err != nil {
@@ -39,6 +41,10 @@ func openGPU() (backend.Device, error) {
 	d, err := gpu.Open(m)
 	if err != nil {
 		return nil, err
+	}
+	if folder, err := tuning.Folder(); err == nil {
+		t, _ := tuning.Load(folder, tuning.KeyOf(d.Info().Device)) // doctor tells why one is not used
+		d.Tune(t)
 	}
 	return d, nil
 }

@@ -13,6 +13,7 @@
 package gpu
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"sync"
@@ -43,11 +44,12 @@ type Device struct {
 	tuning  shaders.Tuning            // of streams that are made
 }
 
-// Open takes the system's preferred GPU and compiles the kernels for it. One that computes wrong products is refused.
+// Open takes the system's preferred GPU and compiles the kernels for it. One whose simdgroup matrices lie otherwise in
+// its lanes than the kernels expect, or that computes wrong products, is refused.
 func Open(m *metal.Metal) (*Device, error) {
 	d, err := open(m, shaders.Source)
 	if err == nil {
-		if err = d.checkProducts(); err != nil {
+		if err = cmp.Or(d.checkLanes(), d.checkProducts()); err != nil {
 			return nil, errors.Join(err, d.Close())
 		}
 	}
@@ -125,28 +127,39 @@ func (d *Device) readHalf(code uint32) error {
 	if err != nil {
 		return err
 	}
-	return problem(d.metal.Do(func() error {
-		commands, err := d.queue.NewCommandBuffer()
-		if err != nil {
-			return err
-		}
-		defer commands.Release()
-		encoder, err := commands.ComputeEncoder(metal.Serial)
-		if err != nil {
-			return err
-		}
+	_, err = d.run(metal.Serial, func(encoder metal.ComputeEncoder) {
 		args := shaders.ProbeArgs{Turns: code, One: 1}
 		encoder.SetPipeline(p.ComputePipeline)
 		encoder.SetBytes(metal.Bytes(&args), 0)
 		encoder.SetBuffer(d.half, 0, 1)
 		encoder.DispatchThreadgroups(metal.Size{Width: 1, Height: 1, Depth: 1},
 			metal.Size{Width: shaders.HalfCodes.Threads, Height: 1, Depth: 1})
+	})
+	return err
+}
+
+// run runs a command buffer of its own, waits for it, and gives the seconds that it took on the GPU.
+func (d *Device) run(t metal.DispatchType, encode func(metal.ComputeEncoder)) (seconds float64, err error) {
+	err = d.metal.Do(func() error {
+		commands, err := d.queue.NewCommandBuffer()
+		if err != nil {
+			return err
+		}
+		defer commands.Release()
+		encoder, err := commands.ComputeEncoder(t)
+		if err != nil {
+			return err
+		}
+		encode(encoder)
 		encoder.End()
 		if err := d.gate.commit(commands); err != nil {
 			return err
 		}
-		return commands.Wait()
-	}))
+		err = commands.Wait()
+		seconds = commands.GPUEndTime() - commands.GPUStartTime()
+		return err
+	})
+	return seconds, problem(err)
 }
 
 // Info implements [backend.Device].

@@ -33,14 +33,16 @@ type kernels struct {
 
 	mu        sync.Mutex
 	libraries map[string]metal.Library
-	halfCodes uint32                // 1 where shaders.HalfCodes has told so
-	pipelines map[variant]*pipeline // made and to be made
+	languages map[string]metal.LanguageVersion // that the libraries are compiled in, 0: the system's choice
+	halfCodes uint32                           // 1 where shaders.HalfCodes has told so
+	pipelines map[variant]*pipeline            // made and to be made
 
 	build func(variant) (p metal.ComputePipeline, threads int, err error)
 }
 
 func newKernels(m *metal.Metal, d metal.Device) *kernels {
-	k := &kernels{metal: m, device: d, libraries: map[string]metal.Library{}, pipelines: map[variant]*pipeline{}}
+	k := &kernels{metal: m, device: d, libraries: map[string]metal.Library{},
+		languages: map[string]metal.LanguageVersion{}, pipelines: map[variant]*pipeline{}}
 	k.build = k.compileVariant
 	return k
 }
@@ -56,8 +58,9 @@ func (k *kernels) compile(table []*shaders.Kernel, source func(file string) (str
 		wg.Go(func() {
 			text, err := source(file)
 			var library metal.Library
+			var language metal.LanguageVersion
 			if err == nil {
-				library, err = newLibrary(k.device, text)
+				library, language, err = newLibrary(k.device, text)
 			}
 			k.mu.Lock()
 			defer k.mu.Unlock()
@@ -69,7 +72,7 @@ func (k *kernels) compile(table []*shaders.Kernel, source func(file string) (str
 				library.Release()
 				return
 			}
-			k.libraries[file] = library
+			k.libraries[file], k.languages[file] = library, language
 		})
 	}
 	wg.Wait()
@@ -86,20 +89,20 @@ func (k *kernels) compile(table []*shaders.Kernel, source func(file string) (str
 }
 
 // newLibrary compiles a file with safe math, in the newest language or, where that refuses it, in the oldest that it is
-// written for.
-func newLibrary(d metal.Device, text string) (metal.Library, error) {
+// written for. It gives the one that it took.
+func newLibrary(d metal.Device, text string) (metal.Library, metal.LanguageVersion, error) {
 	newest := metal.SystemLanguage()
 	library, err := d.NewLibrary(text, metal.CompileOptions{PreciseMath: true, Language: newest})
 	if err != nil && newest > metal.Language2_4 {
 		if old, e := d.NewLibrary(text, metal.CompileOptions{PreciseMath: true, Language: metal.Language2_4}); e == nil {
-			return old, nil
+			return old, metal.Language2_4, nil
 		}
 	}
 	if err == nil && len(library.FunctionNames()) == 0 {
 		library.Release()
-		return metal.Library{}, errors.New("the compiler gave a library without functions")
+		return metal.Library{}, newest, errors.New("the compiler gave a library without functions")
 	}
-	return library, err
+	return library, newest, err
 }
 
 func (k *kernels) has(file string) bool {
