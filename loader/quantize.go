@@ -2,8 +2,8 @@ package loader
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/x448/float16"
@@ -28,20 +28,21 @@ const leastStep = float32(1e-7)
 // lowest bits.
 const roundToInteger = 3 << 22
 
-// quantize packs values, which are whole groups, into words, scales and biases. It fails on a value that is not finite,
-// and tells its place, by an error of the form "has NaN at index 7".
-func (q quantizer) quantize(words, scales, biases, values []byte) error {
+// quantize packs values, which are whole groups, into words, scales and biases. A value that is not finite is an error,
+// whose index comes with it.
+func (q quantizer) quantize(words, scales, biases, values []byte) (int, error) {
 	size := q.dtype.Size()
 	var bits [maxGroup]uint32
 	group := bits[:q.group]
 	for g := 0; len(values) > 0; g++ {
 		low, high := q.decode(group, values[:q.group*size])
-		if math.IsNaN(float64(high-high)) || math.IsNaN(float64(low-low)) {
-			return q.notFinite(group, g*q.group)
+		if high-high != 0 || low-low != 0 { // infinite or NaN
+			i := slices.IndexFunc(group, func(b uint32) bool { return b&0x7f800000 == 0x7f800000 })
+			return g*q.group + i, notFinite(math.Float32frombits(group[i]))
 		}
 		scale, bias := q.scale(low, high)
-		q.put(scales, g, scale)
-		q.put(biases, g, bias)
+		q.dtype.put(scales, g, scale)
+		q.dtype.put(biases, g, bias)
 		if q.bits == 4 {
 			pack4(words[g*q.group/2:(g+1)*q.group/2], group, scale, bias)
 		} else {
@@ -49,7 +50,7 @@ func (q quantizer) quantize(words, scales, biases, values []byte) error {
 		}
 		values = values[q.group*size:]
 	}
-	return nil
+	return 0, nil
 }
 
 // decode writes the values of a group as float32 bits and gives the smallest and largest one. Where a value is not
@@ -139,19 +140,6 @@ func pack8(dst []byte, values []uint32, scale, bias float32) {
 	for i, v := range values {
 		dst[i] = byte(level(v, scale, bias, 255))
 	}
-}
-
-// put writes a scale or bias.
-func (q quantizer) put(dst []byte, i int, v float32) { q.dtype.put(dst, i, v) }
-
-// notFinite names the value of a group that is not finite; the group begins at index first.
-func (q quantizer) notFinite(group []uint32, first int) error {
-	for i, b := range group {
-		if v := math.Float32frombits(b); v-v != 0 {
-			return fmt.Errorf("has %v at index %d", v, first+i)
-		}
-	}
-	panic("loader: an extreme of a group is none of its values")
 }
 
 // put writes v, rounded to nearest, halves to even, as element i. d must be a float type.

@@ -36,7 +36,8 @@ func TestQuantisedBytesDifferFromMLX(t *testing.T) {
 				key := fmt.Sprintf("%v.%d.%d.", dtype, bits, group)
 				words, scales, biases := make([]byte, n*bits/8), make([]byte, n/group*dtype.Size()),
 					make([]byte, n/group*dtype.Size())
-				require.NoError(t, quantizer{dtype, bits, group}.quantize(words, scales, biases, input.Data))
+				_, err := quantizer{dtype, bits, group}.quantize(words, scales, biases, input.Data)
+				require.NoError(t, err)
 				for i := range n / group { // scales first: they tell which group differs
 					at := fmt.Sprintf("%sgroup %d, row %d", key, i, i*group/input.Shape[1])
 					require.Equal(t, dtype.at(golden[key+"scales"].Data, i), dtype.at(scales, i), at)
@@ -60,8 +61,9 @@ func TestQuantiseTakesWhatIsNotFinite(t *testing.T) {
 			if dtype == BF16 && math.IsNaN(value) {
 				binary.LittleEndian.PutUint16(values[2*77:], 0xffc0)
 			}
-			err := quantizer{dtype, 4, 32}.quantize(make([]byte, 64), make([]byte, 16), make([]byte, 16), values)
-			require.EqualError(t, err, fmt.Sprintf("has %v at index 77", float32(value)))
+			i, err := quantizer{dtype, 4, 32}.quantize(make([]byte, 64), make([]byte, 16), make([]byte, 16), values)
+			require.EqualError(t, err, fmt.Sprintf("has %v; every value must be finite: the file is damaged", float32(value)))
+			require.Equal(t, 77, i)
 		}
 	}
 }
@@ -79,7 +81,7 @@ func BenchmarkQuantize(b *testing.B) {
 				words, scales, biases := make([]byte, n*bits/8), make([]byte, n/16), make([]byte, n/16)
 				b.SetBytes(int64(len(values)))
 				for b.Loop() {
-					if err := (quantizer{dtype, bits, 64}).quantize(words, scales, biases, values); err != nil {
+					if _, err := (quantizer{dtype, bits, 64}).quantize(words, scales, biases, values); err != nil {
 						b.Fatal(err)
 					}
 				}

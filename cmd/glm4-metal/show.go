@@ -234,8 +234,11 @@ func (d description) print() error {
 	if d.InPlace {
 		row("on a GPU", "used in place: every tensor begins at a multiple of %d bytes", gpu.Alignment)
 	} else {
-		row("on a GPU", "copied once at loading: not every tensor begins at a multiple of %d bytes, which rewriting the "+
-			"file would mend", gpu.Alignment)
+		wayOut := ""
+		if isFolder(d.Model) { // not the demo
+			wayOut = "; " + alignCommand(d.Model, d.Quantization.Bits > 0) + " makes it map in place"
+		}
+		row("on a GPU", "copied once at loading: not every tensor begins at a multiple of %d bytes%s", gpu.Alignment, wayOut)
 	}
 	row("memory", "weights %s, KV cache %d bytes a token in 16 bit, %s together at full context", gigabytes(d.Bytes),
 		d.KVBytes, gigabytes(d.FullBytes))

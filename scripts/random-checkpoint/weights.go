@@ -31,7 +31,9 @@ type tensor struct {
 	fill  func([]byte)
 }
 
-func (t tensor) info() loader.TensorInfo { return loader.TensorInfo{Name: t.name, DType: t.dtype, Shape: t.shape} }
+func (t tensor) info() loader.TensorInfo {
+	return loader.TensorInfo{Name: t.name, DType: t.dtype, Shape: t.shape}
+}
 
 // tensors lists the model in the order of its layers.
 func tensors(o options) []tensor {
