@@ -41,18 +41,19 @@ type Conversion struct {
 	MissingTokenizer bool     // the source has none
 }
 
-// Convert makes a checkpoint in MLX's format in the folder dst, which must not exist or be empty, out of one in src, as
-// mlx_lm.convert does, but with files that a device can use in place (see [Writer]). A packed source is copied with the
-// new layout. Linear layers and embeddings whose width is a multiple of the group size are packed as by mx.quantize on
-// the CPU, bit for bit. Modules get transformers' names, so a chatglm checkpoint becomes a glm one, and a tokenizer.json
-// is made where there is only a tokenizer.model. Tokenizer, chat template, generation_config.json and licence go along.
+// Convert makes a checkpoint in MLX's format in the folder dst, which must not exist or be empty, out of one in src,
+// as mlx_lm.convert does, but with files that a device can use in place (see [Writer]). A packed source is copied with
+// the new layout. Linear layers and embeddings whose width is a multiple of the group size are packed as by
+// mx.quantize on the CPU, bit for bit. Modules get transformers' names, so a chatglm checkpoint becomes a glm one, and
+// a tokenizer.json is made where there is only a tokenizer.model. Tokenizer, chat template, generation_config.json and
+// licence go along.
 //
-// It writes to a folder beside dst, named dst.glm4-metal-partial, which gets its name when everything is on the disk. An
-// error, and the end of ctx, remove it. Where the process is killed it stays without config.json, and the next Convert
-// to dst replaces it. Some MB of memory are used, whatever the size of the model.
+// It writes to a folder beside dst, named dst.glm4-metal-partial, which gets its name when everything is on the disk.
+// An error, and the end of ctx, remove it. Where the process is killed it stays without config.json, and the next
+// Convert to dst replaces it. Some MB of memory are used, whatever the size of the model.
 //
-// Errors about src are those of [Open], among them a [*FaultError] where its files shrink meanwhile. A value that is not
-// finite, or that DType cannot hold, is an error.
+// Errors about src are those of [Open], among them a [*FaultError] where its files shrink meanwhile. A value that is
+// not finite, or that DType cannot hold, is an error.
 func Convert(ctx context.Context, src, dst string, o ConvertOptions) (_ Conversion, err error) {
 	if err := o.check(); err != nil {
 		return Conversion{}, err

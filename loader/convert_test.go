@@ -80,7 +80,8 @@ func TestConversionDiffersFromMLX(t *testing.T) {
 	weights, err := os.ReadFile("../model/testdata/glm4-a/" + singleName)
 	require.NoError(t, err)
 	src := files{
-		"config.json": g.SourceConfig.bytes(), singleName: weights, "generation_config.json": []byte(`{"eos_token_id":[157,158]}`),
+		"config.json": g.SourceConfig.bytes(), singleName: weights,
+		"generation_config.json": []byte(`{"eos_token_id":[157,158]}`),
 	}.save(t)
 	for name, want := range g.Conversions {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
+	"strconv"
 	"strings"
 
 	"github.com/glm4-metal/glm4-metal/internal/chatformat"
@@ -62,8 +64,12 @@ func (c *Checkpoint) convertedConfig(p *conversionPlan) ([]byte, error) {
 		set(name, map[DType]string{BF16: "bfloat16", F16: "float16"}[p.result.DType])
 	}
 	switch block := (map[string]any{"group_size": p.result.GroupSize, "bits": p.result.Bits, "mode": "affine"}); {
-	case p.result.Realigned && f.has("quantization"):
-		out["quantization"], out["quantization_config"] = f.values["quantization"], f.values["quantization"]
+	case p.result.Realigned:
+		for _, name := range []string{"quantization", "quantization_config"} {
+			if f.has(name) {
+				out[name] = f.values[name]
+			}
+		}
 	case p.result.Bits < 16:
 		set("quantization", block)
 		set("quantization_config", block)
@@ -83,9 +89,9 @@ func (c *Checkpoint) transformersConfig(f *fields, set func(name string, value a
 		"model_type": modelType, "hidden_act": "silu", "initializer_range": 0.02, "use_cache": true,
 		"num_hidden_layers": m.Layers, "hidden_size": m.Hidden, "intermediate_size": m.FFN, "num_attention_heads": m.Heads,
 		"num_key_value_heads": m.KVHeads, "head_dim": m.HeadDim, "max_position_embeddings": m.MaxPositions,
-		"vocab_size": m.Vocab, "rms_norm_eps": m.RMSEps, "rope_theta": m.RopeTheta,
-		"partial_rotary_factor": float64(m.RotaryDims) / float64(m.HeadDim), "attention_bias": m.AttentionBias,
-		"attention_dropout": 0.0, "tie_word_embeddings": m.TieEmbeddings, "eos_token_id": m.EOS,
+		"vocab_size": m.Vocab, "rms_norm_eps": decimal(m.RMSEps), "rope_theta": decimal(m.RopeTheta),
+		"partial_rotary_factor": decimal(float64(m.RotaryDims) / float64(m.HeadDim)), "attention_bias": m.AttentionBias,
+		"attention_dropout": decimal(0), "tie_word_embeddings": m.TieEmbeddings, "eos_token_id": m.EOS,
 	} {
 		set(name, value)
 	}
@@ -99,6 +105,15 @@ func (c *Checkpoint) transformersConfig(f *fields, set func(name string, value a
 	}
 }
 
+// decimal writes a number so that Python takes it for a float.
+func decimal(v float64) json.RawMessage {
+	text := strconv.FormatFloat(v, 'g', -1, 64)
+	if !strings.ContainsAny(text, ".e") {
+		text += ".0"
+	}
+	return json.RawMessage(text)
+}
+
 // convertedTokenizer makes a tokenizer.json and a tokenizer_config.json of a tokenizer.model.
 func (c *Checkpoint) convertedTokenizer(ctx context.Context) (file, config []byte, err error) {
 	family := chatformat.FamilyOf(c.Config.ModelType)
@@ -110,13 +125,12 @@ func (c *Checkpoint) convertedTokenizer(ctx context.Context) (file, config []byt
 	if err != nil {
 		return nil, nil, err
 	}
+	end := json.RawMessage(`"` + control.Tokens[0] + `"`)
 	out := map[string]json.RawMessage{
-		"eos_token": json.RawMessage(`"` + control.Tokens[0] + `"`), "pad_token": json.RawMessage(`"` + control.Tokens[0] + `"`),
-		"clean_up_tokenization_spaces": json.RawMessage("false"), "padding_side": json.RawMessage(`"left"`),
+		"eos_token": end, "pad_token": end, "padding_side": json.RawMessage(`"left"`),
+		"clean_up_tokenization_spaces": json.RawMessage("false"),
 	}
-	for name, value := range f.values {
-		out[name] = value
-	}
+	maps.Copy(out, f.values)
 	delete(out, "auto_map") // code for the other file
 	out["tokenizer_class"] = json.RawMessage(`"PreTrainedTokenizerFast"`)
 	config, err = indented(out)

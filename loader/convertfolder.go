@@ -133,8 +133,8 @@ func (d *destination) checkSpace(need int64, free func(dir string) (int64, error
 	if err != nil || left >= need {
 		return nil // writing tells
 	}
-	return fmt.Errorf("%s: %.2f GB are needed and its disk has %.2f GB left: %w; make room, or give a folder on another disk",
-		printable(d.dir), float64(need)/1e9, float64(left)/1e9, unix.ENOSPC)
+	return fmt.Errorf("%s: %.2f GB are needed and its disk has %.2f GB left: %w; make room, or give a folder on another "+
+		"disk", printable(d.dir), float64(need)/1e9, float64(left)/1e9, unix.ENOSPC)
 }
 
 // freeBytes is what a user may still write to the disk of a folder.
@@ -179,8 +179,8 @@ var textFiles = []string{
 	"additional_chat_templates/*.jinja", "LICENSE*", "LICENCE*", "NOTICE*", "COPYING*",
 }
 
-// copyText copies the checkpoint's text files into a folder, and tells whether it has no tokenizer. Where that is only a
-// tokenizer.model, the other form takes its place.
+// copyText copies the checkpoint's text files into a folder, and tells whether it has no tokenizer. Where that is only
+// a tokenizer.model, the other form takes its place.
 func (c *Checkpoint) copyText(ctx context.Context, dir string) (noTokenizer bool, err error) {
 	made := map[string][]byte{}
 	has := func(name string) bool { return first(c.fsys, name) != "" }

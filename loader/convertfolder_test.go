@@ -183,10 +183,9 @@ func TestTextFilesStayBehind(t *testing.T) {
 
 	_, result = convert(t, tiny(tinyGLM4, glm4Tensors()).save(t), ConvertOptions{})
 	require.True(t, result.MissingTokenizer)
-	for name, content := range map[string]string{
-		"LICENSE": "version https://git-lfs.github.com/spec/v1\n", "tokenizer.json": "version https://git-lfs.github.com/spec/v1\n",
-	} {
-		src := tiny(tinyGLM4, glm4Tensors()).with(files{name: []byte(content)}).save(t)
+	for _, name := range []string{"LICENSE", "tokenizer.json"} {
+		pointer := []byte("version https://git-lfs.github.com/spec/v1\n")
+		src := tiny(tinyGLM4, glm4Tensors()).with(files{name: pointer}).save(t)
 		to := filepath.Join(t.TempDir(), "dst")
 		_, err := Convert(t.Context(), src, to, ConvertOptions{})
 		require.ErrorContains(t, err, src+"/"+name+": a Git LFS pointer")

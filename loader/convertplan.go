@@ -85,8 +85,8 @@ func (p *conversionPlan) checkPacked() error {
 		return nil
 	}
 	q, r := p.source.Config.Quantization, &p.result
-	const wayOut = "convert the original bf16 or f16 checkpoint, or leave the %s out to copy this one so that it maps in " +
-		"place"
+	const wayOut = "convert the original bf16 or f16 checkpoint, or leave the %s out to copy this one so that it maps " +
+		"in place"
 	switch {
 	case r.Bits != 0 && r.Bits != q.Bits:
 		return fmt.Errorf("%s: the weights are packed in %d bits and cannot become %d; "+wayOut, p.source.Dir, q.Bits, r.Bits,
@@ -97,7 +97,7 @@ func (p *conversionPlan) checkPacked() error {
 	case r.DType != Invalid:
 		return fmt.Errorf("%s: the weights are packed with scales of their own type, which stays; "+wayOut, p.source.Dir,
 			"type")
-	case p.source.Config.family().modelType != p.source.Config.writtenType() && len(q.Modules) > 0:
+	case p.source.Config.ModelType != p.source.Config.writtenType() && len(q.Modules) > 0:
 		return fmt.Errorf("%s: quantization in config.json has settings for modules by names of the %s family, which cannot "+
 			"be kept; convert the original checkpoint", p.source.Dir, p.source.Config.ModelType)
 	}
@@ -118,7 +118,8 @@ func (p *conversionPlan) addModule(m module) {
 		if p.result.DType != Invalid && dtype != U32 && !w.Quantized() {
 			to = p.result.DType
 		}
-		return convertStep{module: m.name, part: part, file: w.File, data: data, from: dtype, to: to, rows: m.rows, cols: cols}
+		return convertStep{module: m.name, part: part, file: w.File, data: data, from: dtype, to: to, rows: m.rows,
+			cols: cols}
 	}
 	step := plain(".weight", w.Data, w.DType, w.Cols)
 	switch {
@@ -238,8 +239,8 @@ func (c *converter) piece(p piece) error {
 		c.w.WriteAt(p.module+".biases", c.biases, int64(p.first*rowParams)))
 }
 
-// castValues writes values as another type, rounded to nearest, halves to even. One that is not finite then is an error,
-// whose place comes with it.
+// castValues writes values as another type, rounded to nearest, halves to even. One that is not finite then is an
+// error, whose place comes with it.
 func castValues(dst, values []byte, from, to DType) (int, error) {
 	for i := range len(values) / from.Size() {
 		v := from.at(values, i)

@@ -12,8 +12,8 @@ import (
 // quantizer packs rows as mx.quantize does in its affine mode on the CPU, bit for bit. Source: quantize in
 // https://github.com/ml-explore/mlx/blob/main/mlx/backend/cpu/quantized.cpp (0.32).
 //
-// MLX's Metal kernel (affine_quantize in kernels/quantized.h) differs in corners: the maximum of a group begins at 0, so
-// a group of negative values has 0 as its upper end, and halves are rounded away from zero instead of to even.
+// MLX's Metal kernel (affine_quantize in kernels/quantized.h) differs in corners: the maximum of a group begins at 0,
+// so a group of negative values has 0 as its upper end, and halves are rounded away from zero instead of to even.
 type quantizer struct {
 	dtype       DType // of the values, the scales and the biases: F32, F16 or BF16
 	bits, group int
@@ -28,8 +28,8 @@ const leastStep = float32(1e-7)
 // lowest bits.
 const roundToInteger = 3 << 22
 
-// quantize packs values, which are whole groups, into words, scales and biases. A value that is not finite is an error,
-// whose index comes with it.
+// quantize packs values, which are whole groups, into words, scales and biases. A value that is not finite is an
+// error, whose index comes with it.
 func (q quantizer) quantize(words, scales, biases, values []byte) (int, error) {
 	size := q.dtype.Size()
 	var bits [maxGroup]uint32

@@ -166,14 +166,16 @@ func (s *shard) create(dir string, align int) error {
 		if err != nil {
 			return err
 		}
-		header = fmt.Appendf(header, `,%s:{"dtype":%q,"shape":%s,"data_offsets":[%d,%d]}`, name, t.DType, shape, t.offset, end)
+		header = fmt.Appendf(header, `,%s:{"dtype":%q,"shape":%s,"data_offsets":[%d,%d]}`, name, t.DType, shape, t.offset,
+			end)
 	}
 	header = append(header, '}')
 	if over := (8 + len(header)) % align; over > 0 {
 		header = append(header, bytes.Repeat([]byte(" "), align-over)...)
 	}
 	if len(header) > maxHeader {
-		return fmt.Errorf("%s/%s: the header has %d bytes, above the format's limit of %d", dir, s.name, len(header), maxHeader)
+		return fmt.Errorf("%s/%s: the header has %d bytes, above the format's limit of %d", dir, s.name, len(header),
+			maxHeader)
 	}
 	for _, t := range s.tensors {
 		t.offset += int64(8 + len(header))
@@ -220,8 +222,9 @@ func (w *Writer) WriteAt(name string, p []byte, offset int64) error {
 	return nil
 }
 
-// Fill writes all tensors by pieces of at most piece bytes, which fill makes, on all cores: it fills p with the data of
-// t from a byte of it on. The pieces are begun in the order of the files. Fill ends with ctx, or with the first error.
+// Fill writes all tensors by pieces of at most piece bytes, which fill makes, on all cores: it fills p with the data
+// of t from a byte of it on. The pieces are begun in the order of the files. Fill ends with ctx, or with the first
+// error.
 func (w *Writer) Fill(ctx context.Context, piece int, fill func(t TensorInfo, offset int64, p []byte) error) error {
 	type part struct {
 		t      *writtenTensor
@@ -282,8 +285,8 @@ func onAllCores[J any](ctx context.Context, jobs iter.Seq[J], worker func() func
 	return context.Cause(ctx)
 }
 
-// Finish brings everything to the disk, writes the index if there are several shards, and closes the files. It fails if
-// not all data was written. Only what Finish returned no error for is a whole set of weights.
+// Finish brings everything to the disk, writes the index if there are several shards, and closes the files. It fails
+// if not all data was written. Only what Finish returned no error for is a whole set of weights.
 func (w *Writer) Finish() error {
 	weightMap := map[string]string{}
 	for _, s := range w.shards {

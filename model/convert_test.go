@@ -50,7 +50,8 @@ func TestConvertedModelAnswersOtherwise(t *testing.T) {
 			s := openTestdata(t, dst, loadOptions{kvBits: 32}).NewSession()
 			defer s.Close()
 			var got []int32
-			for tok, err := range s.GenerateTokens(context.Background(), g.Prompt, Options{MaxTokens: len(want.Greedy), IgnoreEOS: true}) {
+			options := Options{MaxTokens: len(want.Greedy), IgnoreEOS: true}
+			for tok, err := range s.GenerateTokens(context.Background(), g.Prompt, options) {
 				require.NoError(t, err)
 				got = append(got, tok.Token.ID)
 			}

@@ -16,9 +16,9 @@ func convertCommand() *cli.Command {
 		Name:      "convert",
 		Usage:     "quantise a checkpoint, or lay it out to be used in place",
 		UsageText: program + " convert [options] SRC DST",
-		Description: `Reads the checkpoint in the folder SRC and writes the folder DST, which must not exist or be empty. Weights
-in bf16, f16 or f32, under the names of glm4, glm or chatglm, are packed as mlx_lm.convert packs them; mlx-lm
-can use the result, too. Packed weights stay as they are. A GPU uses the new files in place, without a copy.
+		Description: `Reads the checkpoint in the folder SRC and writes the folder DST, which must not exist or be empty.
+Weights in bf16, f16 or f32, under the names of glm4, glm or chatglm, are packed as mlx_lm.convert packs them;
+mlx-lm can use the result, too. Packed weights stay as they are. A GPU uses the new files in place, without a copy.
 Tokenizer, chat template, generation config and licence go along. Nothing is called DST before it is whole.
 
 Examples:
@@ -86,9 +86,10 @@ func runConvert(c *cli.Context) error {
 	}
 	if c.Bool("json") {
 		return printJSON(conversion{
-			Source: result.Source, Model: result.Dir, Realigned: result.Realigned, Bits: result.Bits, GroupSize: result.GroupSize,
-			DType: result.DType.String(), Tensors: result.Tensors, Files: result.Files, SourceBytes: result.SourceBytes,
-			Bytes: result.Bytes, Unused: append([]string{}, result.Unused...), Seconds: took.Seconds(),
+			Source: result.Source, Model: result.Dir, Realigned: result.Realigned, Bits: result.Bits,
+			GroupSize: result.GroupSize, DType: result.DType.String(), Tensors: result.Tensors, Files: result.Files,
+			SourceBytes: result.SourceBytes, Bytes: result.Bytes, Unused: append([]string{}, result.Unused...),
+			Seconds: took.Seconds(),
 		})
 	}
 	return printText(visible(describeConversion(result, took)) + "\n")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"sync"
 	"testing"
 	"testing/fstest"
 
@@ -11,15 +12,16 @@ import (
 )
 
 // converted is the tokenizer.json that glmModel becomes.
-func converted(t *testing.T) []byte {
-	t.Helper()
-	data, err := ConvertModel(t.Context(), fstest.MapFS{tiktokenName: {Data: glmModel()}}, "DIR", glmControl)
-	require.NoError(t, err)
+var converted = sync.OnceValue(func() []byte {
+	data, err := ConvertModel(context.Background(), fstest.MapFS{tiktokenName: {Data: glmModel()}}, "DIR", glmControl)
+	if err != nil {
+		panic(err)
+	}
 	return data
-}
+})
 
 func TestConvertedTokenizerHasOtherIDs(t *testing.T) {
-	tok, err := load(jsonName, converted(t))
+	tok, err := load(jsonName, converted())
 	require.NoError(t, err)
 	require.Equal(t, tiktoken().Size(), tok.Size())
 	require.Equal(t, tiktoken().Prefix(), tok.Prefix())
@@ -39,7 +41,7 @@ func TestConvertedMergesAreNotThoseOfTransformers(t *testing.T) {
 			Merges [][2]string
 		}
 	}
-	require.NoError(t, json.Unmarshal(converted(t), &file))
+	require.NoError(t, json.Unmarshal(converted(), &file))
 	tokens := make([]string, len(file.Model.Vocab))
 	for token, id := range file.Model.Vocab {
 		tokens[id] = token
