@@ -79,17 +79,28 @@ func checkDestination(src, dst string) (string, error) {
 	default:
 		return "", textfile.Explain(dst, err)
 	}
-	source, err := os.Stat(src)
-	if err != nil {
-		return "", textfile.Explain(src, err)
+	if inside(dir, src) {
+		return "", fmt.Errorf("%s: inside %s, the checkpoint that is converted; give a folder elsewhere", printable(dst),
+			printable(src))
 	}
-	for at := dir; ; at = filepath.Dir(at) {
-		if info, err := os.Stat(at); err == nil && os.SameFile(info, source) {
-			return "", fmt.Errorf("%s: inside %s, the checkpoint that is converted; give a folder elsewhere", printable(dst),
-				printable(src))
+	return dir, nil
+}
+
+// inside reports whether a path, which need not exist, leads to a folder or into it.
+func inside(path, folder string) bool {
+	want, err := os.Stat(folder)
+	if err != nil {
+		return false
+	}
+	for at := path; ; at = filepath.Dir(at) {
+		if real, err := filepath.EvalSymlinks(at); err == nil {
+			at = real // from here on, .. goes up from where links lead
+		}
+		if info, err := os.Stat(at); err == nil && os.SameFile(info, want) {
+			return true
 		}
 		if at == filepath.Dir(at) {
-			return dir, nil
+			return false
 		}
 	}
 }
@@ -176,7 +187,7 @@ func (d *destination) discard() {
 var textFiles = []string{
 	"tokenizer.json", tokenizerConfigName, "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
 	"tokenizer.model", "chat_template.jinja", "chat_template.json", "generation_config.json",
-	"additional_chat_templates/*.jinja", "LICENSE*", "LICENCE*", "NOTICE*", "COPYING*",
+	"additional_chat_templates/*.jinja", "LICENSE*", "LICENCE*", "License*", "license*", "NOTICE*", "COPYING*",
 }
 
 // copyText copies the checkpoint's text files into a folder, and tells whether it has no tokenizer. Where that is only

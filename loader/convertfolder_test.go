@@ -133,22 +133,26 @@ func TestConvertOverwrites(t *testing.T) {
 	require.NoError(t, os.Symlink("nowhere", dangling))
 	taken := filepath.Join(dir, "taken")
 	require.NoError(t, os.WriteFile(taken+partialEnding, []byte("mine"), 0o644))
+	within := filepath.Join(dir, "within")
+	require.NoError(t, os.MkdirAll(filepath.Join(src, "deep", "er"), 0o755))
+	require.NoError(t, os.Symlink(filepath.Join(src, "deep", "er"), within))
 	before := entries(t, dir)
 	for want, dst := range map[string]string{
-		full + ": the folder is not empty" + wayOut:                                                 full,
-		file + ": a file" + wayOut:                                                                  file,
-		file + "/a: not a directory":                                                                file + "/a",
-		dangling + ": a link to what does not exist" + wayOut:                                       dangling,
-		src + ": the folder is not empty" + wayOut:                                                  src,
-		"the folder to write has no name":                                                           "",
-		taken + partialEnding + ": not a folder, but stands where one is to be written; remove it":  taken,
-		src + "/a/b: inside " + src + ", the checkpoint that is converted; give a folder elsewhere": src + "/a/b",
+		full + ": the folder is not empty" + wayOut:                                                  full,
+		file + ": a file" + wayOut:                                                                   file,
+		file + "/a: not a directory":                                                                 file + "/a",
+		dangling + ": a link to what does not exist" + wayOut:                                        dangling,
+		src + ": the folder is not empty" + wayOut:                                                   src,
+		"the folder to write has no name":                                                            "",
+		taken + partialEnding + ": not a folder, but stands where one is to be written; remove it":   taken,
+		within + "/a: inside " + src + ", the checkpoint that is converted; give a folder elsewhere": within + "/a",
+		src + "/a/b: inside " + src + ", the checkpoint that is converted; give a folder elsewhere":  src + "/a/b",
 	} {
 		_, err := Convert(t.Context(), src, dst, ConvertOptions{})
 		require.EqualError(t, err, want)
 	}
 	require.Equal(t, before, entries(t, dir))
-	require.Equal(t, []string{"config.json", singleName}, entries(t, src))
+	require.Equal(t, []string{"config.json", "deep", singleName}, entries(t, src))
 
 	// An empty folder is taken, through a link, too.
 	empty, link := filepath.Join(dir, "empty"), filepath.Join(dir, "link")

@@ -109,11 +109,9 @@ func (q quantizer) scale(low, high float32) (scale, bias float32) {
 
 // level is the number of the step that a value is nearest to, as the lowest bits of a float32.
 func level(bits uint32, scale, bias, most float32) uint32 {
+	// At least -1/2, which rounds to 0: the bias is the extreme that the scale leads away from or, where it is 0, no value
+	// is as large as half the scale. Rounding takes nothing across a whole number, so that the limit may come first.
 	v := (math.Float32frombits(bits) - bias) / scale
-	// Rounding does not take a value across a whole number, so that the limits may come first.
-	if v < 0 {
-		v = 0
-	}
 	if v > most {
 		v = most
 	}
