@@ -74,7 +74,7 @@ func completedCommands(app *cli.App) []completedCommand {
 	}
 	for _, command := range app.VisibleCommands() {
 		c := completedCommand{name: command.Name, usage: command.Usage,
-			folders: strings.Contains(command.UsageText, "[FOLDER]")}
+			folders: strings.Contains(command.UsageText, "[FOLDER]") || strings.Contains(command.UsageText, "SRC DST")}
 		switch command.Name {
 		case "help":
 			c.words = names

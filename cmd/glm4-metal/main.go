@@ -60,8 +60,8 @@ func newApp() *cli.App {
 			program + " help COMMAND tells more about a command.",
 		Version: version(),
 		Commands: []*cli.Command{
-			chatCommand(), generateCommand(), showCommand(), benchCommand(), doctorCommand(), tokenizeCommand(),
-			templateCommand(), completionCommand(), helpCommand(), versionCommand(),
+			chatCommand(), generateCommand(), showCommand(), convertCommand(), benchCommand(), doctorCommand(),
+			tokenizeCommand(), templateCommand(), completionCommand(), helpCommand(), versionCommand(),
 		},
 		HideHelpCommand:           true,
 		DisableSliceFlagSeparator: true, // a stop text may hold a comma
@@ -80,7 +80,7 @@ func newApp() *cli.App {
 		command.Description = fill(command.Description)
 		switch command.Name {
 		case "chat": // takes signals itself
-		case "generate", "bench", "doctor":
+		case "generate", "convert", "bench", "doctor":
 			command.Action = interruptible(command.Action, true)
 		default:
 			command.Action = interruptible(command.Action, false)

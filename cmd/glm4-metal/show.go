@@ -236,8 +236,12 @@ func (d description) print() error {
 	if d.InPlace {
 		row("on a GPU", "used in place: every matrix begins where a GPU's loads need it")
 	} else {
-		row("on a GPU", "%s copied once at loading: they do not begin where a GPU's loads need it, which rewriting the file "+
-			"would mend", gigabytes(d.Copied))
+		wayOut := ""
+		if isFolder(d.Model) { // not the demo
+			wayOut = "; " + alignCommand(d.Model, d.Quantization.Bits > 0) + " makes it map in place"
+		}
+		row("on a GPU", "%s copied once at loading: they do not begin where a GPU's loads need it%s", gigabytes(d.Copied),
+			wayOut)
 	}
 	row("memory", "weights %s, KV cache %d bytes a token in 16 bit, %s together at full context", gigabytes(d.Bytes),
 		d.KVBytes, gigabytes(d.FullBytes))

@@ -17,12 +17,12 @@ type Kernel struct {
 	Name     string  `json:"name"`
 	File     string  `json:"file"`
 	Tile     string  `json:"tile,omitempty"` // of a GEMV for one token
-	Language string  `json:"language"` // version that its file is compiled in, "" for the system's choice
-	MS       float64 `json:"ms"`       // to make it
-	Threads  int     `json:"threads"`  // of a threadgroup
-	Limit    int     `json:"limit"`    // of these
-	Width    int     `json:"width"`    // threads of a simdgroup
-	Memory   int     `json:"memory"`   // bytes of threadgroup memory
+	Language string  `json:"language"`       // version that its file is compiled in, "" for the system's choice
+	MS       float64 `json:"ms"`             // to make it
+	Threads  int     `json:"threads"`        // of a threadgroup
+	Limit    int     `json:"limit"`          // of these
+	Width    int     `json:"width"`          // threads of a simdgroup
+	Memory   int     `json:"memory"`         // bytes of threadgroup memory
 	Error    string  `json:"error,omitempty"`
 }
 
