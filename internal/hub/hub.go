@@ -3,7 +3,7 @@
 //
 //	s, err := hub.FromEnvironment()
 //	h := hub.New(s)
-//	folder, err := h.Find("glm4:9b-4bit") // asks nobody
+//	folder, err := h.Find("glm4:9b-4bit") // from the disk alone
 //	if missing := new(hub.NotHereError); errors.As(err, &missing) {
 //		folder, err = h.Pull(ctx, "glm4:9b-4bit", func(done, total int64) { ... })
 //	}
