@@ -28,24 +28,26 @@ func TestHalfCodesRoundOtherwise(t *testing.T) {
 			continue
 		}
 		data := random.Matrix(40, s.Columns(520), s)
-		x := random.Floats(data.Cols, 1)
-		var got [2][]float32
-		for i, d := range devices {
-			m, err := d.NewMatrix(data)
-			require.NoError(t, err)
-			in, err := d.NewBuffer(data.Cols)
-			require.NoError(t, err)
-			copy(in.Floats(), x)
-			out, err := d.NewBuffer(data.Rows)
-			require.NoError(t, err)
-			stream, err := d.NewStream()
-			require.NoError(t, err)
-			stream.Out(out, in, m, 1)
-			require.NoError(t, stream.Submit())
-			require.NoError(t, stream.Wait(0))
-			got[i] = out.Floats()
-			require.NoError(t, stream.Close())
+		for _, n := range []int{1, 3, 7, 12, 13} { // gemv, gemvs with 4, 8 and 12 tokens, gemm
+			x := random.Floats(n*data.Cols, 1)
+			var got [2][]float32
+			for i, d := range devices {
+				m, err := d.NewMatrix(data)
+				require.NoError(t, err)
+				in, err := d.NewBuffer(len(x))
+				require.NoError(t, err)
+				copy(in.Floats(), x)
+				out, err := d.NewBuffer(n * data.Rows)
+				require.NoError(t, err)
+				stream, err := d.NewStream()
+				require.NoError(t, err)
+				stream.Out(out, in, m, n)
+				require.NoError(t, stream.Submit())
+				require.NoError(t, stream.Wait(0))
+				got[i] = out.Floats()
+				require.NoError(t, stream.Close())
+			}
+			require.Equal(t, got[0], got[1], "%v, %d tokens", s, n)
 		}
-		require.Equal(t, got[0], got[1], "%v", s)
 	}
 }
