@@ -103,12 +103,11 @@ template <typename W> struct Copy {
     for (uint p = 0; p < Pieces; p++) {
       uint r = row + p * Stride;
       threadgroup float *to = tile + r / 8 * BlockRow + r % 8 * 8;
-      float4 scales = scale[p] * W::places();
 #pragma unroll
       for (uint i = 0; i < Piece<W>::Count / 4; i++) {
         float4 four = Piece<W>::four(stored[p], i);
         uint c = col + 4 * i;
-        *(threadgroup float4 *)(to + c / 8 * Block + c % 8) = W::Quantised ? four * scales + bias[p] : four;
+        *(threadgroup float4 *)(to + c / 8 * Block + c % 8) = W::Quantised ? four * scale[p] + bias[p] : four;
       }
     }
   }

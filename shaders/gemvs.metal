@@ -39,17 +39,10 @@ template <typename W, uint T> struct Products {
     for (uint i = 0; i < 4; i++) {
       stored[i] = W::word(w.data, words[i] + word);
     }
-    float4 scales[4];
-    float biases[4];
+    float2 own = 0; // scale and bias
     if (W::Quantised) {
       uint group = groups + word / (group_size / 8);
-      float2 own = {scale_at(w.scales, group) * W::unit(), scale_at(w.biases, group)};
-#pragma unroll
-      for (uint i = 0; i < 4; i++) {
-        float2 affine = quad_broadcast(own, i); // scale and bias
-        scales[i] = affine.x * W::places();
-        biases[i] = affine.y;
-      }
+      own = {scale_at(w.scales, group) * W::unit(), scale_at(w.biases, group)};
     }
 #pragma unroll
     for (uint h = 0; h < 2; h++) {
@@ -58,7 +51,8 @@ template <typename W, uint T> struct Products {
       for (uint i = 0; i < 4; i++) {
         weights[i] = W::four(stored[i], h);
         if (W::Quantised) {
-          weights[i] = weights[i] * scales[i] + biases[i];
+          float2 affine = quad_broadcast(own, i);
+          weights[i] = weights[i] * affine.x + affine.y;
         }
       }
 #pragma unroll

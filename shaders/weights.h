@@ -36,7 +36,7 @@ constant constexpr float half_steps = 16777216; // in 1
 
 // A kind of weights is a struct with the width of a number (Bits), whether groups of columns have scales (Quantised),
 // Word, eight numbers as they are stored, word, which loads one of a matrix, and four, which gives the first four of its
-// numbers or the others, still without scale and bias: they are to be multiplied by places and by unit, powers of two.
+// numbers or the others, still without scale and bias and to be multiplied by unit, a power of two.
 // Words are counted in 32 bits, as all other indices: the load then adds them to the address itself.
 template <typename W> struct Kind {
   // The eight numbers of a word.
@@ -56,16 +56,10 @@ struct Q4 : Kind<Q4> {
   typedef uint Word;
   static Word word(device const uchar *data, uint i) { return ((device const uint *)data)[i]; }
   static float unit() { return half_codes ? half_steps : 1; }
-  // A code read as a half stays at its place in the word, where it may be 16 times itself.
-  static float4 places() { return half_codes ? float4(1, 1.0f / 16, 1, 1.0f / 16) : float4(1); }
   static float4 four(Word codes, uint half_of) {
-    if (half_codes) {
-      half2 a = as_type<half2>(codes & 0x000F000F), b = as_type<half2>(codes & 0x00F000F0);
-      half2 c = as_type<half2>(codes >> 8 & 0x000F000F), d = as_type<half2>(codes >> 8 & 0x00F000F0);
-      return half_of == 0 ? float4(half4(a.x, b.x, c.x, d.x)) : float4(half4(a.y, b.y, c.y, d.y));
-    }
-    codes >>= 16 * half_of;
-    return float4(uint4(codes, codes >> 4, codes >> 8, codes >> 12) & 15);
+    ushort two = as_type<ushort2>(codes)[half_of];
+    ushort4 four = ushort4(two & 15, two >> 4 & 15, two >> 8 & 15, two >> 12);
+    return half_codes ? float4(as_type<half4>(four)) : float4(four);
   }
 };
 
@@ -76,7 +70,6 @@ struct Q8 : Kind<Q8> {
   typedef uint2 Word;
   static Word word(device const uchar *data, uint i) { return ((device const uint2 *)data)[i]; }
   static float unit() { return half_codes ? half_steps : 1; }
-  static float4 places() { return 1; }
   static float4 four(uint codes) {
     if (half_codes) {
       half2 even = as_type<half2>(codes & 0x00FF00FF), odd = as_type<half2>(codes >> 8 & 0x00FF00FF);
@@ -94,7 +87,6 @@ struct W16 : Kind<W16> {
   typedef uint4 Word;
   static Word word(device const uchar *data, uint i) { return ((device const uint4 *)data)[i]; }
   static float unit() { return 1; }
-  static float4 places() { return 1; }
   static float4 four(Word numbers, uint half_of) {
     uint2 bits = half_of == 0 ? numbers.xy : numbers.zw;
     return weight_format == f16 ? float4(as_type<half4>(bits)) : widen(as_type<ushort4>(bits));
@@ -113,7 +105,6 @@ struct W32 : Kind<W32> {
     return {numbers[0], numbers[1]};
   }
   static float unit() { return 1; }
-  static float4 places() { return 1; }
   static float4 four(Word numbers, uint half_of) { return half_of == 0 ? numbers.low : numbers.high; }
 };
 
@@ -130,11 +121,10 @@ template <typename W> struct Matrix {
     W::load(data, row * (cols / 8) + col / 8, w);
     if (W::Quantised) {
       uint group = row * (cols / group_size) + col / group_size;
-      float4 scale = scale_at(scales, group) * W::unit() * W::places();
-      float bias = scale_at(biases, group);
+      float scale = scale_at(scales, group) * W::unit(), bias = scale_at(biases, group);
 #pragma unroll
       for (uint i = 0; i < 8; i++) {
-        w[i] = w[i] * scale[i % 4] + bias;
+        w[i] = w[i] * scale + bias;
       }
     }
   }
