@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"strconv"
 	"time"
@@ -34,6 +35,9 @@ type loadOptions struct {
 // checkpoint, and the CPU elsewhere; [Info] says why. With "metal", Load's error wraps metal.ErrUnavailable where there
 // is none.
 func Backend(name string) LoadOption { return func(o *loadOptions) { o.backend = name } }
+
+// FittingContext has [MaxContext] take as many tokens as fit the device's memory beside the weights.
+const FittingContext = math.MinInt
 
 // MaxContext limits the tokens of a prompt and its answer together, below the checkpoint's own limit; 0 leaves that. An
 // answer ends where it fills the context, and a prompt that leaves no room for an answer is a [ContextError].
@@ -70,7 +74,7 @@ func readLoadOptions(options []LoadOption) (o loadOptions) {
 
 func (o *loadOptions) check() error {
 	switch {
-	case o.maxContext < 0:
+	case o.maxContext < 0 && o.maxContext != FittingContext:
 		return &OptionError{"context", o.maxContext, "0 (the checkpoint's limit) or more"}
 	case o.chunk < 0:
 		return &OptionError{"prefill chunk", o.chunk, "0 (the default) or more"}
@@ -113,9 +117,11 @@ func Load(ctx context.Context, name string, options ...LoadOption) (*Model, erro
 		return nil, errors.Join(err, c.Close())
 	}
 	m.name = c.Dir
+	prepared := m.prepare(ctx)
 	if err = ctx.Err(); err == nil {
 		err = m.attachText(ctx, o.chatTemplate)
 	}
+	prepared()
 	if err != nil {
 		return nil, errors.Join(err, m.Close())
 	}

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
@@ -58,6 +59,28 @@ func (m Memory) check(d backend.Info) error {
 			waysOut(m.Scratch < d.Room, false, true))
 	}
 	return nil
+}
+
+// fitting is the longest context, at most `most` tokens, whose KV cache fits a device beside all else, when a token
+// takes some bytes of it; one step of the cache where even that does not. A device that pages the weights shares its
+// memory with the rest of the machine, which is left an eighth; where the weights exceed it anyway, the cache takes no
+// more than another eighth from their pages.
+func (m Memory) fitting(d backend.Info, most int, token int64) int {
+	rooms := []int64{int64(most) * token}
+	switch others := m.Weights + m.Scratch; {
+	case d.Memory == 0:
+	case d.Paged:
+		rooms = append(rooms, max(d.Memory-d.Memory/8-others, d.Memory/8))
+	default:
+		rooms = append(rooms, d.Memory-others)
+	}
+	if d.Room > 0 {
+		rooms = append(rooms, d.Room-m.Scratch)
+	}
+	if tokens := slices.Min(rooms) / token; tokens < int64(most) {
+		return min(most, max(int(tokens)/backend.CacheStep, 1)*backend.CacheStep)
+	}
+	return most
 }
 
 // memoryOf says who has how much memory.

@@ -63,7 +63,9 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 	if o.maxContext > m.context {
 		return nil, &OptionError{"context", o.maxContext, fmt.Sprintf("at most %d, which %s was made for", m.context, c.Dir)}
 	}
-	m.context = cmp.Or(o.maxContext, m.context)
+	if o.maxContext != FittingContext {
+		m.context = cmp.Or(o.maxContext, m.context)
+	}
 	m.chunk = min(m.chunk, m.context)
 	if m.kvFormat = kvFormat(o.kvBits); o.kvBits == 0 {
 		embed, err := c.Matrix("model.embed_tokens")
@@ -88,7 +90,6 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 			return nil, err
 		}
 	}
-	m.memory = EstimateMemory(c.Config, c.Bytes(), m.context, m.chunk, m.kvFormat.Bits())
 	err = m.fill(o)
 	if errors.Is(err, backend.ErrUnsupported) && o.open == nil && !m.shared && (o.backend == "" || o.backend == "auto") {
 		m.release()
@@ -104,7 +105,14 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 
 // fill puts the weights and the scratch on the device.
 func (m *Model) fill(o loadOptions) (err error) {
-	if err = m.memory.check(m.device.Info()); err != nil {
+	d := m.device.Info()
+	m.memory = EstimateMemory(m.config, m.checkpoint.Bytes(), m.context, m.chunk, m.kvFormat.Bits())
+	if o.maxContext == FittingContext {
+		token := attention(m.config).TokenBytes(m.config.Layers, m.kvFormat)
+		m.context = m.memory.fitting(d, m.config.MaxPositions, token)
+		m.memory.KV = attention(m.config).CacheBytes(m.config.Layers, m.context, m.kvFormat)
+	}
+	if err = m.memory.check(d); err != nil {
 		return err
 	}
 	m.store = mapped(m.device, m.checkpoint)
@@ -142,6 +150,34 @@ func (m *Model) release() error {
 func attention(c loader.Config) backend.Attention {
 	return backend.Attention{Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim, RotaryDims: c.RotaryDims,
 		RopeTheta: c.RopeTheta}
+}
+
+// fewTokens are those of short prompts, for which a device may have ops of other kinds than for long ones.
+const fewTokens = 16
+
+// prepare has the device make what the first steps need: a prompt, short or as long as a step may be, and tokens of an
+// answer, at the begin and at the end of the context. wait returns when that is there.
+func (m *Model) prepare(ctx context.Context) (wait func()) {
+	d, ok := m.device.(backend.Preparer)
+	if !ok {
+		return func() {}
+	}
+	cache, err := m.device.NewCache(m.config.Layers, attention(m.config), m.kvFormat)
+	if err != nil {
+		return func() {} // fill has made one
+	}
+	defer cache.Close()
+	spans := []backend.Span{{Pos: 0, N: 1}, {Pos: m.context - 1, N: 1}, {Pos: 0, N: m.chunk}}
+	for n := 2; n < min(fewTokens, m.chunk); n++ {
+		spans = append(spans, backend.Span{Pos: 0, N: n})
+	}
+	return d.Prepare(ctx, func(s backend.Stream) {
+		x := m.scratch
+		for _, at := range spans {
+			m.weights.Forward(s, x, cache, x.Tokens, at, x.Y, 1)
+			s.Sample(x.Tokens, 0, x.Y, backend.Sampling{Temperature: 1, Seed: 1, Valid: m.vocab})
+		}
+	})
 }
 
 // attachText reads the tokenizer and the chat format, and what they say of the vocabulary.

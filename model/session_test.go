@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/cpu"
 	"github.com/glm4-metal/glm4-metal/loader"
 )
 
@@ -406,4 +407,53 @@ func TestBadLoadOptionIsTaken(t *testing.T) {
 	cancel()
 	_, err = Load(ctx, "")
 	require.True(t, errors.Is(err, context.Canceled))
+}
+
+func TestFittingContextDoesNotFit(t *testing.T) {
+	const token, most = 40960, 32768 // of GLM-4-9B
+	m := Memory{Weights: 5e9, Scratch: 100e6}
+	gpu := backend.Info{Memory: 5_100_000_000 + 1000*token}
+	machine := backend.Info{Memory: 7e9, Paged: true}
+	for name, c := range map[string]struct {
+		m    Memory
+		d    backend.Info
+		want int
+	}{
+		"whole steps":                 {m, gpu, 768},
+		"nothing is left":             {m, backend.Info{Memory: 5e9}, 256},
+		"all fits":                    {m, backend.Info{Memory: 64e9}, most},
+		"unknown":                     {m, backend.Info{}, most},
+		"an eighth is the machine's":  {m, machine, 97 * 256},
+		"weights are paged":           {Memory{Weights: 19e9, Scratch: 100e6}, machine, 83 * 256},
+		"the process has less":        {m, backend.Info{Memory: 64e9, Room: 200e6}, 9 * 256},
+		"the process has next to nil": {m, backend.Info{Memory: 64e9, Room: 1}, 256},
+	} {
+		got := c.m.fitting(c.d, most, token)
+		require.Equal(t, c.want, got, name)
+		if c.d.Memory > 6e9 && c.d.Room != 1 || name == "whole steps" {
+			c.m.KV = int64(got) * token
+			require.NoError(t, c.m.check(c.d), name)
+		}
+	}
+	require.Equal(t, 100, m.fitting(gpu, 100, token), "the checkpoint's own limit")
+
+	tight := func() (backend.Device, error) { return smallDevice{cpu.Open(), 1_450_000}, nil }
+	loaded := tiny(t, loadOptions{maxContext: FittingContext, open: tight})
+	i := loaded.Info()
+	require.Less(t, i.Context, i.Config.MaxPositions)
+	require.LessOrEqual(t, i.Memory.Total(), int64(1_450_000))
+	require.EqualValues(t, i.Context*i.KVBytes, i.Memory.KV)
+	require.Equal(t, i.Config.MaxPositions, tiny(t, loadOptions{maxContext: FittingContext}).Info().Context)
+}
+
+// smallDevice has so much memory, for weights, too.
+type smallDevice struct {
+	backend.Device
+	memory int64
+}
+
+func (d smallDevice) Info() backend.Info {
+	i := d.Device.Info()
+	i.Memory, i.Paged, i.Room = d.memory, false, 0
+	return i
 }

@@ -18,7 +18,7 @@ var files embed.FS
 // Source returns the text of a file of [Table] or [Probes] as Metal compiles it.
 func Source(file string) (string, error) {
 	var text string
-	for _, name := range []string{"weights.h", "args.h", "epilogue.h", "sampling.h", file + ".metal"} {
+	for _, name := range []string{"weights.h", "args.h", "epilogue.h", "sampling.h", "attention.h", file + ".metal"} {
 		b, err := files.ReadFile(name)
 		if err != nil {
 			return "", fmt.Errorf("shaders: there is no source %q", file)
@@ -60,4 +60,6 @@ type Constants struct {
 	HeadDim      uint32
 	Simdgroups   uint32 // a threadgroup of the GEMV kernels: Threads/32
 	HalfCodes    uint32 // 1: codes are read as halves, whose subnormals keep their value
+	Columns      uint32 // of a Kernel's Lanes
+	Split        uint32 // of a Kernel's Lanes
 }

@@ -10,6 +10,8 @@ constant uint head_dim [[function_constant(4)]];
 constant uint simdgroups_given [[function_constant(5)]]; // simdgroups a threadgroup of the GEMV kernels
 constant uint simdgroups = is_function_constant_defined(simdgroups_given) ? simdgroups_given : 2;
 constant uint half_codes [[function_constant(6)]]; // 1 where subnormal halves keep their value: see gemv.metal
+constant uint columns [[function_constant(7)]];    // that a lane of gemv takes of a row at a time: 8 or 16
+constant uint split [[function_constant(8)]];      // simdgroups of gemv that share rows: 1, or all of a threadgroup
 
 // The plain formats, numbered as in shaders.go.
 constant constexpr uint f32 = 0;
@@ -144,26 +146,28 @@ Matrix<W> matrix_of(thread uint &row, Matrix<W> a, uint a_rows, Matrix<W> b, uin
   return c;
 }
 
-// The eight rows of which a simdgroup of gemv or gemvs computes the products: four from `first` up to `end`, and four
-// from `second` up to `second_end`, of rows that begin at 0 and at `begin`. Where fewer are left, the four begin with rows
-// that are another simdgroup's to write: so their places are steps of one size behind the first of them.
-struct EightRows {
+// The R rows of which a simdgroup of gemv or gemvs computes the products: half from `first` up to `end`, and half from
+// `second` up to `second_end`, of rows that begin at 0 and at `begin`. Where fewer are left, a half begins with rows
+// that are another simdgroup's to write: so its places are steps of one size behind the first of them.
+template <uint R> struct RowsOf {
   uint first, end;
   uint second, second_end, begin;
 
   uint start(uint place) const {
-    return place < 4 ? min(first, max(end, 4u) - 4) : min(second, max(second_end, begin + 4) - 4);
+    return place < R / 2 ? min(first, max(end, R / 2) - R / 2) : min(second, max(second_end, begin + R / 2) - R / 2);
   }
 
-  // The row at one of the eight places, which exists.
-  uint at(uint place) const { return min(start(place) + place % 4, (place < 4 ? end : second_end) - 1); }
+  // The row at one of the places, which exists.
+  uint at(uint place) const { return min(start(place) + place % (R / 2), (place < R / 2 ? end : second_end) - 1); }
 
   // Whether its product is to be written.
   bool owns(uint place) const {
-    uint row = start(place) + place % 4;
-    return place < 4 ? row >= first && row < end : row >= second && row < second_end;
+    uint row = start(place) + place % (R / 2);
+    return place < R / 2 ? row >= first && row < end : row >= second && row < second_end;
   }
 };
+
+using EightRows = RowsOf<8>;
 
 // Adds up numbers over two lanes that differ in the bit Mask of their index: where it is 0 a lane gets the sums of low,
 // where it is 1 those of high.

@@ -56,7 +56,8 @@ func backendFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "backend", Value: "auto", Usage: "compute on this device: `auto|metal|cpu`"},
 		&cli.IntFlag{Name: "kv-bits", Usage: "bits of a number in the KV cache, `0|16|32`; 0: by the checkpoint"},
-		&cli.IntFlag{Name: "max-kv-size", Usage: "prompt and answer have at most `N` tokens together; 0: the model's limit"},
+		&cli.StringFlag{Name: "max-kv-size",
+			Usage: "prompt and answer have at most `N` tokens together; 0: the model's limit, auto: what fits"},
 		&cli.IntFlag{Name: "prefill-step-size", Usage: "compute a prompt in steps of `N` tokens; 0: 512"},
 		&cli.BoolFlag{Name: "verbose", Usage: "tell about the model on standard error"},
 	}
@@ -68,11 +69,31 @@ func loading(c *cli.Context) ([]model.LoadOption, error) {
 		return nil, usagef("%s is empty; give it one of %s, or a file", asTyped(c, "chat-template"),
 			strings.Join(chatformat.Names(), ", "))
 	}
+	context, err := maxContext(c)
+	if err != nil {
+		return nil, err
+	}
 	options := []model.LoadOption{
-		model.Backend(c.String("backend")), model.KVBits(c.Int("kv-bits")), model.MaxContext(c.Int("max-kv-size")),
+		model.Backend(c.String("backend")), model.KVBits(c.Int("kv-bits")), model.MaxContext(context),
 		model.PrefillChunk(c.Int("prefill-step-size")), model.ChatTemplate(c.String("chat-template")),
 	}
 	return options, flagError(c, model.CheckLoad(options...))
+}
+
+// maxContext reads --max-kv-size.
+func maxContext(c *cli.Context) (int, error) {
+	switch text := c.String("max-kv-size"); text {
+	case "":
+		return 0, nil
+	case "auto":
+		return model.FittingContext, nil
+	default:
+		n, err := parseInteger(text)
+		if err != nil {
+			return 0, usagef("%s is %q; %w, or auto", asTyped(c, "max-kv-size"), text, err)
+		}
+		return n, nil
+	}
 }
 
 // readTools reads the file of --tools, if there is one.

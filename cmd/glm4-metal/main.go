@@ -90,7 +90,8 @@ func newApp() *cli.App {
 }
 
 // interruptible runs a verb with a context that the first SIGINT, SIGTERM or SIGHUP cancels; a second ends the program
-// at once. A verb that does not finish holds nothing that is worth waiting for, and is left where it stands.
+// at once. A verb that does not finish holds nothing that is worth waiting for, and is left where it stands. For one
+// that does, a reader that has gone is a failed write and not the end on the spot.
 func interruptible(action cli.ActionFunc, finishes bool) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		ctx, cancel := context.WithCancel(c.Context)
@@ -98,6 +99,9 @@ func interruptible(action cli.ActionFunc, finishes bool) cli.ActionFunc {
 		signals := make(chan os.Signal, 2)
 		notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 		defer signal.Stop(signals)
+		if finishes {
+			notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+		}
 		go func() {
 			<-signals
 			cancel()

@@ -23,6 +23,9 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	if os.Getenv(fakeEndVariable) != "" {
+		endDevices = fakeEnd
+	}
 	if os.Getenv(fakeBenchVariable) != "" {
 		fakeBench()
 		main()
@@ -128,7 +131,7 @@ func TestMistakesInTheCommandLine(t *testing.T) {
 		{[]string{"version", "now"}, `unexpected argument "now": version takes flags only`},
 		{[]string{"help", "chat", "b"}, `unexpected argument "b": help takes one command`},
 		{[]string{"completion", "tcsh"}, `completion is for bash, zsh, fish and man, not for "tcsh"`},
-		{[]string{"generate", "hi", "--max-kv-size", "many"}, `--max-kv-size is "many"; it must be a whole number`},
+		{[]string{"generate", "hi", "--max-kv-size", "many"}, `--max-kv-size is "many"; it must be a whole number, or auto`},
 		{[]string{"generate", "-prompt", "hi", "-temp", "hot"}, `-temp is "hot"; it must be a number`},
 		{[]string{"generate", "--prompt", "--json"},
 			"--prompt needs a value, but --json follows; where that is the value, write --prompt=--json"},
@@ -289,7 +292,7 @@ func TestFlagsBehindArguments(t *testing.T) {
 		{"generate --prompt -", "generate --prompt=- --"},
 		{"generate --prompt=--json", "generate --prompt=--json --"},
 		{"generate --json=false", "generate --json=false --"},
-		{"generate --max-kv-size 010", "generate --max-kv-size=10 --"},
+		{"generate --prefill-step-size 010", "generate --prefill-step-size=10 --"},
 		{"generate --model=~/m --tools ~/t -f ~/f -f=~b/f -p ~/p",
 			"generate --model=/home/a/m --tools=/home/a/t --file=/home/a/f --file=~b/f --prompt=~/p --"},
 		{"generate hi --help", "help generate"},

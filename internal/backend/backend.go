@@ -12,6 +12,7 @@
 package backend
 
 import (
+	"context"
 	"errors"
 	"fmt"
 )
@@ -190,6 +191,14 @@ type Device interface {
 	// NewProbe makes a probe that reads some bytes of memory, which it takes for itself, rounded up. The caller closes
 	// it, also after the device.
 	NewProbe(bytes int64) (Probe, error)
+}
+
+// A Preparer is a device that makes something for each kind of op before it can run the first one.
+type Preparer interface {
+	// Prepare begins to make what the ops need that f records, and does not run them, so their operands need not be as
+	// long as they say, nor the cache. wait returns when that is done, or soon after the end of ctx. What cannot be made
+	// is the error of the step that needs it.
+	Prepare(ctx context.Context, f func(Stream)) (wait func())
 }
 
 // A Matrix is a weight matrix in a device's memory.

@@ -24,7 +24,8 @@
 // With [SetCounting] libraries are compiled with instrumentation: accesses are then checked to the byte, races and
 // hazards are found by what was really touched, and [Counters] tells for each dispatch what it loaded, stored and
 // computed. Without it kernels run at nearly full speed, a buffer's end is only guarded to the page, and of hazards
-// between dispatches only those are found where both are bound to the same address.
+// between dispatches only those are found where both are bound to the same address; and, within an encoder, where one
+// of them takes it to read only, since two that write may write different parts.
 //
 // Kernels compute as the processor does, without contraction, so that a result is the same on every machine. With
 // GLM4_METALSIM_ARITHMETIC=apple in the environment they compute as on Apple's GPUs as far as that is known: a product

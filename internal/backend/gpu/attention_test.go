@@ -208,7 +208,7 @@ func TestPrefillAttentionWrong(t *testing.T) {
 func TestOddHeadsAttentionWrong(t *testing.T) {
 	p := newPair(t, false)
 	for _, group := range []int{1, 2, 3, 4, 6, 16} {
-		for _, dim := range []int{8, 16, 24, 32, 64, 96, 128} {
+		for _, dim := range []int{8, 16, 24, 32, 64, 96, 104, 128} {
 			for _, prefill := range []bool{false, true} {
 				a := attention{pos: 13, n: 21, heads: 2 * group, kvHeads: 2, dim: dim, format: backend.Format((group + dim/8) % 2),
 					prefill: prefill}

@@ -96,7 +96,9 @@ func (c *cache) copyTo(grown []metal.Buffer, tokens int) error {
 			blit.Copy(old, half, grown[i], tokens*c.row(), half)
 		}
 		blit.End()
-		commands.Commit()
+		if err := c.d.gate.commit(commands); err != nil {
+			return err
+		}
 		return commands.Wait()
 	})
 }

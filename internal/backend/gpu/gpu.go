@@ -6,9 +6,10 @@
 // Submit, into one command buffer a decoded token, or as many as keep each short in a prefill (stream.go, watchdog.go).
 // What the GPU gives at its best, a probe measures with kernels of its own (probe.go).
 //
-// Streams of a device share one queue, which runs command buffers in the order of their commits; within one, the
-// dispatches run one after the other. Every step of a layer needs what the one before wrote, so there is nothing to
-// overlap and no barrier to forget.
+// What orders the work: within a command buffer a barrier stands in front of every dispatch, but between those that
+// their op names as parts of one result ([stream.apart]), so that no barrier can be forgotten. Command buffers, of all
+// streams, share one queue; the system has each wait for those before it where they touch the same memory, which it
+// tracks for every buffer that the GPU writes. Weights are untracked: the GPU only reads them.
 package gpu
 
 import (
@@ -31,6 +32,7 @@ type Device struct {
 	info      backend.Info
 	maxBuffer int
 	kernels   *kernels
+	gate      gate
 
 	mu      sync.Mutex
 	closed  bool
@@ -80,6 +82,8 @@ func (d *Device) open(source func(file string) (string, error)) (err error) {
 		return err
 	}
 	d.queue.SetLabel("glm4-metal")
+	d.live(true)
+	d.device.MaximizeConcurrentCompilation()
 	d.residency = newResidency(d.device, d.queue, int(d.info.Memory))
 	if d.none, err = d.allocate(256, metal.StorageShared); err != nil {
 		return err
@@ -129,7 +133,9 @@ func (d *Device) readHalf(code uint32) error {
 		encoder.DispatchThreadgroups(metal.Size{Width: 1, Height: 1, Depth: 1},
 			metal.Size{Width: shaders.HalfCodes.Threads, Height: 1, Depth: 1})
 		encoder.End()
-		commands.Commit()
+		if err := d.gate.commit(commands); err != nil {
+			return err
+		}
 		return commands.Wait()
 	})
 }
@@ -166,6 +172,8 @@ func (d *Device) Close() error {
 	}
 	d.buffers = nil
 	d.kernels.release()
+	<-d.gate.shut(func() {}) // End may have begun to wait for the queue
+	d.live(false)
 	d.queue.Release()
 	d.device.Release()
 	return nil
@@ -189,14 +197,31 @@ func (d *Device) drain() {
 	if d.queue.IsZero() {
 		return
 	}
-	d.metal.Do(func() error {
+	if errors.Is(d.runEmpty(d.gate.commit), errEnding) {
+		<-d.gate.shut(nil) // which it is
+	}
+}
+
+// runEmpty runs a command buffer with nothing in it, behind all others.
+func (d *Device) runEmpty(commit func(metal.CommandBuffer) error) error {
+	return d.metal.Do(func() error {
 		last, err := d.queue.NewCommandBuffer()
 		if err != nil {
 			return err
 		}
 		defer last.Release()
-		last.Commit()
+		if err := commit(last); err != nil {
+			return err
+		}
 		return last.Wait()
+	})
+}
+
+// runLast waits until the queue is empty and its gate shut.
+func (d *Device) runLast() {
+	d.runEmpty(func(last metal.CommandBuffer) error {
+		last.Commit()
+		return nil
 	})
 }
 
@@ -205,8 +230,8 @@ var errClosed = errors.New("metal: the device is closed")
 // problem tells what a person can do about an error of Metal.
 func problem(err error) error {
 	switch {
-	case err == nil:
-		return nil
+	case err == nil || errors.Is(err, errEnding):
+		return err
 	case errors.Is(err, metal.ErrOutOfMemory):
 		return fmt.Errorf("%w: take a smaller context, close other programs, or use the CPU", err)
 	case errors.Is(err, metal.ErrTimeout):

@@ -322,7 +322,7 @@ func TestFormatTakesAnothersKernel(t *testing.T) {
 			continue
 		}
 		require.NoError(t, err, f)
-		for _, family := range []shaders.Family{shaders.Embed, shaders.Head, shaders.QKV.For(1), shaders.Out.For(9),
+		for _, family := range []shaders.Family{shaders.Embed, shaders.Head.For(1), shaders.QKV.For(1), shaders.Out.For(9),
 			shaders.GateUp.For(99)} {
 			require.Regexp(t, ends[f]+"$", family[stored].Name, f)
 		}

@@ -6,9 +6,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend/backendtest"
+	"github.com/glm4-metal/glm4-metal/shaders"
 )
 
-// Only powers of two move between codes that are read as halves and codes that are converted.
+// Only powers of two move between codes that are read as halves and codes that are converted, in any tile.
 func TestHalfCodesRoundOtherwise(t *testing.T) {
 	random := backendtest.NewRandom()
 	system := openMetal(t, false)
@@ -28,7 +29,7 @@ func TestHalfCodesRoundOtherwise(t *testing.T) {
 			continue
 		}
 		data := random.Matrix(40, s.Columns(520), s)
-		for _, n := range []int{1, 3, 7, 12, 13} { // gemv, gemvs with 4, 8 and 12 tokens, gemm
+		alike := func(n int, tile any) {
 			x := random.Floats(n*data.Cols, 1)
 			var got [2][]float32
 			for i, d := range devices {
@@ -47,7 +48,19 @@ func TestHalfCodesRoundOtherwise(t *testing.T) {
 				got[i] = out.Floats()
 				require.NoError(t, stream.Close())
 			}
-			require.Equal(t, got[0], got[1], "%v, %d tokens", s, n)
+			require.Equal(t, got[0], got[1], "%v, %d tokens, %v", s, n, tile)
+		}
+		format, err := formatOf(s.Format)
+		require.NoError(t, err)
+		shape := shaders.Shape{Op: "out", Format: format, Group: s.Group, Rows: data.Rows, Cols: data.Cols}
+		for _, tile := range shape.Tiles() {
+			for _, d := range devices {
+				d.Tune(shaders.Tuning{shape: tile})
+			}
+			alike(1, tile)
+		}
+		for _, n := range []int{3, 7, 12, 13} { // gemvs with 4, 8 and 12 tokens, gemm
+			alike(n, "")
 		}
 	}
 }

@@ -15,10 +15,12 @@ type variant struct {
 	constants shaders.Constants
 }
 
-// pipeline is a variant ready to launch.
+// pipeline is a variant, to be launched once it is made.
 type pipeline struct {
 	metal.ComputePipeline
-	table *shaders.Kernel
+	variant variant
+	mu      sync.Mutex // held while it is made
+	made    bool
 }
 
 // kernels are the compiled sources and the pipelines made of them so far.
@@ -28,12 +30,16 @@ type kernels struct {
 
 	mu        sync.Mutex
 	libraries map[string]metal.Library
-	halfCodes uint32 // 1 where shaders.HalfCodes has told so
-	pipelines map[variant]*pipeline
+	halfCodes uint32                // 1 where shaders.HalfCodes has told so
+	pipelines map[variant]*pipeline // made and to be made
+
+	build func(variant) (metal.ComputePipeline, error)
 }
 
 func newKernels(m *metal.Metal, d metal.Device) *kernels {
-	return &kernels{metal: m, device: d, libraries: map[string]metal.Library{}, pipelines: map[variant]*pipeline{}}
+	k := &kernels{metal: m, device: d, libraries: map[string]metal.Library{}, pipelines: map[variant]*pipeline{}}
+	k.build = k.compileVariant
+	return k
 }
 
 // compile compiles the files of a table, side by side, if it has not yet.
@@ -91,58 +97,93 @@ func (k *kernels) has(file string) bool {
 	return !k.libraries[file].IsZero()
 }
 
-// get makes a pipeline when it is first asked for.
-func (k *kernels) get(v variant) (*pipeline, error) {
+// of is the pipeline of a variant, made or not.
+func (k *kernels) of(v variant) *pipeline {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if p, ok := k.pipelines[v]; ok {
-		return p, nil
+	p := k.pipelines[v]
+	if p == nil {
+		p = &pipeline{variant: v}
+		if k.pipelines != nil { // not released
+			k.pipelines[v] = p
+		}
 	}
+	return p
+}
+
+// get makes a pipeline when it is first asked for. Who asks for the same one meanwhile waits, who asks for another does
+// not.
+func (k *kernels) get(v variant) (*pipeline, error) {
+	p := k.of(v)
+	return p, k.ready(p)
+}
+
+// ready makes a pipeline, if it is not made yet.
+func (k *kernels) ready(p *pipeline) (err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.made {
+		p.ComputePipeline, err = k.build(p.variant)
+		p.made = err == nil
+	}
+	return err
+}
+
+func (k *kernels) compileVariant(v variant) (p metal.ComputePipeline, err error) {
 	t := v.kernel
-	if k.libraries[t.File].IsZero() {
-		return nil, fmt.Errorf("kernel %s of shaders/%s.metal is missing; use the CPU and report it", t.Name, t.File)
+	k.mu.Lock()
+	library := k.libraries[t.File]
+	k.mu.Unlock()
+	if library.IsZero() {
+		return p, fmt.Errorf("kernel %s of shaders/%s.metal is missing; use the CPU and report it", t.Name, t.File)
 	}
-	f, err := k.function(k.libraries[t.File], v)
+	f, err := k.function(library, v)
 	if err != nil {
-		return nil, fmt.Errorf("kernel %s of shaders/%s.metal: %w; use the CPU and report it", t.Name, t.File, err)
+		return p, fmt.Errorf("kernel %s of shaders/%s.metal: %w; use the CPU and report it", t.Name, t.File, err)
 	}
 	defer f.Release()
-	p, err := k.device.NewComputePipeline(f)
-	if err != nil {
-		return nil, fmt.Errorf("kernel %s of shaders/%s.metal: %w; use the CPU and report it", t.Name, t.File, err)
+	if p, err = k.device.NewComputePipeline(f); err != nil {
+		return p, fmt.Errorf("kernel %s of shaders/%s.metal: %w; use the CPU and report it", t.Name, t.File, err)
 	}
 	if limit := p.MaxTotalThreadsPerThreadgroup(); limit < t.Threads {
 		p.Release()
-		return nil, fmt.Errorf("kernel %s needs %d threads a threadgroup, this GPU runs %d; use the CPU and report it",
+		return p, fmt.Errorf("kernel %s needs %d threads a threadgroup, this GPU runs %d; use the CPU and report it",
 			t.Name, t.Threads, limit)
 	}
-	made := &pipeline{p, t}
-	k.pipelines[v] = made
-	return made, nil
+	return p, nil
 }
 
 // function takes a kernel out of its library, with its constants set.
 func (k *kernels) function(library metal.Library, v variant) (metal.Function, error) {
 	v.constants.Simdgroups, v.constants.HalfCodes = uint32(v.kernel.Threads/32), k.halfCodes
+	v.constants.Columns, v.constants.Split = uint32(v.kernel.Lanes.Columns), uint32(v.kernel.Lanes.Split)
 	c := k.metal.NewFunctionConstants()
 	defer c.Release()
 	for i, value := range []uint32{
 		v.constants.GroupSize, uint32(v.constants.ScaleFormat), uint32(v.constants.WeightFormat),
 		uint32(v.constants.KVFormat), v.constants.HeadDim, v.constants.Simdgroups, v.constants.HalfCodes,
+		v.constants.Columns, v.constants.Split,
 	} {
 		c.SetUint(i, value)
 	}
 	return library.NewFunction(v.kernel.Name, c)
 }
 
+// release waits for the pipelines that are being made.
 func (k *kernels) release() {
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, p := range k.pipelines {
-		p.Release()
+	pipelines, libraries := k.pipelines, k.libraries
+	k.pipelines, k.libraries = nil, nil
+	k.mu.Unlock()
+	for _, p := range pipelines {
+		p.mu.Lock()
+		if p.made {
+			p.Release()
+		}
+		p.made = false
+		p.mu.Unlock()
 	}
-	for _, l := range k.libraries {
+	for _, l := range libraries {
 		l.Release()
 	}
-	k.pipelines, k.libraries = nil, nil
 }

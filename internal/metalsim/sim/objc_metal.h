@@ -291,8 +291,8 @@ struct Access {
 class PassHazards {
 public:
   PassHazards(const CommandBuffer *, const Pass &, const std::set<uint64_t> &ancestors);
-  // The text of a conflict with a command that may not have finished, or empty.
-  std::string add(const std::string &name, const std::vector<Access> &);
+  // The text of a conflict with a command that may not have finished, or empty. Accesses are exact, or of what is bound.
+  std::string add(const std::string &name, const std::vector<Access> &, bool exact);
   void barrier() { unordered.clear(); }
   void barrier(const std::vector<BoundBuffer> &);
   void wait(const Fence *);
