@@ -1,4 +1,3 @@
-// Package hub knows checkpoints by name.
 package hub
 
 import (

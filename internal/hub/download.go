@@ -105,12 +105,15 @@ func (p *pull) continueWith(ctx context.Context, f file, part *partial, buffer [
 
 // place makes a snapshot's file out of a blob: a relative link, or where there are no links the file itself. fresh
 // tells that the blob is new, so that nothing else needs it.
-func (p *pull) place(blob, pointer, etag string, depth int, fresh bool) error {
-	temp := newName(pointer, ".tmp")
+func (p *pull) place(ctx context.Context, blob, pointer, etag string, depth int, fresh bool) error {
+	temp := newName(blob, ".incomplete") // not in the snapshot, which shall have nothing but its files when this is killed
 	defer os.Remove(temp)
 	if !p.client.settings.NoLinks {
-		err := symlink(strings.Repeat("../", depth+2)+"blobs/"+etag, temp)
-		if err == nil {
+		to := strings.Repeat("../", depth+2) + "blobs/" + etag
+		if symlink(to, pointer) == nil {
+			return nil
+		}
+		if symlink(to, temp) == nil { // there is something of that name
 			return os.Rename(temp, pointer)
 		}
 	}
@@ -126,7 +129,14 @@ func (p *pull) place(blob, pointer, etag string, depth int, fresh bool) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(to, from)
+	for err == nil {
+		if err = ctx.Err(); err == nil {
+			_, err = io.CopyN(to, from, 16*chunk)
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
 	if err = errors.Join(err, to.Sync(), to.Close()); err != nil {
 		return err
 	}

@@ -105,11 +105,11 @@ func TestBusyHubIsNotAskedAgain(t *testing.T) {
 	_, err := client.Pull(t.Context(), testName, nil)
 	require.ErrorContains(t, err, "tried 6 times")
 	require.Equal(t, []time.Duration{1e9, 2e9, 4e9, 8e9, 8e9}, client.slept)
-	h.fault = failing("/revision/", 99, 429, "Retry-After", "99999999999")
+	h.change(func() { h.fault = failing("/revision/", 99, 429, "Retry-After", "99999999999") })
 	client = h.client(t)
 	_, err = client.Pull(t.Context(), testName, nil)
 	require.ErrorContains(t, err, "429")
-	h.fault = failing("/revision/", 99, 429, "Retry-After", "7200")
+	h.change(func() { h.fault = failing("/revision/", 99, 429, "Retry-After", "7200") })
 	_, err = client.Pull(t.Context(), testName, nil)
 	require.ErrorContains(t, err, "asks to come back in 2h0m1s")
 }
@@ -165,7 +165,7 @@ func TestDamagedDownloadIsTaken(t *testing.T) {
 			if n > 2 {
 				return false
 			}
-			serve(w, 206, http.Header{"Content-Range": {fmt.Sprintf("bytes 0-%d/%d", len(whole)-1, len(whole))}}, whole)
+			serve(w, 206, http.Header{"Etag": {`"of the cdn"`}, "Content-Range": {fmt.Sprintf("bytes 0-%d/%d", len(whole)-1, len(whole))}}, whole)
 			return true
 		}, []string{"", "40000-", ""}, ""},
 		"changed in the middle": {func(w http.ResponseWriter, r *http.Request, n int) bool {
@@ -265,7 +265,7 @@ func TestDamagedDownloadIsTaken(t *testing.T) {
 			require.NotEqual(t, etag, filepath.Base(path), "%s: taken for the blob", name)
 			require.NotContains(t, path, etag+".0", name)
 		}
-		h.fault = nil
+		h.change(func() { h.fault = nil })
 		h.requireWhole(t, client, client.pull(t))
 	}
 }

@@ -36,7 +36,7 @@ const (
 	maxIndex  = 64 << 20
 )
 
-var tokenizerNames = []string{"tokenizer.json", "tokenizer.model", "tiktoken.model"}
+var tokenizerNames = []string{"tokenizer.json", "tokenizer.model"}
 
 // missingOf lists what a checkpoint lacks of a configuration, a tokenizer and every shard that its index names. have
 // tells whether a file is there; index is that file's text, nil if there is none.

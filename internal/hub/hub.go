@@ -1,3 +1,20 @@
+// Package hub goes from a checkpoint's name to its folder on this disk: a short name of the [Catalog], or a repository
+// of the Hugging Face hub, in the cache that it shares with huggingface_hub and mlx_lm.
+//
+//	s, err := hub.FromEnvironment()
+//	h := hub.New(s)
+//	folder, err := h.Find("glm4:9b-4bit") // from the disk alone
+//	if missing := new(hub.NotHereError); errors.As(err, &missing) {
+//		folder, err = h.Pull(ctx, "glm4:9b-4bit", func(done, total int64) { ... })
+//	}
+//
+// The cache, below [Settings].Cache, is as https://huggingface.co/docs/huggingface_hub/guides/manage-cache has it:
+//
+//	models--org--name/blobs/HASH             bytes of a file; HASH.XXXXXXXX.incomplete while they come
+//	models--org--name/snapshots/COMMIT/...   links to blobs, or files where there are no links
+//	models--org--name/refs/main              the commit that the branch was when it was last pulled
+//	models--org--name/trees/COMMIT.json      huggingface_hub's listing of a commit, read and never written
+//	.locks/models--org--name/HASH.lock       held by who fetches the blob
 package hub
 
 import (

@@ -50,13 +50,12 @@ var (
 	hexName  = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 )
 
-// parseName reads a short name of the [Catalog], org/name or org/name@revision.
+// parseName reads a short name of the [Catalog] or org/name, with @revision behind it or without.
 func parseName(name string) (repository, error) {
-	if known, ok := Find(name); ok {
-		org, repo, _ := strings.Cut(known.Repository, "/")
-		return repository{org, repo, mainRevision}, nil
-	}
 	id, revision, given := strings.Cut(name, "@")
+	if known, ok := Find(id); ok {
+		id = known.Repository
+	}
 	org, repo, ok := strings.Cut(id, "/")
 	r := repository{org, repo, mainRevision}
 	if !ok {

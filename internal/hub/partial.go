@@ -51,10 +51,8 @@ func openPartial(blob string, f file, locked bool, now time.Time, count func(int
 	p := &partial{file: f, count: count, path: newName(blob, ".incomplete")}
 	p.rehash()
 	if left := leftovers(blob, f.size, locked, now); left != "" {
-		// Renamed, so that what another may yet do with the name does not matter.
-		if err := os.Rename(left, p.path); err != nil {
-			return nil, textfile.Explain(left, err)
-		}
+		// Renamed, so that what another may yet do with the name does not matter. Without it all is fetched.
+		_ = os.Rename(left, p.path)
 	}
 	// As others may read it: the cache may be shared.
 	file, err := os.OpenFile(p.path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o666)

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -40,7 +41,7 @@ func TestKilledPullBeginsAgain(t *testing.T) {
 	home := t.TempDir()
 	etag := tinyFiles()[testShard].etag()
 	reached := make(chan bool, 1)
-	h.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+	fault := func(w http.ResponseWriter, r *http.Request, n int) bool {
 		if r.URL.Path != "/"+etag || n > 1 {
 			return false
 		}
@@ -51,6 +52,7 @@ func TestKilledPullBeginsAgain(t *testing.T) {
 		<-r.Context().Done()
 		return true
 	}
+	h.change(func() { h.fault = fault })
 	cmd, stderr := h.command(t, "pull", home)
 	require.NoError(t, cmd.Start())
 	<-reached
@@ -81,13 +83,14 @@ func TestTwoProcessesFetchTwice(t *testing.T) {
 	home := t.TempDir()
 	etag := tinyFiles()[testShard].etag()
 	first, second := make(chan bool, 1), make(chan bool)
-	h.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+	fault := func(w http.ResponseWriter, r *http.Request, n int) bool {
 		if r.URL.Path == "/"+etag {
 			first <- true
 			<-second
 		}
 		return false
 	}
+	h.change(func() { h.fault = fault })
 	a, stderrA := h.command(t, "pull", home)
 	b, stderrB := h.command(t, "pull", home)
 	b.Stderr = nil
@@ -153,8 +156,10 @@ func TestReadOnlyCacheCannotBeUsed(t *testing.T) {
 		require.Equal(t, folder, found)
 	}
 	// With something to write the error says where it may not.
-	h.main = strings.Repeat("2", 40)
-	h.commits[h.main] = tinyFiles()
+	h.change(func() {
+		h.main = strings.Repeat("2", 40)
+		h.commits[h.main] = tinyFiles()
+	})
 	_, stderr, err := run("pull")
 	require.Error(t, err)
 	require.Contains(t, stderr, "permission denied")
@@ -193,36 +198,72 @@ func TestFullDiskLeavesWhatLooksWhole(t *testing.T) {
 
 func TestProxyIsPassedBy(t *testing.T) {
 	h := newHub(t, tinyFiles())
-	lies, forwarded := false, 0
+	var lies atomic.Bool
+	var forwarded atomic.Int32
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !r.URL.IsAbs() || r.URL.Host != "hub.test" {
 			// Where the hub of the test sends for a large file, as it knows no proxy.
 			http.Error(w, "not a request to a proxy", 500)
 			return
 		}
-		forwarded++
-		if lies {
+		forwarded.Add(1)
+		if lies.Load() {
 			w.Write([]byte("<html>Please log in"))
 			return
 		}
-		h.serve(w, r, "", h.answer)
+		h.serve(w, r, "")
 	}))
 	defer proxy.Close()
 	env := []string{"HTTP_PROXY=" + proxy.URL, "HF_ENDPOINT=http://hub.test", "GLM4_HUB_PLAIN_HTTP=1"}
 	// The pages of the listing, too, are at the name that the proxy knows.
-	h.page = 100
+	h.change(func() { h.page = 100 })
 	home := t.TempDir()
 	cmd, stderr := h.command(t, "pull", home, env...)
 	out, err := cmd.Output()
 	require.NoError(t, err, stderr)
-	require.Greater(t, forwarded, 5)
+	require.Greater(t, forwarded.Load(), int32(5))
 	h.requireWhole(t, h.at(t, home), strings.TrimSpace(string(out)))
 
-	lies = true
+	lies.Store(true)
 	cmd, stderr = h.command(t, "pull", t.TempDir(), env...)
 	require.Error(t, cmd.Run())
 	require.Contains(t, stderr.String(), "a login page")
 	cmd, stderr = h.command(t, "pull", t.TempDir(), env[:2]...)
 	require.Error(t, cmd.Run())
 	require.Contains(t, stderr.String(), "GLM4_HUB_PLAIN_HTTP=1")
+}
+
+// A shard of 256 MiB: the processor's time of a process that pulls it, as a share of one core at 100 MB/s.
+func BenchmarkPull(b *testing.B) {
+	files := tinyFiles()
+	large := testFile{bytes.Repeat([]byte("0123456789abcdef"), 16<<20), true}
+	files[testShard] = large
+	h := newHub(b, files)
+	etag, resolve := large.etag(), "/"+testName+"/resolve/"+testCommit+"/"+testShard
+	fault := func(w http.ResponseWriter, r *http.Request, n int) bool { // without hashing it every time
+		switch r.URL.Path {
+		case resolve:
+			w.Header().Set("X-Repo-Commit", testCommit)
+			w.Header().Set("X-Linked-Etag", etag)
+			w.Header().Set("Location", h.cdn.URL+"/"+etag)
+			w.WriteHeader(302)
+		case "/" + etag:
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(large.data))
+		default:
+			return false
+		}
+		return true
+	}
+	h.change(func() { h.fault = fault })
+	var busy, user time.Duration
+	b.SetBytes(int64(len(large.data)))
+	for b.Loop() {
+		cmd, stderr := h.command(b, "pull", b.TempDir())
+		require.NoError(b, cmd.Run(), stderr)
+		user += cmd.ProcessState.UserTime()
+		busy += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	}
+	megabytes := float64(b.N) * float64(len(large.data)) / 1e6
+	b.ReportMetric(100*user.Seconds()/megabytes*100, "%user@100MB/s") // without the kernel's copies
+	b.ReportMetric(100*busy.Seconds()/megabytes*100, "%core@100MB/s")
 }

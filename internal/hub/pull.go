@@ -116,10 +116,7 @@ func (p *pull) run(ctx context.Context) error {
 	if err := p.all(ctx, small); err != nil {
 		return err
 	}
-	if err := p.all(ctx, shards); err != nil {
-		return err
-	}
-	return p.hub.complete(p.home, p.commit)
+	return p.all(ctx, shards)
 }
 
 // check refuses a checkpoint of another family, and one whose files are not all on the hub.
@@ -160,7 +157,7 @@ func (p *pull) room(list []file) error {
 			continue
 		}
 		blob := filepath.Join(p.dir, "blobs", f.etag)
-		if info, err := os.Stat(blob); err == nil && info.Size() == f.size {
+		if info, err := os.Stat(blob); err == nil && info.Size() == f.size && !p.hub.Settings.NoLinks {
 			continue
 		}
 		var most int64
@@ -253,7 +250,7 @@ func (p *pull) file(ctx context.Context, f file) error {
 		}
 		fresh = true
 	}
-	if err := p.place(blob, pointer, f.etag, strings.Count(f.path, "/"), fresh); err != nil {
+	if err := p.place(ctx, blob, pointer, f.etag, strings.Count(f.path, "/"), fresh); err != nil {
 		return textfile.Explain(pointer, err)
 	}
 	return nil

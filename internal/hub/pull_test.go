@@ -24,11 +24,11 @@ func TestCacheDiffersFromPythons(t *testing.T) {
 	h := newHub(t, nil)
 	c := h.client(t)
 	for i, commit := range commits {
-		h.commits[commit] = g.repository(t, commit)
-		for path, f := range h.commits[commit] {
+		files := g.repository(t, commit)
+		for path, f := range files {
 			require.Equal(t, g.Git[commit][path], f.git(), "the test's own hash")
 		}
-		h.main = commit
+		h.change(func() { h.commits[commit], h.main = files, commit })
 		folder := c.pull(t)
 		h.requireWhole(t, c, folder)
 		want := g.Trees[i]
@@ -208,7 +208,7 @@ func TestCancelIsNotHeard(t *testing.T) {
 	for _, where := range []string{"/api/", "/resolve/", "cdn"} {
 		ctx, cancel := context.WithCancel(t.Context())
 		release := make(chan struct{})
-		h.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+		fault := func(w http.ResponseWriter, r *http.Request, n int) bool {
 			if r.Method != http.MethodGet || !strings.Contains(r.URL.Path, where) && !(where == "cdn" && len(r.URL.Path) == 65) {
 				return false
 			}
@@ -224,6 +224,7 @@ func TestCancelIsNotHeard(t *testing.T) {
 			}
 			return true
 		}
+		h.change(func() { h.fault = fault })
 		c.Settings.Cache = filepath.Join(t.TempDir(), "hub")
 		_, err := c.Pull(ctx, testName, nil)
 		require.ErrorIs(t, err, context.Canceled, where)
@@ -231,7 +232,7 @@ func TestCancelIsNotHeard(t *testing.T) {
 		_, err = c.Find(testName)
 		require.Error(t, err)
 	}
-	h.fault = nil
+	h.change(func() { h.fault = nil })
 	h.hub.CloseClientConnections()
 	h.cdn.CloseClientConnections()
 	for end := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before && time.Now().Before(end); {
@@ -283,6 +284,26 @@ func TestSnapshotNeedsLinks(t *testing.T) {
 	}
 }
 
+// A blob that another snapshot links to stays where it is.
+func TestSnapshotWithoutLinksTakesAnothers(t *testing.T) {
+	h := newHub(t, tinyFiles())
+	c := h.client(t)
+	first := c.pull(t)
+	h.change(func() {
+		h.main = strings.Repeat("2", 40)
+		h.commits[h.main] = tinyFiles()
+	})
+	h.log()
+	c.Settings.NoLinks = true
+	second := c.pull(t)
+	require.Zero(t, h.gets(testShard), "it is here")
+	h.requireWhole(t, c, second)
+	h.requireWhole(t, c, first)
+	info, err := os.Lstat(filepath.Join(second, testShard))
+	require.NoError(t, err)
+	require.True(t, info.Mode().IsRegular())
+}
+
 func TestBrokenCacheIsNotMended(t *testing.T) {
 	const shard = "model-00001-of-00002.safetensors"
 	for name, spoil := range map[string]func(blob, pointer string) error{
@@ -315,7 +336,7 @@ func TestOldNameIsFetchedAgain(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, folder, found)
 	h.log()
-	h.name = "THUDM/tiny" // the hub serves both
+	h.change(func() { h.name = "THUDM/tiny" }) // the hub serves both
 	again, err := c.Pull(t.Context(), "THUDM/tiny", nil)
 	require.NoError(t, err)
 	require.Equal(t, folder, again)
@@ -328,22 +349,19 @@ func TestUpdateHidesWhatIsHere(t *testing.T) {
 	h := newHub(t, tinyFiles())
 	c := h.client(t)
 	old := c.pull(t)
-	h.main = strings.Repeat("2", 40)
-	h.commits[h.main] = tinyFiles()
-	h.commits[h.main]["model-00001-of-00002.safetensors"] = testFile{[]byte("new"), true}
-	h.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
-		if strings.HasSuffix(r.URL.Path, "model-00001-of-00002.safetensors") {
-			w.WriteHeader(403)
-			return true
-		}
-		return false
-	}
+	files := tinyFiles()
+	files[testShard] = testFile{[]byte("new"), true}
+	h.change(func() {
+		h.main = strings.Repeat("2", 40)
+		h.commits[h.main] = files
+		h.fault = failing(testShard, 99, 403)
+	})
 	_, err := c.Pull(t.Context(), testName, nil)
 	require.ErrorIs(t, err, ErrNoAccess)
 	found, err := c.Find(testName)
 	require.NoError(t, err)
 	require.Equal(t, old, found)
-	h.fault = nil
+	h.change(func() { h.fault = nil })
 	updated := c.pull(t)
 	require.NotEqual(t, old, updated)
 	h.requireWhole(t, c, updated)

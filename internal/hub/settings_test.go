@@ -120,6 +120,9 @@ func TestNameClimbsOutOfTheCache(t *testing.T) {
 	r, err = parseName("glm4:9b-4bit")
 	require.NoError(t, err)
 	require.Equal(t, "mlx-community/GLM-4-9B-0414-4bit", r.String())
+	r, err = parseName("glm4:9b-4bit@v1")
+	require.NoError(t, err)
+	require.Equal(t, "mlx-community/GLM-4-9B-0414-4bit@v1", r.String())
 	for _, revision := range []string{
 		"", "..", "../x", "a/../b", "/etc", "a/", "a//b", "a\\b", "a\x00b", "a b", "a\nb", "a~1", "a^", "a:b", ".a", "a/.b", "a.lock",
 		"a.", "-a", "a@b", "nul", "x/CON.txt", strings.Repeat("a", 201), "a\u202eb", "x.tmp", "*",

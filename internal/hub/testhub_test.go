@@ -53,14 +53,7 @@ func (f testFile) etag() string {
 // testHub serves one repository as huggingface.co does: small files after a redirect on the same host, large ones after
 // one to another.
 type testHub struct {
-	name    string
-	main    string // the commit
-	commits map[string]map[string]testFile
-	page    int // files a page of the listing
-
-	// fault is asked first. It answers in place of the hub and returns true, or returns false. n counts the requests of
-	// this method and path from 1 on.
-	fault func(w http.ResponseWriter, r *http.Request, n int) bool
+	testContent // changed by change once there were requests
 
 	hub, cdn *httptest.Server
 	mutex    sync.Mutex
@@ -69,11 +62,33 @@ type testHub struct {
 	counts   map[string]int
 }
 
+// testContent is what a hub has.
+type testContent struct {
+	name    string
+	main    string // the commit
+	commits map[string]map[string]testFile
+	page    int // files a page of the listing
+	url     string
+	cdnURL  string
+
+	// fault is asked first. It answers in place of the hub and returns true, or returns false. n counts the requests of
+	// this method and path from 1 on.
+	fault func(w http.ResponseWriter, r *http.Request, n int) bool
+}
+
+// change changes what the hub has between requests.
+func (h *testHub) change(f func()) {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	f()
+}
+
 func newHub(t testing.TB, files map[string]testFile) *testHub {
-	h := &testHub{name: testName, main: testCommit, commits: map[string]map[string]testFile{testCommit: files}, page: 3,
-		tokens: map[string]bool{}, counts: map[string]int{}}
-	h.hub = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, "", h.answer) }))
-	h.cdn = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, "cdn", h.large) }))
+	h := &testHub{tokens: map[string]bool{}, counts: map[string]int{}, testContent: testContent{name: testName,
+		main: testCommit, commits: map[string]map[string]testFile{testCommit: files}, page: 3}}
+	h.hub = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, "") }))
+	h.cdn = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, "cdn") }))
+	h.change(func() { h.url, h.cdnURL = h.hub.URL, h.cdn.URL })
 	t.Cleanup(func() { h.hub.Close(); h.cdn.Close() })
 	return h
 }
@@ -94,7 +109,7 @@ func tinyFiles() map[string]testFile {
 	}
 }
 
-func (h *testHub) serve(w http.ResponseWriter, r *http.Request, host string, answer http.HandlerFunc) {
+func (h *testHub) serve(w http.ResponseWriter, r *http.Request, host string) {
 	line := strings.TrimSpace(r.Method + " " + host + r.URL.Path + " " + strings.TrimPrefix(r.Header.Get("Range"), "bytes="))
 	h.mutex.Lock()
 	h.requests = append(h.requests, line)
@@ -104,9 +119,15 @@ func (h *testHub) serve(w http.ResponseWriter, r *http.Request, host string, ans
 	if r.Header.Get("Authorization") != "" {
 		h.tokens[host] = true
 	}
+	content := h.testContent
+	content.commits = maps.Clone(h.commits)
 	h.mutex.Unlock()
-	if h.fault == nil || !h.fault(w, r, n) {
-		answer(w, r)
+	switch {
+	case content.fault != nil && content.fault(w, r, n):
+	case host == "":
+		content.answer(w, r)
+	default:
+		content.large(w, r)
 	}
 }
 
@@ -130,7 +151,7 @@ func (h *testHub) gets(path string) (n int) {
 	return n
 }
 
-func (h *testHub) answer(w http.ResponseWriter, r *http.Request) {
+func (h *testContent) answer(w http.ResponseWriter, r *http.Request) {
 	api := "/api/models/" + h.name + "/"
 	path := r.URL.Path
 	if revision, ok := strings.CutPrefix(path, api+"revision/"); ok {
@@ -169,7 +190,7 @@ func (h *testHub) answer(w http.ResponseWriter, r *http.Request) {
 		to := "/cached/" + commit + "/" + url.PathEscape(name)
 		if f.lfs {
 			w.Header().Set("X-Linked-Etag", `"`+f.sha256()+`"`)
-			to = h.cdn.URL + "/" + f.sha256() + "?signature=secret"
+			to = h.cdnURL + "/" + f.sha256() + "?signature=secret"
 		}
 		w.Header().Set("X-Linked-Size", fmt.Sprint(len(f.data)))
 		w.Header().Set("Location", to)
@@ -177,7 +198,7 @@ func (h *testHub) answer(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (h *testHub) tree(w http.ResponseWriter, r *http.Request, commit string) {
+func (h *testContent) tree(w http.ResponseWriter, r *http.Request, commit string) {
 	var list []map[string]any
 	files := h.commits[commit]
 	for _, path := range slices.Sorted(maps.Keys(files)) {
@@ -192,13 +213,13 @@ func (h *testHub) tree(w http.ResponseWriter, r *http.Request, commit string) {
 	var from int
 	fmt.Sscan(r.URL.Query().Get("cursor"), &from)
 	if from+h.page < len(list) {
-		w.Header().Set("Link", fmt.Sprintf(`<%s%s?recursive=true&cursor=%d>; rel="next"`, h.hub.URL, r.URL.Path, from+h.page))
+		w.Header().Set("Link", fmt.Sprintf(`<%s%s?recursive=true&cursor=%d>; rel="next"`, h.url, r.URL.Path, from+h.page))
 		list = list[:from+h.page]
 	}
 	json.NewEncoder(w).Encode(list[from:])
 }
 
-func (h *testHub) large(w http.ResponseWriter, r *http.Request) {
+func (h *testContent) large(w http.ResponseWriter, r *http.Request) {
 	for _, files := range h.commits {
 		for _, f := range files {
 			if f.lfs && r.URL.Path == "/"+f.sha256() {
