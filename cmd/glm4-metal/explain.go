@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -47,7 +48,7 @@ func flagError(c *cli.Context, err error) error {
 	return err
 }
 
-// explain adds the flags of the command line to the errors of the libraries, which know none.
+// explain adds the flags and verbs of the command line to the errors of the libraries, which know none.
 func explain(err error) error {
 	var option *model.OptionError
 	if errors.As(err, &option) && flagOf(option.Option) != "" && strings.Contains(err.Error(), option.Error()) {
@@ -58,6 +59,12 @@ func explain(err error) error {
 		return nil
 	}
 	text := err.Error()
+	var missing *model.NotFoundError
+	if errors.As(err, &missing) && missing.Repository != "" {
+		what := map[bool]string{true: "the rest", false: "it"}[len(missing.Missing) > 0]
+		text = strings.Replace(text, missing.Error(), fmt.Sprintf("%v; to fetch %s: %s pull %s", missing, what, program,
+			missing.Name), 1)
+	}
 	for _, a := range advice {
 		if at := a.words.FindStringIndex(text); at != nil && !strings.Contains(text, a.flag) {
 			text = text[:at[1]] + " (" + a.flag + ")" + text[at[1]:]

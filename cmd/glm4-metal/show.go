@@ -22,7 +22,7 @@ func showCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "show",
 		Usage:     "describe a checkpoint",
-		UsageText: program + " show [options] [FOLDER]",
+		UsageText: program + " show [options] [MODEL]",
 		Description: `Reads the headers of a checkpoint, not its weights.
 
 Examples:

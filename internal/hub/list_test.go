@@ -127,7 +127,7 @@ func TestBrokenCheckpointIsListedAsWhole(t *testing.T) {
 			_, err = h.Find(testName)
 			var part *IncompleteError
 			require.ErrorAs(t, err, &part, name)
-			require.ErrorContains(t, err, "glm4-metal pull "+testName, name)
+			require.ErrorContains(t, err, testName+": not whole in ", name)
 		}
 	}
 }
@@ -198,8 +198,8 @@ func TestFindTakesTheWrongFolder(t *testing.T) {
 	}
 	for name, fails := range map[string]string{
 		"here": "holds no config.json", "./none": "no such file", "/none/model": "no such file", "a/b/c": "no such file", "": "is no model",
-		"nothing": "is no model", "a/b": "glm4-metal pull a/b", "glm4:9b": "pull glm4:9b", "a/b@x/../y": "no revision",
-		testName + "@dev": "pull " + testName + "@dev", "../" + testName: "no such file",
+		"nothing": "is no model", "a/b": "a/b is not in ", "glm4:9b": "glm4:9b is not in ", "a/b@x/../y": "no revision",
+		testName + "@dev": testName + "@dev is not in ", "../" + testName: "no such file",
 	} {
 		_, err := h.Find(name)
 		require.ErrorContains(t, err, fails, name)

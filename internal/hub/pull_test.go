@@ -46,7 +46,7 @@ func TestPullLosesSomething(t *testing.T) {
 	_, err := c.Find(testName)
 	var missing *NotHereError
 	require.ErrorAs(t, err, &missing)
-	require.ErrorContains(t, err, "glm4-metal pull "+testName)
+	require.ErrorContains(t, err, testName+" is not in "+c.Settings.Cache)
 
 	folder, err := c.Pull(t.Context(), testName, func(done, all int64) { last, total = done, all })
 	require.NoError(t, err)
