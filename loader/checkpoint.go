@@ -15,6 +15,8 @@
 //	row := make([]float32, q.Cols)
 //	err = c.Guard(func() error { q.Dequantize(row, 0); return nil })
 //
+// [Convert] makes a quantised checkpoint of another one, and [Writer] writes the files of one.
+//
 // The package knows bytes and shapes but no device. Errors are one line that names the file, the field or tensor, what
 // was found and what was expected; they wrap [fs.ErrNotExist] and [fs.ErrPermission] where that is the cause,
 // [errors.ErrUnsupported] for a model of another family, and are a [*FaultError] where mapped bytes cannot be read any

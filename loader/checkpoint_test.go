@@ -326,6 +326,21 @@ func TestFilesBeginOnAPageAndAreReleased(t *testing.T) {
 	require.False(t, tiny(tinyGLM4, odd).open(t).Aligned(2))
 }
 
+func TestMatrixIsNotListed(t *testing.T) {
+	c := tiny(tinyGLM4, glm4Tensors()).open(t)
+	var names []string
+	for _, m := range c.Matrices() {
+		found, err := c.Matrix(m.Name)
+		require.NoError(t, err)
+		require.Equal(t, found, m)
+		names = append(names, m.Name)
+	}
+	require.IsIncreasing(t, names)
+	require.Len(t, names, 2+2*6, "embedding, head, and q, k, v, o, gate_up, down of two layers")
+	tied := tiny(tinyGLM4.with(object{"tie_word_embeddings": true}), replace(glm4Tensors(), "lm_head.weight")).open(t)
+	require.Len(t, tied.Matrices(), 1+2*6)
+}
+
 func TestChatTemplateOfTheCheckpoint(t *testing.T) {
 	folder := tiny(tinyGLM4, glm4Tensors())
 	config := func(v any) []byte { return object{"chat_template": v}.bytes() }

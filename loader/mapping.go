@@ -7,10 +7,12 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/glm4-metal/glm4-metal/internal/fault"
 	"github.com/glm4-metal/glm4-metal/internal/textfile"
 )
 
@@ -37,7 +39,7 @@ func mapFile(path string, mapMemory mapMemoryFunc) (region, error) {
 		f.Close()
 		return region{}, err
 	}
-	data, err := mapMemory(int(f.Fd()), size, unix.PROT_READ, unix.MAP_SHARED)
+	data, err := mapMemory(int(f.Fd()), size, unix.PROT_READ, mapFlags(runtime.GOOS, false))
 	if err == nil {
 		return region{path, data, f}, nil
 	}
@@ -47,6 +49,57 @@ func mapFile(path string, mapMemory mapMemoryFunc) (region, error) {
 	}
 	data, err = readMemory(path, f, size)
 	return region{path: path, data: data}, err
+}
+
+// mapFlags is how files are mapped: shared, as programs do that have a GPU read them in place. Darwin has panicked when
+// the CPU streamed large shared mappings (antirez/ds4), so where only the CPU reads they are private there.
+func mapFlags(goos string, onlyCPU bool) int {
+	if goos == "darwin" && onlyCPU {
+		return unix.MAP_PRIVATE
+	}
+	return unix.MAP_SHARED
+}
+
+// OnlyCPU says that no device but the CPU reads the weights from now on. What was read of them stays where it is.
+func (c *Checkpoint) OnlyCPU() error {
+	if mapFlags(runtime.GOOS, true) == mapFlags(runtime.GOOS, false) {
+		return nil
+	}
+	for _, r := range c.regions {
+		if err := r.remap(mapFlags(runtime.GOOS, true)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remap maps a file once more at the same place, unless it was read.
+func (r *region) remap(flags int) error {
+	if r.file == nil {
+		return nil
+	}
+	_, err := unix.MmapPtr(int(r.file.Fd()), 0, unsafe.Pointer(unsafe.SliceData(r.data)), uintptr(len(r.data)),
+		unix.PROT_READ, flags|unix.MAP_FIXED)
+	if err != nil {
+		return fmt.Errorf("%s: cannot be mapped into memory: %w", r.path, err)
+	}
+	return nil
+}
+
+// Evict gives back the memory of some bytes of a file, which nobody is to read soon, as far as they fill pages. Who
+// does read them waits for the file. Of a file that was read instead of mapped they stay: there is no other copy.
+func (c *Checkpoint) Evict(bytes []byte) {
+	first := uintptr(unsafe.Pointer(unsafe.SliceData(bytes)))
+	for _, r := range c.regions {
+		if r.file == nil || !fault.Within(r.data, first) {
+			continue
+		}
+		page := uintptr(os.Getpagesize())
+		before := -first % page
+		if whole := (uintptr(len(bytes)) - min(before, uintptr(len(bytes)))) / page * page; whole > 0 {
+			unix.Madvise(bytes[before:][:whole], unix.MADV_DONTNEED) // advice: when it is refused, only memory is lost
+		}
+	}
 }
 
 // cannotMap tells the errors of file systems that do not map, such as some of FUSE, 9p and sysfs.

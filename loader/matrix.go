@@ -1,9 +1,11 @@
 package loader
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Matrix is the weight of a linear layer or an embedding, [Rows, Cols] in row-major order: y = W·x has Rows values.
@@ -54,6 +56,18 @@ func (c *Checkpoint) Matrix(name string) (Matrix, error) {
 		return Matrix{}, fmt.Errorf("%s: the model has no matrix %s", c.Dir, quote(name))
 	}
 	return m, nil
+}
+
+// Matrices returns all matrices, sorted by name; tied ones once.
+func (c *Checkpoint) Matrices() []Matrix {
+	var all []Matrix
+	for name, m := range c.matrices {
+		if m.Name == name {
+			all = append(all, m)
+		}
+	}
+	slices.SortFunc(all, func(a, b Matrix) int { return cmp.Compare(a.Name, b.Name) })
+	return all
 }
 
 // Vector returns a norm's weight or a bias as float32, by its canonical tensor name, such as "model.norm.weight" or

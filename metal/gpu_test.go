@@ -28,6 +28,7 @@ func newGPU(t testing.TB) gpu {
 
 // pipeline compiles a kernel.
 func (g gpu) pipeline(t testing.TB, source, name string, constants metal.FunctionConstants) metal.ComputePipeline {
+	needGPU(t, g.device)
 	library, err := g.device.NewLibrary(source, metal.CompileOptions{})
 	require.NoError(t, err)
 	defer library.Release()

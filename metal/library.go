@@ -23,7 +23,7 @@ const (
 
 // SystemLanguage is the newest C++14 version of the language that the system's Metal knows; 0 where there is no such
 // system.
-func SystemLanguage() LanguageVersion { return languageOf(systemVersion()) }
+func SystemLanguage() LanguageVersion { return languageOf(SystemVersion()) }
 
 // languageOf is the newest language of a version of macOS, such as "15.6.1".
 func languageOf(system string) LanguageVersion {

@@ -19,3 +19,10 @@ func open(t testing.TB) *metal.Metal {
 
 // liveObjects is for the stand-in, which can count them.
 func liveObjects(testing.TB) int { return 0 }
+
+// needGPU skips a test that runs kernels where only the compiler is sure to work, as in package gpu.
+func needGPU(t testing.TB, d metal.Device) {
+	if !d.HasUnifiedMemory() || !d.SupportsFamily(metal.FamilyApple7) {
+		t.Skip("needs a full GPU: ", d.Name())
+	}
+}

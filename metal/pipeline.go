@@ -7,6 +7,17 @@ import "unsafe"
 // Reference: https://developer.apple.com/documentation/metal/mtlcomputepipelinestate?language=objc
 type ComputePipeline struct{ Object }
 
+// MaximizeConcurrentCompilation lets the system take more of the CPU's cores for pipelines that are made at the same
+// time. Before macOS 13.3 it does nothing.
+//
+// Reference:
+// https://developer.apple.com/documentation/metal/mtldevice/shouldmaximizeconcurrentcompilation?language=objc
+func (d Device) MaximizeConcurrentCompilation() {
+	if d.respondsTo(sel_setShouldMaximizeConcurrentCompilation) {
+		send(d.id, sel_setShouldMaximizeConcurrentCompilation, 1)
+	}
+}
+
 // NewComputePipeline compiles a kernel for the device.
 //
 // Reference:

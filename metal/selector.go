@@ -38,6 +38,7 @@ var (
 	sel_newComputePipelineStateWithFunction_error           = newSelector("newComputePipelineStateWithFunction:error:")
 	sel_newCommandQueue                                     = newSelector("newCommandQueue")
 	sel_newCommandQueueWithMaxCommandBufferCount            = newSelector("newCommandQueueWithMaxCommandBufferCount:")
+	sel_setShouldMaximizeConcurrentCompilation              = newSelector("setShouldMaximizeConcurrentCompilation:")
 	sel_newSharedEvent                                      = newSelector("newSharedEvent")
 	sel_newResidencySetWithDescriptor_error                 = newSelector("newResidencySetWithDescriptor:error:")
 

@@ -62,6 +62,7 @@ var declarations = map[string]declaration{
 	"newComputePipelineStateWithFunction:error:": {"MTLDevice.h", "MTLDevice", "id", []string{"id", "id *"}},
 	"newCommandQueue":                            {"MTLDevice.h", "MTLDevice", "id", nil},
 	"newCommandQueueWithMaxCommandBufferCount:":  {"MTLDevice.h", "MTLDevice", "id", []string{"NSUInteger"}},
+	"setShouldMaximizeConcurrentCompilation:":    {"MTLDevice.h", "MTLDevice", "void", []string{"BOOL"}},
 	"newSharedEvent":                             {"MTLDevice.h", "MTLDevice", "id", nil},
 	"newResidencySetWithDescriptor:error:":       {"MTLDevice.h", "MTLDevice", "id", []string{"id", "id *"}},
 

@@ -2,5 +2,5 @@
 
 package metal
 
-// systemVersion is that of macOS only.
-func systemVersion() string { return "" }
+// SystemVersion is that of macOS only.
+func SystemVersion() string { return "" }

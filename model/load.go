@@ -119,9 +119,11 @@ func Load(ctx context.Context, name string, options ...LoadOption) (*Model, erro
 	if name != "" && m.name != filepath.Clean(name) {
 		m.name = name // of the hub, which says more than the folder of the cache
 	}
+	prepared := m.prepare(ctx)
 	if err = ctx.Err(); err == nil {
 		err = m.attachText(ctx, o.chatTemplate)
 	}
+	prepared()
 	if err != nil {
 		return nil, errors.Join(err, m.Close())
 	}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/internal/backend/cpu"
-	"github.com/glm4-metal/glm4-metal/internal/backend/gpu"
 	"github.com/glm4-metal/glm4-metal/internal/chatformat"
 	"github.com/glm4-metal/glm4-metal/internal/decoder"
 	"github.com/glm4-metal/glm4-metal/internal/device"
@@ -28,7 +27,7 @@ type Model struct {
 	device     backend.Device
 	shared     bool          // the device outlives the model
 	store      backend.Store // of the weights
-	inPlace    bool          // the device reads the mapped files
+	inPlace    bool          // the device reads mapped files
 	why        string        // this device
 	weights    *decoder.Weights
 	kvFormat   backend.Format
@@ -99,7 +98,6 @@ func newModel(c *loader.Checkpoint, o loadOptions) (*Model, error) {
 	if err != nil {
 		return nil, errors.Join(c.Explain(err), m.release())
 	}
-	m.inPlace = m.device.Info().Paged || c.Aligned(gpu.Alignment)
 	return m, nil
 }
 
@@ -115,9 +113,23 @@ func (m *Model) fill(o loadOptions) (err error) {
 	if err = m.memory.check(d); err != nil {
 		return err
 	}
-	m.store = mapped(m.device, m.checkpoint)
+	all, err := matrices(m.checkpoint)
+	if err != nil {
+		return err
+	}
+	if m.device.Info().Backend == "cpu" {
+		if err = m.checkpoint.OnlyCPU(); err != nil {
+			return err
+		}
+	}
+	m.store = m.device.Map(m.checkpoint.Mapped(), all)
 	if m.weights, err = bind(m.store, m.checkpoint, o.placed); err != nil {
 		return err
+	}
+	inPlace, copied := inPlaceFor(m.device, m.checkpoint, all)
+	m.inPlace = len(inPlace) > 0
+	for _, region := range copied {
+		m.checkpoint.Evict(region) // and what the system has read around each tensor
 	}
 	if m.scratch, err = m.weights.NewScratch(m.device, m.chunk); err != nil {
 		return err
@@ -150,6 +162,34 @@ func (m *Model) release() error {
 func attention(c loader.Config) backend.Attention {
 	return backend.Attention{Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim, RotaryDims: c.RotaryDims,
 		RopeTheta: c.RopeTheta}
+}
+
+// fewTokens are those of short prompts, for which a device may have ops of other kinds than for long ones.
+const fewTokens = 16
+
+// prepare has the device make what the first steps need: a prompt, short or as long as a step may be, and tokens of an
+// answer, at the begin and at the end of the context. wait returns when that is there.
+func (m *Model) prepare(ctx context.Context) (wait func()) {
+	d, ok := m.device.(backend.Preparer)
+	if !ok {
+		return func() {}
+	}
+	cache, err := m.device.NewCache(m.config.Layers, attention(m.config), m.kvFormat)
+	if err != nil {
+		return func() {} // fill has made one
+	}
+	defer cache.Close()
+	spans := []backend.Span{{Pos: 0, N: 1}, {Pos: m.context - 1, N: 1}, {Pos: 0, N: m.chunk}}
+	for n := 2; n < min(fewTokens, m.chunk); n++ {
+		spans = append(spans, backend.Span{Pos: 0, N: n})
+	}
+	return d.Prepare(ctx, func(s backend.Stream) {
+		x := m.scratch
+		for _, at := range spans {
+			m.weights.Forward(s, x, cache, x.Tokens, at, x.Y, 1)
+			s.Sample(x.Tokens, 0, x.Y, backend.Sampling{Temperature: 1, Seed: 1, Valid: m.vocab})
+		}
+	})
 }
 
 // attachText reads the tokenizer and the chat format, and what they say of the vocabulary.

@@ -2,19 +2,58 @@ package model
 
 import (
 	"fmt"
+	"unsafe"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/internal/backend/gpu"
 	"github.com/glm4-metal/glm4-metal/internal/decoder"
+	"github.com/glm4-metal/glm4-metal/internal/fault"
 	"github.com/glm4-metal/glm4-metal/loader"
 )
 
-// mapped makes the store of a checkpoint's matrices, which a device may read where they are mapped.
-func mapped(d backend.Device, c *loader.Checkpoint) backend.Store {
-	var tensors [][]byte
-	for _, t := range c.Tensors() {
-		tensors = append(tensors, t.Data)
+// matrices gives all matrices of a checkpoint.
+func matrices(c *loader.Checkpoint) (all []backend.MatrixData, err error) {
+	for _, m := range c.Matrices() {
+		data, err := matrixData(m)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, data)
 	}
-	return d.Map(c.Mapped(), tensors)
+	return all, nil
+}
+
+// CopiedForGPU is how many bytes of a checkpoint a GPU copies when it is loaded, because they do not begin where its
+// loads need it, and how many it reads in the mapped files.
+func CopiedForGPU(c *loader.Checkpoint) (copied, inPlace int64, err error) {
+	all, err := matrices(c)
+	for i := range all {
+		_, parts := gpu.Reach(&all[i])
+		for _, part := range parts {
+			copied += int64(len(part))
+		}
+		inPlace += all[i].Bytes()
+	}
+	return copied, inPlace - copied, err
+}
+
+// inPlaceFor gives the mapped files of which a device reads something in place, and those of which it has copied all.
+func inPlaceFor(d backend.Device, c *loader.Checkpoint, all []backend.MatrixData) (inPlace, copied [][]byte) {
+	for _, region := range c.Mapped() {
+		reads := d.Info().Paged // the CPU copies nothing
+		for i := range all {
+			parts, _ := gpu.Reach(&all[i])
+			for _, part := range parts {
+				reads = reads || fault.Within(region, uintptr(unsafe.Pointer(unsafe.SliceData(part))))
+			}
+		}
+		if reads {
+			inPlace = append(inPlace, region)
+		} else {
+			copied = append(copied, region)
+		}
+	}
+	return inPlace, copied
 }
 
 // bind places a checkpoint's matrices. placed, if it is not nil, is told how many bytes that makes so far, and may end
@@ -104,6 +143,7 @@ func (b *binder) matrix(name string) backend.Matrix {
 	var data backend.MatrixData
 	if err == nil {
 		data, err = matrixData(found)
+		data.Copied = b.checkpoint.Evict
 	}
 	var m backend.Matrix
 	if err == nil {

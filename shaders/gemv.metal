@@ -1,22 +1,30 @@
 // Products of a matrix with one token: y[rows] = w · x[cols]. The time is that of reading the weights once.
 //
-// A simdgroup computes eight rows. Of each of them a lane takes eight columns in every 256, so that a load of codes by
-// a simdgroup is one line of memory, and what a lane loads of x serves eight rows. The four lanes of a quad have
-// columns of one group: they add up their products before scale and bias are applied, each lane to two of the rows.
+// A simdgroup computes R rows, eight or four. Of each of them a lane takes a piece of 8 or 16 columns (`columns`) in every
+// 32 pieces, so that a load of codes by a simdgroup is one or two lines of memory, and what a lane loads of x serves R
+// rows. The four lanes of a quad have columns of one group: they add up their products before scale and bias are
+// applied, each lane to R / 4 of the rows. Where there are few rows, the simdgroups of a threadgroup (`split`) compute
+// the same and take turns at the columns.
 
-// Eight numbers of x that meet a word of each of some rows. What dot gives is to be multiplied by `scale`.
-template <typename W> struct Eight {
-  static float scale() { return 1; }
-  static void prepare(thread float *x) {}
-  static float dot(device const uchar *data, uint word, thread const float *x) {
-    float w[8];
-    W::load(data, word, w);
-    float sum = x[0] * w[0];
+// The product of eight numbers.
+inline float dot8(thread const float *x, thread const float *w) {
+  float sum = x[0] * w[0];
 #pragma unroll
-    for (uint i = 1; i < 8; i++) {
-      sum += x[i] * w[i];
-    }
-    return sum;
+  for (uint i = 1; i < 8; i++) {
+    sum += x[i] * w[i];
+  }
+  return sum;
+}
+
+// A piece of x that meets one of each of some rows: `prepare` changes four numbers of it first, and what dot gives is to
+// be multiplied by `scale`. Of weights without scales a piece is a word.
+template <typename W> struct Piece {
+  static float scale() { return 1; }
+  static float4 prepare(float4 x) { return x; }
+  static float dot(device const uchar *data, uint piece, thread const float *x) {
+    float w[8];
+    W::load(data, piece, w);
+    return dot8(x, w);
   }
 };
 
@@ -33,22 +41,32 @@ half_codes_kept(constant ProbeArgs &args [[buffer(0)]],
 }
 
 // A code stays where it is in its word, which multiplies it by a power of 16; x is divided by it, once for all rows.
-template <> struct Eight<Q4> {
+template <> struct Piece<Q4> {
   static float scale() { return half_codes ? 1 / half_unit : 1; }
-  static void prepare(thread float *x) {
-#pragma unroll
-    for (uint i = 0; i < 8; i += 4) {
-      x[i + 1] *= 1.0f / 16;
-      if (half_codes) {
-        x[i + 3] *= 1.0f / 16;
-      } else {
-        x[i + 2] *= 1.0f / 256;
-        x[i + 3] *= 1.0f / 4096;
-      }
+  static float4 prepare(float4 x) {
+    x.y *= 1.0f / 16;
+    if (half_codes) {
+      x.w *= 1.0f / 16;
+    } else {
+      x.z *= 1.0f / 256;
+      x.w *= 1.0f / 4096;
     }
+    return x;
   }
-  static float dot(device const uchar *data, uint word, thread const float *x) {
-    uint codes = ((device const uint *)data)[word];
+  static float dot(device const uchar *data, uint piece, thread const float *x) {
+    uint2 codes = 0;
+    if (columns == 16) {
+      codes = ((device const uint2 *)data)[piece];
+    } else {
+      codes.x = ((device const uint *)data)[piece];
+    }
+    float sum = dot(codes.x, x);
+    if (columns == 16) {
+      sum += dot(codes.y, x + 8);
+    }
+    return sum;
+  }
+  static float dot(uint codes, thread const float *x) {
     if (half_codes) {
       half2 a = as_type<half2>(codes & 0x000F000F), b = as_type<half2>(codes & 0x00F000F0);
       half2 c = as_type<half2>(codes >> 8 & 0x000F000F), d = as_type<half2>(codes >> 8 & 0x00F000F0);
@@ -75,103 +93,177 @@ template <> struct Eight<Q4> {
   }
 };
 
-template <> struct Eight<Q8> {
+template <> struct Piece<Q8> {
   static float scale() { return half_codes ? 1 / half_unit : 1; }
-  static void prepare(thread float *x) {}
-  static float dot(device const uchar *data, uint word, thread const float *x) {
+  static float4 prepare(float4 x) { return x; }
+  static float dot(device const uchar *data, uint piece, thread const float *x) {
+    uint4 codes = 0;
+    if (columns == 16) {
+      codes = ((device const uint4 *)data)[piece];
+    } else {
+      codes.xy = ((device const uint2 *)data)[piece];
+    }
+    float sum = dot(codes.xy, x);
+    if (columns == 16) {
+      sum += dot(codes.zw, x + 8);
+    }
+    return sum;
+  }
+  static float dot(uint2 codes, thread const float *x) {
     float w[8];
-    if (half_codes) {
-      uint2 codes = ((device const uint2 *)data)[word];
 #pragma unroll
-      for (uint i = 0; i < 2; i++) {
+    for (uint i = 0; i < 2; i++) {
+      if (half_codes) {
         half2 even = as_type<half2>(codes[i] & 0x00FF00FF), odd = as_type<half2>(codes[i] >> 8 & 0x00FF00FF);
         w[4 * i] = even.x;
         w[4 * i + 1] = odd.x;
         w[4 * i + 2] = even.y;
         w[4 * i + 3] = odd.y;
-      }
-    } else {
-      Q8::load(data, word, w);
-    }
-    float sum = x[0] * w[0];
+      } else {
 #pragma unroll
-    for (uint i = 1; i < 8; i++) {
-      sum += x[i] * w[i];
+        for (uint j = 0; j < 4; j++) {
+          w[4 * i + j] = float(codes[i] >> (8 * j) & 255);
+        }
+      }
+    }
+    return dot8(x, w);
+  }
+};
+
+// What a lane of a quad has of R rows: lane i of it R / 4 of them, from the place R / 4 · i on.
+template <uint R> struct Share;
+
+template <> struct Share<8> {
+  using Indices = uint2;
+  using Numbers = float2;
+  static uint2 rows(RowsOf<8> rows, uint lane) { return {rows.at(lane % 4 * 2), rows.at(lane % 4 * 2 + 1)}; }
+  static float2 scales(device const uchar *scales, uint2 i) { return {scale_at(scales, i.x), scale_at(scales, i.y)}; }
+  static float2 sum_in_quad(thread const float4 *v, uint lane) {
+    float4 four = share_sums<2>(v[0], v[1], lane);
+    return share_sums<1>(four.xy, four.zw, lane);
+  }
+  static float sum_of_quads(float2 v, uint lane) { return share_sums<4>(v.x, v.y, lane); }
+
+  // The place of the row whose product a lane has: lanes l and l ^ Neighbour have rows 2i and 2i + 1, and lanes l and
+  // l ^ 2 rows of the first and the second half.
+  static constexpr constant uint Neighbour = 4;
+  static uint place_of(uint lane) { return lane % 4 * 2 + lane / 4 % 2; }
+};
+
+template <> struct Share<4> {
+  using Indices = uint;
+  using Numbers = float;
+  static uint rows(RowsOf<4> rows, uint lane) { return rows.at(lane % 4); }
+  static float scales(device const uchar *scales, uint i) { return scale_at(scales, i); }
+  static float sum_in_quad(thread const float4 *v, uint lane) {
+    float2 two = share_sums<2>(v[0].xy, v[0].zw, lane);
+    return share_sums<1>(two.x, two.y, lane);
+  }
+  static float sum_of_quads(float v, uint) { return v + simd_shuffle_xor(v, 4); }
+  static constexpr constant uint Neighbour = 1;
+  static uint place_of(uint lane) { return lane % 4; }
+};
+
+// The most simdgroups of a split.
+constant constexpr uint most_split = 4;
+
+// The products of R rows with x, spread over the simdgroups of a split.
+template <typename W, uint R> struct Products {
+  using Mine = Share<R>;
+  Matrix<W> w;
+  device const float4 *x;
+  uint lane;
+  uint pieces[R];                // the first pieces of the rows
+  typename Mine::Indices groups; // the first groups of the rows whose scales the lane applies
+  typename Mine::Numbers scaled; // of those rows, where there are scales
+  float4 sums[R / 4];            // of all rows, where there are none
+
+  Products(Matrix<W> matrix, RowsOf<R> rows, device const float *vector, uint lane_index) {
+    w = matrix;
+    x = (device const float4 *)vector;
+    lane = lane_index;
+#pragma unroll
+    for (uint i = 0; i < R; i++) {
+      pieces[i] = rows.at(i) * (w.cols / columns);
+    }
+#pragma unroll
+    for (uint i = 0; i < R / 4; i++) {
+      sums[i] = 0;
+    }
+    groups = 0;
+    if (W::Quantised) {
+      groups = Mine::rows(rows, lane) * (w.cols / group_size);
+    }
+    scaled = 0;
+  }
+
+  // Adds the columns of a piece.
+  void add(uint piece) {
+    float numbers[16];
+    float4 total = 0;
+#pragma unroll
+    for (uint i = 0; i < 4; i++) {
+      if (4 * i < columns) {
+        float4 four = x[columns / 4 * piece + i];
+        total = i == 0 ? four : total + four;
+        four = Piece<W>::prepare(four);
+#pragma unroll
+        for (uint j = 0; j < 4; j++) {
+          numbers[4 * i + j] = four[j];
+        }
+      }
+    }
+    float4 dots[R / 4];
+#pragma unroll
+    for (uint i = 0; i < R; i++) {
+      dots[i / 4][i % 4] = Piece<W>::dot(w.data, pieces[i] + piece, numbers);
+    }
+    if (W::Quantised) {
+      typename Mine::Indices group = groups + piece / (group_size / columns);
+      typename Mine::Numbers scales = Mine::scales(w.scales, group), biases = Mine::scales(w.biases, group);
+      scaled += scales * Piece<W>::scale() * Mine::sum_in_quad(dots, lane) +
+                biases * quad_sum(total.x + total.y + (total.z + total.w));
+    } else {
+#pragma unroll
+      for (uint i = 0; i < R / 4; i++) {
+        sums[i] += dots[i];
+      }
+    }
+  }
+
+  // The product of one row, the one at place_of(lane), with every `step`th 32 pieces from `first` on.
+  float result(uint first = 0, uint step = 1) {
+    for (uint piece = 32 * first + lane; piece < w.cols / columns; piece += 32 * step) { // a quad whole or not at all
+      add(piece);
+    }
+    typename Mine::Numbers mine = scaled;
+    if (!W::Quantised) {
+      mine = Mine::sum_in_quad(sums, lane);
+    }
+    float sum = Mine::sum_of_quads(mine, lane);
+    sum += simd_shuffle_xor(sum, 8);
+    return sum + simd_shuffle_xor(sum, 16);
+  }
+
+  // The same, with all columns. Each simdgroup of a split, of which this is number `part`, takes its turns at them, and
+  // gets the whole sum, in one order; `partial` has room for R numbers of each.
+  float joined_result(uint part, threadgroup float *partial) {
+    float sum = result(part, split);
+    if (split > 1) {
+      if (lane < R) {
+        partial[R * part + lane] = sum;
+      }
+      threadgroup_barrier(mem_flags::mem_threadgroup);
+      sum = partial[lane % R];
+      for (uint i = 1; i < split; i++) {
+        sum += partial[R * i + lane % R];
+      }
     }
     return sum;
   }
 };
 
-// The products of eight rows with x, spread over a simdgroup.
-template <typename W> struct Products {
-  Matrix<W> w;
-  device const float4 *x;
-  uint lane;
-  uint words[8];  // the first words of the rows
-  uint groups[2]; // the first groups of the two rows whose scales the lane applies
-  float4 sums[2]; // of the eight rows, where there are no scales
-  float2 scaled;  // of the lane's two rows, where there are
-
-  Products(Matrix<W> matrix, EightRows rows, device const float *vector, uint lane_index) {
-    w = matrix;
-    x = (device const float4 *)vector;
-    lane = lane_index;
-#pragma unroll
-    for (uint i = 0; i < 8; i++) {
-      words[i] = rows.at(i) * (w.cols / 8);
-    }
-#pragma unroll
-    for (uint i = 0; i < 2; i++) {
-      groups[i] = W::Quantised ? rows.at(lane % 4 * 2 + i) * (w.cols / group_size) : 0;
-      sums[i] = 0;
-    }
-    scaled = 0;
-  }
-
-  // Adds the eight columns of a word.
-  void add(uint word) {
-    float4 a = x[2 * word], b = x[2 * word + 1], c = a + b;
-    float eight[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
-    Eight<W>::prepare(eight);
-    float4 dots[2];
-#pragma unroll
-    for (uint i = 0; i < 8; i++) {
-      dots[i / 4][i % 4] = Eight<W>::dot(w.data, words[i] + word, eight);
-    }
-    if (W::Quantised) {
-      uint group = word / (group_size / 8);
-      float2 scales = {scale_at(w.scales, groups[0] + group), scale_at(w.scales, groups[1] + group)};
-      float2 biases = {scale_at(w.biases, groups[0] + group), scale_at(w.biases, groups[1] + group)};
-      scaled += scales * Eight<W>::scale() * sum_in_quad(dots) + biases * quad_sum(c.x + c.y + (c.z + c.w));
-    } else {
-      sums[0] += dots[0];
-      sums[1] += dots[1];
-    }
-  }
-
-  // Of eight numbers gives lane i of a quad the sums over the quad of those at 2i and 2i + 1.
-  float2 sum_in_quad(thread const float4 *v) {
-    float4 four = share_sums<2>(v[0], v[1], lane);
-    return share_sums<1>(four.xy, four.zw, lane);
-  }
-
-  // The whole product of one row.
-  float result() {
-    for (uint word = lane; word < w.cols / 8; word += 32) { // a quad whole or not at all where there are scales
-      add(word);
-    }
-    float2 two = W::Quantised ? scaled : sum_in_quad(sums);
-    float sum = share_sums<4>(two.x, two.y, lane);
-    sum += simd_shuffle_xor(sum, 8);
-    return sum + simd_shuffle_xor(sum, 16);
-  }
-};
-
-// The place among the eight rows of the one whose product a lane has: lanes l and l ^ 4 have neighbours, l and l ^ 2
-// rows of the first and the second four.
-inline uint place_of(uint lane) { return lane % 4 * 2 + lane / 4 % 2; }
-
-template <typename W>
+template <typename W, uint R>
 [[kernel]] void gemv_qkv(constant QKVArgs &args [[buffer(0)]],
                          device const float *x [[buffer(1)]],
                          device float *q [[buffer(2)]],
@@ -193,23 +285,26 @@ template <typename W>
                          uint group [[threadgroup_position_in_grid]],
                          uint simdgroup [[simdgroup_index_in_threadgroup]],
                          uint lane [[thread_index_in_simdgroup]]) {
-  uint first = args.first + (group * simdgroups + simdgroup) * 8;
-  if (first >= args.end) {
+  threadgroup float partial[most_split * R];
+  uint first = args.first + (group * simdgroups + simdgroup) / split * R, part = simdgroup % split;
+  if (first >= args.end) { // of a split, for the whole threadgroup
     return;
   }
-  uint row = first; // all eight are of one matrix: the rows of each are a multiple of 8
+  uint row = first; // all R are of one matrix: the rows of each are a multiple of 8
   Matrix<W> w = matrix_of(row, Matrix<W>{wq, wq_scales, wq_biases, args.cols}, args.q_rows,
                           Matrix<W>{wk, wk_scales, wk_biases, args.cols}, args.kv_rows,
                           Matrix<W>{wv, wv_scales, wv_biases, args.cols});
-  float mine = Products<W>(w, {row, row + 8, row + 4, row + 8, 0}, x, lane).result();
-  float other = simd_shuffle_xor(mine, 4);
-  if (lane < 4) {
+  RowsOf<R> rows = {row, row + R, row + R / 2, row + R, 0};
+  float mine = Products<W, R>(w, rows, x, lane).joined_result(part, partial);
+  float other = simd_shuffle_xor(mine, Share<R>::Neighbour);
+  uint place = Share<R>::place_of(lane);
+  if (part == 0 && lane < R && place % 2 == 0) {
     QKVResult result = {q, keys, values, rope, q_bias, k_bias, v_bias};
-    result.write(args, first + place_of(lane), 0, float2(mine, other));
+    result.write(args, first + place, 0, float2(mine, other));
   }
 }
 
-template <typename W>
+template <typename W, uint R>
 [[kernel]] void gemv_out(constant MatmulArgs &args [[buffer(0)]],
                          device const float *x [[buffer(1)]],
                          device float *y [[buffer(2)]],
@@ -219,19 +314,21 @@ template <typename W>
                          uint group [[threadgroup_position_in_grid]],
                          uint simdgroup [[simdgroup_index_in_threadgroup]],
                          uint lane [[thread_index_in_simdgroup]]) {
-  uint first = (group * simdgroups + simdgroup) * 8;
-  if (first >= args.rows) {
+  threadgroup float partial[most_split * R];
+  uint first = (group * simdgroups + simdgroup) / split * R, part = simdgroup % split;
+  if (first >= args.rows) { // of a split, for the whole threadgroup
     return;
   }
   Matrix<W> matrix = {w, scales, biases, args.cols};
-  EightRows rows = {first, args.rows, first + 4, args.rows, 0};
-  float sum = Products<W>(matrix, rows, x, lane).result();
-  if (lane < 8 && rows.owns(place_of(lane))) {
-    y[rows.at(place_of(lane))] = sum;
+  RowsOf<R> rows = {first, args.rows, first + R / 2, args.rows, 0};
+  float sum = Products<W, R>(matrix, rows, x, lane).joined_result(part, partial);
+  uint place = Share<R>::place_of(lane);
+  if (part == 0 && lane < R && rows.owns(place)) {
+    y[rows.at(place)] = sum;
   }
 }
 
-template <typename W>
+template <typename W, uint R>
 [[kernel]] void gemv_gate_up(constant GateUpArgs &args [[buffer(0)]],
                              device const float *x [[buffer(1)]],
                              device float *act [[buffer(2)]],
@@ -241,20 +338,21 @@ template <typename W>
                              uint group [[threadgroup_position_in_grid]],
                              uint simdgroup [[simdgroup_index_in_threadgroup]],
                              uint lane [[thread_index_in_simdgroup]]) {
-  uint first = (group * simdgroups + simdgroup) * 4;
+  uint first = (group * simdgroups + simdgroup) * (R / 2);
   if (first >= args.ffn) {
     return;
   }
   Matrix<W> matrix = {w, scales, biases, args.cols};
-  EightRows rows = {first, args.ffn, args.ffn + first, 2 * args.ffn, args.ffn};
-  float mine = Products<W>(matrix, rows, x, lane).result();
+  RowsOf<R> rows = {first, args.ffn, args.ffn + first, 2 * args.ffn, args.ffn};
+  float mine = Products<W, R>(matrix, rows, x, lane).result();
   float other = simd_shuffle_xor(mine, 2);
-  if (lane < 8 && place_of(lane) < 4 && rows.owns(place_of(lane))) {
-    act[rows.at(place_of(lane))] = silu(mine) * other;
+  uint place = Share<R>::place_of(lane);
+  if (lane < R && place < R / 2 && rows.owns(place)) {
+    act[rows.at(place)] = silu(mine) * other;
   }
 }
 
-template <typename W>
+template <typename W, uint R>
 [[kernel]] void gemv_head(constant HeadArgs &args [[buffer(0)]],
                           device const float *x [[buffer(1)]],
                           device float *logits [[buffer(2)]],
@@ -267,14 +365,14 @@ template <typename W>
                           uint simdgroup [[simdgroup_index_in_threadgroup]],
                           uint lane [[thread_index_in_simdgroup]]) {
   threadgroup Pair partial[32];
-  uint first = (group * simdgroups + simdgroup) * 8;
+  uint first = (group * simdgroups + simdgroup) * R;
   Pair best = no_pair;
   if (first < args.rows) {
     Matrix<W> matrix = {w, scales, biases, args.cols};
-    EightRows rows = {first, args.rows, first + 4, args.rows, 0};
-    float logit = Products<W>(matrix, rows, x, lane).result();
-    uint row = rows.at(place_of(lane));
-    if (lane < 8 && rows.owns(place_of(lane))) {
+    RowsOf<R> rows = {first, args.rows, first + R / 2, args.rows, 0};
+    float logit = Products<W, R>(matrix, rows, x, lane).result();
+    uint place = Share<R>::place_of(lane), row = rows.at(place);
+    if (lane < R && rows.owns(place)) {
       logits[row] = logit;
       if (args.pick && row < args.valid) {
         best = score(logit, row, args.temperature, args.key);
@@ -289,19 +387,27 @@ template <typename W>
   }
 }
 
-template [[host_name("gemv_qkv_q4")]] [[kernel]] decltype(gemv_qkv<Q4>) gemv_qkv<Q4>;
-template [[host_name("gemv_qkv_q8")]] [[kernel]] decltype(gemv_qkv<Q8>) gemv_qkv<Q8>;
-template [[host_name("gemv_qkv_w16")]] [[kernel]] decltype(gemv_qkv<W16>) gemv_qkv<W16>;
-template [[host_name("gemv_qkv_w32")]] [[kernel]] decltype(gemv_qkv<W32>) gemv_qkv<W32>;
-template [[host_name("gemv_out_q4")]] [[kernel]] decltype(gemv_out<Q4>) gemv_out<Q4>;
-template [[host_name("gemv_out_q8")]] [[kernel]] decltype(gemv_out<Q8>) gemv_out<Q8>;
-template [[host_name("gemv_out_w16")]] [[kernel]] decltype(gemv_out<W16>) gemv_out<W16>;
-template [[host_name("gemv_out_w32")]] [[kernel]] decltype(gemv_out<W32>) gemv_out<W32>;
-template [[host_name("gemv_gate_up_q4")]] [[kernel]] decltype(gemv_gate_up<Q4>) gemv_gate_up<Q4>;
-template [[host_name("gemv_gate_up_q8")]] [[kernel]] decltype(gemv_gate_up<Q8>) gemv_gate_up<Q8>;
-template [[host_name("gemv_gate_up_w16")]] [[kernel]] decltype(gemv_gate_up<W16>) gemv_gate_up<W16>;
-template [[host_name("gemv_gate_up_w32")]] [[kernel]] decltype(gemv_gate_up<W32>) gemv_gate_up<W32>;
-template [[host_name("gemv_head_q4")]] [[kernel]] decltype(gemv_head<Q4>) gemv_head<Q4>;
-template [[host_name("gemv_head_q8")]] [[kernel]] decltype(gemv_head<Q8>) gemv_head<Q8>;
-template [[host_name("gemv_head_w16")]] [[kernel]] decltype(gemv_head<W16>) gemv_head<W16>;
-template [[host_name("gemv_head_w32")]] [[kernel]] decltype(gemv_head<W32>) gemv_head<W32>;
+template [[host_name("gemv_qkv_q4")]] [[kernel]] decltype(gemv_qkv<Q4, 8>) gemv_qkv<Q4, 8>;
+template [[host_name("gemv_qkv_rows4_q4")]] [[kernel]] decltype(gemv_qkv<Q4, 4>) gemv_qkv<Q4, 4>;
+template [[host_name("gemv_qkv_q8")]] [[kernel]] decltype(gemv_qkv<Q8, 8>) gemv_qkv<Q8, 8>;
+template [[host_name("gemv_qkv_rows4_q8")]] [[kernel]] decltype(gemv_qkv<Q8, 4>) gemv_qkv<Q8, 4>;
+template [[host_name("gemv_qkv_w16")]] [[kernel]] decltype(gemv_qkv<W16, 8>) gemv_qkv<W16, 8>;
+template [[host_name("gemv_qkv_w32")]] [[kernel]] decltype(gemv_qkv<W32, 8>) gemv_qkv<W32, 8>;
+template [[host_name("gemv_out_q4")]] [[kernel]] decltype(gemv_out<Q4, 8>) gemv_out<Q4, 8>;
+template [[host_name("gemv_out_rows4_q4")]] [[kernel]] decltype(gemv_out<Q4, 4>) gemv_out<Q4, 4>;
+template [[host_name("gemv_out_q8")]] [[kernel]] decltype(gemv_out<Q8, 8>) gemv_out<Q8, 8>;
+template [[host_name("gemv_out_rows4_q8")]] [[kernel]] decltype(gemv_out<Q8, 4>) gemv_out<Q8, 4>;
+template [[host_name("gemv_out_w16")]] [[kernel]] decltype(gemv_out<W16, 8>) gemv_out<W16, 8>;
+template [[host_name("gemv_out_w32")]] [[kernel]] decltype(gemv_out<W32, 8>) gemv_out<W32, 8>;
+template [[host_name("gemv_gate_up_q4")]] [[kernel]] decltype(gemv_gate_up<Q4, 8>) gemv_gate_up<Q4, 8>;
+template [[host_name("gemv_gate_up_rows4_q4")]] [[kernel]] decltype(gemv_gate_up<Q4, 4>) gemv_gate_up<Q4, 4>;
+template [[host_name("gemv_gate_up_q8")]] [[kernel]] decltype(gemv_gate_up<Q8, 8>) gemv_gate_up<Q8, 8>;
+template [[host_name("gemv_gate_up_rows4_q8")]] [[kernel]] decltype(gemv_gate_up<Q8, 4>) gemv_gate_up<Q8, 4>;
+template [[host_name("gemv_gate_up_w16")]] [[kernel]] decltype(gemv_gate_up<W16, 8>) gemv_gate_up<W16, 8>;
+template [[host_name("gemv_gate_up_w32")]] [[kernel]] decltype(gemv_gate_up<W32, 8>) gemv_gate_up<W32, 8>;
+template [[host_name("gemv_head_q4")]] [[kernel]] decltype(gemv_head<Q4, 8>) gemv_head<Q4, 8>;
+template [[host_name("gemv_head_rows4_q4")]] [[kernel]] decltype(gemv_head<Q4, 4>) gemv_head<Q4, 4>;
+template [[host_name("gemv_head_q8")]] [[kernel]] decltype(gemv_head<Q8, 8>) gemv_head<Q8, 8>;
+template [[host_name("gemv_head_rows4_q8")]] [[kernel]] decltype(gemv_head<Q8, 4>) gemv_head<Q8, 4>;
+template [[host_name("gemv_head_w16")]] [[kernel]] decltype(gemv_head<W16, 8>) gemv_head<W16, 8>;
+template [[host_name("gemv_head_w32")]] [[kernel]] decltype(gemv_head<W32, 8>) gemv_head<W32, 8>;

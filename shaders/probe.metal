@@ -23,6 +23,24 @@
   }
 }
 
+// Copies memory: a threadgroup takes turns·4 uint4s a thread.
+[[kernel]] void probe_copy(constant ProbeArgs &args [[buffer(0)]],
+                           device const uint4 *from [[buffer(1)]],
+                           device uint4 *to [[buffer(2)]],
+                           uint group [[threadgroup_position_in_grid]],
+                           uint thread_index [[thread_index_in_threadgroup]],
+                           uint threads [[threads_per_threadgroup]]) {
+  ulong first = ulong(group) * args.turns * 4 * threads + thread_index;
+  from += first;
+  to += first;
+  for (uint turn = 0; turn < args.turns; turn++) {
+#pragma unroll
+    for (uint i = 0; i < 4; i++) {
+      to[(4 * turn + i) * threads] = from[(4 * turn + i) * threads];
+    }
+  }
+}
+
 // Multiplies matrices as the GEMMs do, in registers: 16 products a turn. A thread writes the sum of its elements, which
 // is turns·1600·one.
 [[max_total_threads_per_threadgroup(128)]] [[kernel]] void

@@ -7,8 +7,11 @@
 package shaders
 
 import (
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"slices"
 )
 
@@ -26,6 +29,17 @@ func Source(file string) (string, error) {
 		text += string(b) + "\n"
 	}
 	return text, nil
+}
+
+// Hash tells sources apart: it is another one after any change of their text.
+func Hash() string {
+	h := sha256.New()
+	entries, _ := fs.ReadDir(files, ".") // sorted; what is embedded can be read
+	for _, e := range entries {
+		text, _ := files.ReadFile(e.Name())
+		fmt.Fprintf(h, "%s %d\n%s", e.Name(), len(text), text)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // Files lists the files that kernels stand in, each once.
@@ -60,4 +74,6 @@ type Constants struct {
 	HeadDim      uint32
 	Simdgroups   uint32 // a threadgroup of the GEMV kernels: Threads/32
 	HalfCodes    uint32 // 1: codes are read as halves, whose subnormals keep their value
+	Columns      uint32 // of a Kernel's Lanes
+	Split        uint32 // of a Kernel's Lanes
 }

@@ -1,6 +1,7 @@
 package shaders
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -19,9 +20,14 @@ type Kernel struct {
 	Threads int
 	// Tile is what one threadgroup computes: see the kernel's declaration for what its dimensions count.
 	Tile [3]int
+	// Lanes is how simdgroups and lanes of a GEMV for one token share that; zero elsewhere. Kernels that differ in its
+	// columns or its split are one function, and have one name.
+	Lanes Tile
 	// PerThread is how many numbers of a row a thread takes at once, where a threadgroup computes whole rows: a row that
 	// is shorter than all threads take needs less of them. It is 0 elsewhere.
 	PerThread int
+	// Least is how few threads of a threadgroup do where a GPU does not run Threads of them; 0: no fewer.
+	Least int
 }
 
 // Groups returns the threadgroups that cover the work, which counts what Tile counts.
@@ -41,6 +47,17 @@ func (k *Kernel) ThreadsFor(width int) int {
 	return min(k.Threads, roundUp(width/k.PerThread, 32))
 }
 
+// ThreadsWithin returns the threads of a threadgroup on a GPU that runs at most limit of them, 0 when they are too few.
+func (k *Kernel) ThreadsWithin(limit int) int {
+	if limit >= k.Threads {
+		return k.Threads
+	}
+	if k.Least == 0 || limit < k.Least {
+		return 0
+	}
+	return limit / 32 * 32
+}
+
 // Family is a kernel for each format of its weights, or of its keys; nil for a format that it does not take.
 type Family [formats]*Kernel
 
@@ -48,19 +65,39 @@ type Family [formats]*Kernel
 var weightNames = [formats]string{F32: "w32", F16: "w16", BF16: "w16", Q4: "q4", Q8: "q8"}
 
 // Product are the kernels of a product of a matrix with some tokens, by the most tokens that each takes.
-type Product []struct {
+type Product []Step
+
+// Step are the kernels of a product for up to some tokens.
+type Step struct {
 	Tokens int
-	Family Family
+	Family Family   // for every shape
+	tiled  []Family // for one token: a family for each of tiles, with a kernel for the formats that it is made for
 }
 
-// For returns the kernels for some tokens: the last of a product takes any number.
-func (p Product) For(tokens int) Family {
-	for _, step := range p {
-		if tokens <= step.Tokens {
-			return step.Family
+func (p Product) step(tokens int) *Step {
+	for i := range p {
+		if tokens <= p[i].Tokens {
+			return &p[i]
 		}
 	}
-	return p[len(p)-1].Family
+	return &p[len(p)-1]
+}
+
+// For returns the kernels for some tokens that take every shape: the last of a product takes any number.
+func (p Product) For(tokens int) Family { return p.step(tokens).Family }
+
+// Kernel returns the kernel for some tokens and the shape of a matrix; for one token it has the tile of a tuning.
+func (p Product) Kernel(tokens int, s Shape, t Tuning) *Kernel {
+	step := p.step(tokens)
+	if step.tiled != nil {
+		tile := t.For(s)
+		for _, f := range step.tiled {
+			if k := f[s.Format]; k != nil && k.Lanes == tile {
+				return k
+			}
+		}
+	}
+	return step.Family[s.Format]
 }
 
 // The buffers of the products.
@@ -77,15 +114,18 @@ const GEMMTokens = 64
 
 // The kernels. A tile of the products counts rows of the matrix (of gate and up: of the result) and tokens.
 var (
-	QKV    = product("qkv", QKVArgs{}, qkvBuffers, 16, 64)
-	Out    = product("out", MatmulArgs{}, outBuffers, 16, 64)
-	GateUp = product("gate_up", GateUpArgs{}, gateUpBuffers, 8, 32)
+	QKV    = product("qkv", QKVArgs{}, qkvBuffers, 1)
+	Out    = product("out", MatmulArgs{}, outBuffers, 1)
+	GateUp = product("gate_up", GateUpArgs{}, gateUpBuffers, 2)
 	// Head is for one token; it samples as well. Many tokens are Out's.
-	Head = family(Kernel{Name: "gemv_head", File: "gemv", Args: HeadArgs{}, Buffers: list(headBuffers), Threads: 256,
-		Tile: [3]int{64, 1, 1}})
+	Head = Product{gemv("head", Kernel{Args: HeadArgs{}, Buffers: list(headBuffers), Threads: 256}, 1)}
 
 	// HalfCodes tells whether a code, ProbeArgs.Turns, may be read as a half; where it comes back, it may.
 	HalfCodes = &Kernel{Name: "half_codes_kept", File: "gemv", Args: ProbeArgs{}, Buffers: list("kept"), Threads: 32,
+		Tile: [3]int{1, 1, 1}}
+
+	// MatrixLanes writes, for lane after lane, which two elements of a simdgroup matrix it holds, 64 numbers.
+	MatrixLanes = &Kernel{Name: "matrix_lanes", File: "lanes", Args: ProbeArgs{}, Buffers: list("held"), Threads: 32,
 		Tile: [3]int{1, 1, 1}}
 
 	// Rows of queries, which are the heads of a KV head for one token after the other; KV heads; splits.
@@ -97,34 +137,35 @@ var (
 
 	// Tokens.
 	Embed = family(Kernel{Name: "embed", File: "rows", Args: EmbedArgs{}, Buffers: list("ids h xn w scales biases norm"),
-		Threads: 256, Tile: [3]int{1, 1, 1}, PerThread: 8})
+		Threads: 256, Tile: [3]int{1, 1, 1}, PerThread: 8, Least: 32})
 	AddNorm = &Kernel{Name: "add_norm", File: "rows", Args: AddNormArgs{}, Buffers: list("h xn y post next"),
-		Threads: 1024, Tile: [3]int{1, 1, 1}, PerThread: 4}
+		Threads: 1024, Tile: [3]int{1, 1, 1}, PerThread: 4, Least: 32}
 
 	// Logits.
 	SampleScan = &Kernel{Name: "sample_scan", File: "sampling", Args: ScanArgs{}, Buffers: list("logits pairs"),
 		Threads: 256, Tile: [3]int{4096, 1, 1}}
 	// One id.
 	SamplePick = &Kernel{Name: "sample_pick", File: "sampling", Args: PickArgs{}, Buffers: list("pairs logits ids"),
-		Threads: 1024, Tile: [3]int{1, 1, 1}}
+		Threads: 1024, Tile: [3]int{1, 1, 1}, Least: 32}
 )
 
 // What a turn of a threadgroup is, of the kernels that measure.
 const (
-	ProbeBytes = 4 * 16 * 256 // that ProbeRead reads
+	ProbeBytes = 4 * 16 * 256 // that ProbeRead reads and ProbeCopy copies
 	ProbeOps   = 1 << 16      // of ProbeMatrices and ProbeFloats, two for a multiply-add
 )
 
 // The kernels that measure limits. They count threadgroups.
 var (
 	ProbeRead     = probe("probe_read", "memory sums", 256)
+	ProbeCopy     = probe("probe_copy", "from to", 256)
 	ProbeMatrices = probe("probe_matrices", "sums", 128) // what the GEMMs multiply with
 	ProbeFloats   = probe("probe_floats", "sums", 256)   // numbers, as the attention
 	ProbeLaunch   = probe("probe_launch", "sums", 32)
 )
 
 // Probes are those kernels, which are not in the Table.
-var Probes = []*Kernel{ProbeRead, ProbeMatrices, ProbeFloats, ProbeLaunch}
+var Probes = []*Kernel{ProbeRead, ProbeCopy, ProbeMatrices, ProbeFloats, ProbeLaunch}
 
 func probe(name, buffers string, threads int) *Kernel {
 	return &Kernel{Name: name, File: "probe", Args: ProbeArgs{}, Buffers: list(buffers), Threads: threads,
@@ -134,26 +175,60 @@ func probe(name, buffers string, threads int) *Kernel {
 // Table is every kernel of a step.
 var Table = slices.Concat(QKV.kernels(), Out.kernels(), GateUp.kernels(), Head.kernels(),
 	Attend.kernels(), PrefillAttend.kernels(), Embed.kernels(),
-	[]*Kernel{HalfCodes, AttendCombine, AddNorm, SampleScan, SamplePick})
+	[]*Kernel{HalfCodes, MatrixLanes, AttendCombine, AddNorm, SampleScan, SamplePick})
 
-// product is made of GEMVs for 1, up to 4, 8 and 12 tokens, where the weights decide the time, and a GEMM.
-func product(op string, args any, buffers string, gemvRows, gemmRows int) Product {
+// product is made of GEMVs for 1, up to 4, 8 and 12 tokens, where the weights decide the time, and a GEMM. A number of
+// its result takes some rows of the matrix.
+func product(op string, args any, buffers string, rowsEach int) Product {
+	one := Kernel{Args: args, Buffers: list(buffers), Threads: 64}
 	kernel := func(prefix, file string, threads, rows, tokens int) Family {
-		return family(Kernel{Name: prefix + "_" + op, File: file, Args: args, Buffers: list(buffers), Threads: threads,
-			Tile: [3]int{rows, tokens, 1}})
+		k := one
+		k.Name, k.File, k.Threads, k.Tile = prefix+"_"+op, file, threads, [3]int{rows / rowsEach, tokens, 1}
+		return family(k)
 	}
 	return Product{
-		{1, kernel("gemv", "gemv", 64, gemvRows, 1)},
-		{4, kernel("gemv4", "gemvs", 64, gemvRows, 4)},
-		{8, kernel("gemv8", "gemvs", 64, gemvRows, 8)},
-		{12, kernel("gemv12", "gemvs", 64, gemvRows, 12)},
-		{GEMMTokens, kernel("gemm", "gemm", 128, gemmRows, GEMMTokens)},
+		gemv(op, one, rowsEach),
+		{Tokens: 4, Family: kernel("gemv4", "gemvs", 64, 16, 4)},
+		{Tokens: 8, Family: kernel("gemv8", "gemvs", 64, 16, 8)},
+		{Tokens: 12, Family: kernel("gemv12", "gemvs", 64, 16, 12)},
+		{Tokens: GEMMTokens, Family: kernel("gemm", "gemm", 128, 64, GEMMTokens)},
 	}
+}
+
+// gemv makes the kernels for one token. A threadgroup is as wide as k, or what a split takes.
+func gemv(op string, k Kernel, rowsEach int) Step {
+	step := Step{Tokens: 1}
+	for _, t := range tiles {
+		one := k
+		one.Name, one.File, one.Lanes = "gemv_"+op, "gemv", t
+		if t.Rows != narrow.Rows {
+			one.Name += fmt.Sprintf("_rows%d", t.Rows)
+		}
+		simdgroups := k.Threads / 32
+		if t.Split > 1 {
+			simdgroups = t.Split
+		}
+		one.Threads, one.Tile = 32*simdgroups, [3]int{simdgroups / t.Split * t.Rows / rowsEach, 1, 1}
+		f := family(one)
+		for format := range f {
+			if !t.made(op, Format(format)) {
+				f[format] = nil
+			}
+		}
+		step.tiled = append(step.tiled, f)
+	}
+	step.Family = step.tiled[0]
+	return step
 }
 
 func (p Product) kernels() (all []*Kernel) {
 	for _, step := range p {
-		all = append(all, step.Family.kernels()...)
+		if step.tiled == nil {
+			all = append(all, step.Family.kernels()...)
+		}
+		for _, f := range step.tiled {
+			all = append(all, f.kernels()...)
+		}
 	}
 	return all
 }

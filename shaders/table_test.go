@@ -2,7 +2,6 @@ package shaders
 
 import (
 	"io/fs"
-	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -156,15 +155,17 @@ func sourceKernels(t *testing.T) map[string]sourceKernel {
 }
 
 func TestKernelsDifferFromTheTable(t *testing.T) {
-	kernels := sourceKernels(t)
+	kernels, found := sourceKernels(t), map[string]bool{}
 	for _, k := range allKernels {
 		want := sourceKernel{k.File, reflect.TypeOf(k.Args).Name(), k.Buffers}
 		got, ok := kernels[k.Name]
 		require.True(t, ok, "%s.metal lacks the kernel %s", k.File, k.Name)
 		require.Equal(t, want, got, "%s in the table and in the source", k.Name)
-		delete(kernels, k.Name)
+		found[k.Name] = true
 	}
-	require.Empty(t, slices.Collect(maps.Keys(kernels)), "kernels that the table lacks")
+	for name := range kernels {
+		require.Contains(t, found, name, "a kernel that the table lacks")
+	}
 }
 
 func TestFunctionConstantsInAnotherOrder(t *testing.T) {
@@ -207,9 +208,13 @@ func TestFormatsAreNumberedOtherwise(t *testing.T) {
 }
 
 func TestTableListsAKernelTwice(t *testing.T) {
-	names := map[string]bool{}
+	type one struct {
+		name string
+		tile Tile
+	}
+	all := map[one]bool{}
 	for _, k := range allKernels {
-		require.False(t, names[k.Name], k.Name)
-		names[k.Name] = true
+		require.False(t, all[one{k.Name, k.Lanes}], "%s %v", k.Name, k.Lanes)
+		all[one{k.Name, k.Lanes}] = true
 	}
 }

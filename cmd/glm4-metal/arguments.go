@@ -263,7 +263,7 @@ func isModel(arguments []string) (bool, error) {
 
 // isHubModel tells whether an argument that is no file's name is a short name, or in the cache of the hub.
 func isHubModel(argument string) (bool, error) {
-	if _, ok := hub.Find(argument); ok {
+	if _, ok := knownModel(argument); ok {
 		return true, nil
 	}
 	if strings.Contains(argument, ":") {

@@ -101,7 +101,7 @@ func completedCommands(app *cli.App) []completedCommand {
 		names = append(names, command.Name)
 	}
 	for _, command := range app.VisibleCommands() {
-		isModel := strings.Contains(command.UsageText, "[MODEL]")
+		isModel := strings.Contains(command.UsageText, "[MODEL]") || strings.Contains(command.UsageText, "SRC DST")
 		c := completedCommand{name: command.Name, usage: command.Usage, argument: completedValue{
 			folders: isModel || strings.Contains(command.UsageText, "[FOLDER]"),
 			models:  isModel || strings.Contains(command.UsageText, "NAME..."),

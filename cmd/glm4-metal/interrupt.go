@@ -14,7 +14,8 @@ import (
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
-// How long an answer may take to stop before that is said, and how long the program waits for itself to end.
+// How long an answer may take to stop before that is said, and how long the program waits for itself to end, and then
+// for the GPU.
 const (
 	sayStopping = 300 * time.Millisecond
 	endAnyway   = 2 * time.Second

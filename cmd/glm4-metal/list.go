@@ -53,8 +53,8 @@ type listed struct {
 	Problem    string     `json:"problem,omitempty"` // why it cannot be used
 }
 
-// knownModel is what list --known --json prints.
-type knownModel struct {
+// listedName is what list --known --json prints.
+type listedName struct {
 	Name       string `json:"name"`
 	Repository string `json:"repository"`
 	Bytes      int64  `json:"bytes"` // of its tensors
@@ -153,19 +153,19 @@ func listKnown(c *cli.Context) error {
 	if c.NArg() > 0 {
 		return usagef("unexpected argument %q beside %s", c.Args().First(), asTyped(c, "known"))
 	}
-	var all []knownModel
+	var all []listedName
 	for _, k := range hub.Catalog() {
 		_, err := model.Find(k.Name)
-		all = append(all, knownModel{k.Name, k.Repository, k.Config.Sizes().Total().Bytes, err == nil})
+		all = append(all, listedName{k.Name, k.Repository, k.Config.Sizes().Total().Bytes, err == nil})
 	}
 	if c.Bool("json") {
 		return printJSON(all)
 	}
-	return printText(fitTable(all, []table.Column[knownModel]{
-		table.Left("name", func(k knownModel) string { return k.Name }),
-		table.Right("size", func(k knownModel) string { return gigabytes(k.Bytes) }),
-		table.Left("here", func(k knownModel) string { return map[bool]string{true: "yes", false: "no"}[k.Here] }),
-		table.Left("on the hub", func(k knownModel) string { return k.Repository }),
+	return printText(fitTable(all, []table.Column[listedName]{
+		table.Left("name", func(k listedName) string { return k.Name }),
+		table.Right("size", func(k listedName) string { return gigabytes(k.Bytes) }),
+		table.Left("here", func(k listedName) string { return map[bool]string{true: "yes", false: "no"}[k.Here] }),
+		table.Left("on the hub", func(k listedName) string { return k.Repository }),
 	}))
 }
 

@@ -65,7 +65,7 @@ func TestListMisleads(t *testing.T) {
 	}
 	require.Equal(t, 1, strings.Count(stdout, "| yes "))
 	stdout, _, _ = u.run("list", "--known", "--json")
-	var known []knownModel
+	var known []listedName
 	require.NoError(t, json.Unmarshal([]byte(stdout), &known))
 	require.Len(t, known, len(hub.Names()))
 }

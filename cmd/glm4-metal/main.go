@@ -61,8 +61,9 @@ func newApp() *cli.App {
 			program + " help COMMAND tells more about a command.",
 		Version: version(),
 		Commands: []*cli.Command{
-			chatCommand(), generateCommand(), pullCommand(), listCommand(), showCommand(), rmCommand(), benchCommand(),
-			doctorCommand(), tokenizeCommand(), templateCommand(), completionCommand(), helpCommand(), versionCommand(),
+			chatCommand(), generateCommand(), pullCommand(), listCommand(), showCommand(), rmCommand(), convertCommand(),
+			benchCommand(), doctorCommand(), tokenizeCommand(), templateCommand(), completionCommand(), helpCommand(),
+			versionCommand(),
 		},
 		HideHelpCommand:           true,
 		DisableSliceFlagSeparator: true, // a stop text may hold a comma
@@ -81,7 +82,7 @@ func newApp() *cli.App {
 		command.Description = fill(command.Description)
 		switch command.Name {
 		case "chat": // takes signals itself
-		case "generate", "pull", "rm", "bench", "doctor":
+		case "generate", "pull", "rm", "convert", "bench", "doctor":
 			command.Action = interruptible(command.Action, true)
 		default:
 			command.Action = interruptible(command.Action, false)
@@ -91,7 +92,8 @@ func newApp() *cli.App {
 }
 
 // interruptible runs a verb with a context that the first SIGINT, SIGTERM or SIGHUP cancels; a second ends the program
-// at once. A verb that does not finish holds nothing that is worth waiting for, and is left where it stands.
+// at once. A verb that does not finish holds nothing that is worth waiting for, and is left where it stands. For one
+// that does, a reader that has gone is a failed write and not the end on the spot.
 func interruptible(action cli.ActionFunc, finishes bool) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		ctx, cancel := context.WithCancel(c.Context)
@@ -99,6 +101,9 @@ func interruptible(action cli.ActionFunc, finishes bool) cli.ActionFunc {
 		signals := make(chan os.Signal, 2)
 		notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 		defer signal.Stop(signals)
+		if finishes {
+			notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+		}
 		go func() {
 			<-signals
 			cancel()

@@ -25,6 +25,9 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	if os.Getenv(fakeEndVariable) != "" {
+		endDevices = fakeEnd
+	}
 	if os.Getenv(fakeBenchVariable) != "" {
 		fakeBench()
 		main()

@@ -81,13 +81,19 @@ func pull(c *cli.Context) error {
 	return nil
 }
 
+// knownModel gives the checkpoint of a short name, which a revision may follow.
+func knownModel(name string) (hub.Known, bool) {
+	short, _, _ := strings.Cut(name, "@")
+	return hub.Find(short)
+}
+
 // fetch fetches a checkpoint, and shows how.
 func fetch(ctx context.Context, name string) (p pulled, err error) {
 	h, err := hub.Open()
 	if err != nil {
 		return p, err
 	}
-	if k, ok := hub.Find(name); ok {
+	if k, ok := knownModel(name); ok {
 		say("%s is %s, %s; it goes to %s", name, k.Repository, gigabytes(k.Config.Sizes().Total().Bytes), h.Settings.Cache)
 	} else {
 		say("%s goes to %s", name, h.Settings.Cache)
@@ -125,7 +131,7 @@ func offer(ctx context.Context, name string) error {
 	if len(missing.Missing) > 0 {
 		what = "whole"
 	}
-	if k, ok := hub.Find(name); ok {
+	if k, ok := knownModel(name); ok {
 		size = ", " + gigabytes(k.Config.Sizes().Total().Bytes)
 	}
 	yes, err := ask(ctx, fmt.Sprintf("%s is not %s%s; fetch it? [Y/n] ", name, what, size), true)

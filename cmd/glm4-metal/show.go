@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -13,7 +14,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
-	"github.com/glm4-metal/glm4-metal/internal/backend/gpu"
 	"github.com/glm4-metal/glm4-metal/loader"
 	"github.com/glm4-metal/glm4-metal/model"
 )
@@ -27,7 +27,7 @@ func showCommand() *cli.Command {
 
 Examples:
   glm4-metal show
-  glm4-metal show ./GLM-4-9B-0414-4bit
+  glm4-metal show glm4:9b-4bit
   glm4-metal show ./GLM-4-9B-0414-4bit --tensors
   glm4-metal show ./GLM-4-9B-0414-4bit --json | jq .parameters`,
 		Flags: []cli.Flag{
@@ -65,11 +65,14 @@ type description struct {
 	Unused         int            `json:"unused_tensors"`
 	Notes          []string       `json:"notes,omitempty"` // how the files were read where they contradict themselves
 	Files          []fileSize     `json:"files"`
-	Bytes          int64          `json:"bytes"`    // of all tensors
-	InPlace        bool           `json:"in_place"` // a GPU can use the mapped files as they are
+	Bytes          int64          `json:"bytes"`        // of all tensors
+	InPlace        bool           `json:"in_place"`     // a GPU can use the mapped files as they are
+	Copied         int64          `json:"copied_bytes"` // that a GPU copies at loading
 	KVBytes        int            `json:"kv_bytes_per_token"`
 	FullBytes      int64          `json:"full_context_bytes"` // weights, and the KV cache of a full context
 	List           []tensorJSON   `json:"tensor_list,omitempty"`
+
+	asked string // what Model was called by
 }
 
 type endToken struct {
@@ -133,7 +136,7 @@ func describe(ctx context.Context, name string, checkpoint *loader.Checkpoint) d
 	c := checkpoint.Config
 	a := backend.Attention{KVHeads: c.KVHeads, HeadDim: c.HeadDim}
 	d := description{
-		EOS: []endToken{}, Model: checkpoint.Dir, ModelType: c.ModelType,
+		asked: name, EOS: []endToken{}, Model: checkpoint.Dir, ModelType: c.ModelType,
 		Layers: c.Layers, Hidden: c.Hidden, FFN: c.FFN, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim,
 		RotaryDims: c.RotaryDims,
 		RopeTheta:  c.RopeTheta, Vocab: c.Vocab, Context: c.MaxPositions, TiedEmbeddings: c.TieEmbeddings,
@@ -143,9 +146,11 @@ func describe(ctx context.Context, name string, checkpoint *loader.Checkpoint) d
 		Unused:       len(checkpoint.Unused()),
 		Notes:        checkpoint.Notes(),
 		Bytes:        checkpoint.Bytes(),
-		InPlace:      checkpoint.Aligned(gpu.Alignment),
 		KVBytes:      int(a.TokenBytes(c.Layers, backend.F16)),
 	}
+	// A format that no device takes is an error of Load, not of this.
+	d.Copied, _, _ = model.CopiedForGPU(checkpoint)
+	d.InPlace = d.Copied == 0
 	d.FullBytes = d.Bytes + a.CacheBytes(c.Layers, d.Context, backend.F16)
 	files := map[string]int64{}
 	for _, t := range checkpoint.Tensors() {
@@ -232,10 +237,18 @@ func (d description) print() error {
 		row(map[bool]string{true: "notes"}[i == 0], "%s", note)
 	}
 	if d.InPlace {
-		row("on a GPU", "used in place: every tensor begins at a multiple of %d bytes", gpu.Alignment)
+		row("on a GPU", "used in place: every matrix begins where a GPU's loads need it")
 	} else {
-		row("on a GPU", "copied once at loading: not every tensor begins at a multiple of %d bytes, which rewriting the "+
-			"file would mend", gpu.Alignment)
+		wayOut := ""
+		if isFolder(d.Model) { // not the demo
+			to := d.asked
+			if !isFolder(to) { // a name of the hub
+				to = filepath.Base(to)
+			}
+			wayOut = "; " + alignCommand(d.asked, to+"-aligned", d.Quantization.Bits > 0) + " makes it map in place"
+		}
+		row("on a GPU", "%s copied once at loading: they do not begin where a GPU's loads need it%s", gigabytes(d.Copied),
+			wayOut)
 	}
 	row("memory", "weights %s, KV cache %d bytes a token in 16 bit, %s together at full context", gigabytes(d.Bytes),
 		d.KVBytes, gigabytes(d.FullBytes))

@@ -14,6 +14,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
+
+	"github.com/glm4-metal/glm4-metal/internal/backend/gpu"
 )
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
@@ -143,9 +145,17 @@ func giveBackTerminal() {
 	}
 }
 
-// exit ends the program where it cannot return from main.
+// exiting is locked by the first exit, whose status counts.
+var exiting sync.Mutex
+
+// endDevices is [gpu.End].
+var endDevices = gpu.End
+
+// exit ends the program, from any goroutine and in any state. A GPU that works is waited for, but not one that hangs.
 func exit(status int) {
+	exiting.Lock()
 	giveBackTerminal()
+	endDevices(endAnyway)
 	os.Exit(status)
 }
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	le "encoding/binary"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -108,6 +110,36 @@ func TestShow(t *testing.T) {
 	for _, want := range []string{"family", "quantisation", "in groups of 64", "end tokens", "parameters", "on a GPU"} {
 		require.Contains(t, text, want)
 	}
+}
+
+func TestCopyOfWeightsIsNotTold(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.CopyFS(dir, demo.FS()))
+	weights := filepath.Join(dir, "model.safetensors")
+	data, err := os.ReadFile(weights)
+	require.NoError(t, err)
+	header := data[8:][:le.LittleEndian.Uint64(data)]
+	show := func(behind int) (d description, text string) { // the tensors begin so far behind a multiple of 16
+		padded := bytes.TrimRight(header, " ")
+		padded = append(padded[:len(padded):len(padded)], bytes.Repeat([]byte(" "), (behind+2*16-(8+len(padded))%16)%16)...)
+		file := append(le.LittleEndian.AppendUint64(nil, uint64(len(padded))), padded...)
+		require.NoError(t, os.WriteFile(weights, append(file, data[8+len(header):]...), 0o600))
+		stdout, stderr, status := run(t, "", "show", "--json", dir)
+		require.Zero(t, status, stderr)
+		require.NoError(t, json.Unmarshal([]byte(stdout), &d))
+		text, _, _ = run(t, "", "show", dir)
+		return d, text
+	}
+	d, text := show(0)
+	require.True(t, d.InPlace)
+	require.Zero(t, d.Copied)
+	require.Contains(t, text, "used in place: every matrix begins where a GPU's loads need it")
+
+	d, text = show(1)
+	require.False(t, d.InPlace)
+	require.Greater(t, d.Copied, d.Bytes*9/10, "all but the vectors")
+	require.Less(t, d.Copied, d.Bytes)
+	require.Contains(t, text, "MB copied once at loading: they do not begin where a GPU's loads need it")
 }
 
 func TestJSONOfStrangeNamesIsInvalid(t *testing.T) {

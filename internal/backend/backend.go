@@ -12,6 +12,7 @@
 package backend
 
 import (
+	"context"
 	"errors"
 	"fmt"
 )
@@ -77,6 +78,9 @@ type MatrixData struct {
 	GroupSize      int
 	Scales, Biases []byte
 	ScaleFormat    Format
+
+	// Copied, where it is not nil, is called with each of the slices that the device has copied and reads no more.
+	Copied func(part []byte)
 }
 
 // Check tells whether the sizes of the slices agree with the shape, so that a device can index without doubt.
@@ -179,10 +183,10 @@ type Device interface {
 	Store
 	Info() Info
 	// Map makes the store of one checkpoint: it announces the memory that its matrices will be made from, such as
-	// mapped files, and their tensors, each in one of the regions. A region begins on a page of 16 KiB and has the
-	// rest of its last one to itself. Where it can no longer be read, because its file has shrunk or its disk fails,
-	// NewMatrix or the step ends with an Error of package fault.
-	Map(regions, tensors [][]byte) Store
+	// mapped files, and the matrices. A region begins on a page of 16 KiB and has the rest of its last one to itself.
+	// Where it can no longer be read, because its file has shrunk or its disk fails, NewMatrix or the step ends with an
+	// Error of package fault.
+	Map(regions [][]byte, matrices []MatrixData) Store
 	NewBuffer(n int) (Buffer, error) // n float32s, zero
 	NewTokens(n int) (Tokens, error) // n ids, zero
 	NewCache(layers int, a Attention, f Format) (Cache, error)
@@ -190,6 +194,14 @@ type Device interface {
 	// NewProbe makes a probe that reads some bytes of memory, which it takes for itself, rounded up. The caller closes
 	// it, also after the device.
 	NewProbe(bytes int64) (Probe, error)
+}
+
+// A Preparer is a device that makes something for each kind of op before it can run the first one.
+type Preparer interface {
+	// Prepare begins to make what the ops need that f records, and does not run them, so their operands need not be as
+	// long as they say, nor the cache. wait returns when that is done, or soon after the end of ctx. What cannot be made
+	// is the error of the step that needs it.
+	Prepare(ctx context.Context, f func(Stream)) (wait func())
 }
 
 // A Matrix is a weight matrix in a device's memory.

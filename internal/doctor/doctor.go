@@ -1,6 +1,7 @@
-// Package doctor finds out whether this machine can run a model, and how fast: it describes the machine, computes the
-// ops of a step with small random weights on each device and holds the results against the CPU in plain Go, measures
-// what a device gives, and projects checkpoints from that. The [Report] is for those who were not there.
+// Package doctor finds out whether this machine can run a model, and how fast: it describes the machine, makes every
+// kernel of a GPU, computes the ops of a step with random weights on each device and holds the results against the CPU
+// in plain Go, measures what a device gives, and projects checkpoints from that. The [Report] is for those who were not
+// there. The fastest tiles of a GPU in which nothing failed are kept by package tuning.
 package doctor
 
 import (
@@ -13,6 +14,9 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/internal/backend/gpu"
 	"github.com/glm4-metal/glm4-metal/internal/device"
+	"github.com/glm4-metal/glm4-metal/internal/hub"
+	"github.com/glm4-metal/glm4-metal/internal/tuning"
+	"github.com/glm4-metal/glm4-metal/loader"
 )
 
 // State is how a check ended.
@@ -38,8 +42,12 @@ type Check struct {
 // Report is what was found.
 type Report struct {
 	Machine     bench.Machine        `json:"machine"`
-	Metal       *Metal               `json:"metal"` // null where there is none or it was not asked for
+	Features    []string             `json:"cpu_features"` // that kernels can use; of the CPU, where it was examined
+	Metal       *Metal               `json:"metal"`        // null where there is none or it was not asked for
 	Checks      []Check              `json:"checks"`
+	Kernels     []Kernel             `json:"kernels"` // of the GPU
+	Timing      *Timing              `json:"timing"`  // of the GPU, null where it was not timed
+	Tuning      string               `json:"tuning"`  // the file that was written, "" for none
 	Backend     string               `json:"backend"` // that the asked one stands for, "" when it does not open
 	Why         string               `json:"why"`
 	Limits      map[int]bench.Limits `json:"limits"` // of that backend, by the bits of weights
@@ -73,7 +81,8 @@ func (r *Report) add(state State, name, text string, args ...any) {
 // Examine examines the devices that a backend stands for: "metal", "cpu", or with "auto" both. doing, if it is not nil,
 // is told what is looked at. The error is that of ctx; everything else is in the report.
 func Examine(ctx context.Context, backend string, doing func(what string)) (*Report, error) {
-	x := examination{open: device.Open, readMetal: readMetal, preferred: gpu.Preferred, doing: doing}
+	x := examination{open: device.Open, openTimer: openTimer, readMetal: readMetal, preferred: gpu.Preferred,
+		folder: tuning.Folder, sizes: glm9B, doing: doing}
 	x.openProbe = func(ctx context.Context, backend string) (prober, error) { return bench.OpenProbe(ctx, backend) }
 	return x.examine(ctx, backend)
 }
@@ -82,14 +91,26 @@ func Examine(ctx context.Context, backend string, doing func(what string)) (*Rep
 type examination struct {
 	open      func(backend string) (d backend.Device, why string, err error)
 	openProbe func(ctx context.Context, backend string) (prober, error)
+	openTimer func(d backend.Device) (timer, error) // nil for a device that has none
 	readMetal func() (*Metal, error)
-	preferred bool // Metal belongs to this system
+	folder    func() (string, error) // of tunings
+	preferred bool                   // Metal belongs to this system
+	sizes     sizes                  // of what is computed
 	doing     func(what string)
+
+	config   loader.Config // of GLM-4-9B
+	chip     string        // that tiles are for
+	measured []tuning.Measured
 	Report
 }
 
 func (x *examination) examine(ctx context.Context, asked string) (*Report, error) {
-	x.Limits, x.Projections = map[int]bench.Limits{}, []Projection{}
+	x.Limits, x.Projections, x.Kernels, x.Features = map[int]bench.Limits{}, []Projection{}, []Kernel{}, []string{}
+	nine, ok := hub.Find(projectedModels[0])
+	if !ok {
+		return nil, fmt.Errorf("doctor: %s is not in the catalog", projectedModels[0])
+	}
+	x.config = nine.Config
 	x.say("the machine")
 	x.describe(bench.ReadMachine(ctx))
 	if asked != "cpu" {
@@ -106,6 +127,9 @@ func (x *examination) examine(ctx context.Context, asked string) (*Report, error
 	}
 	if x.Backend != "" && ctx.Err() == nil {
 		x.measure(ctx, asked)
+	}
+	if ctx.Err() == nil {
+		x.tune()
 	}
 	return &x.Report, ctx.Err()
 }
@@ -159,12 +183,23 @@ func (x *examination) examineDevice(ctx context.Context, name, asked string) str
 			x.add(Note, i.Backend, "%s", note)
 		}
 	}
+	switch m, ok := d.(maker); {
+	case ok:
+		x.chip = i.Device
+		x.noteTuning()
+		x.makeKernels(i.Backend, m)
+	case i.Backend == "cpu":
+		x.describeProcessor()
+	}
 	for _, t := range trials {
 		if ctx.Err() != nil {
 			break
 		}
 		x.say(i.Backend + " " + t.name)
-		x.Checks = append(x.Checks, t.check(d))
+		x.Checks = append(x.Checks, t.check(d, x.sizes))
+	}
+	if ctx.Err() == nil && !x.Failed(i.Backend) {
+		x.time(ctx, i.Backend, d)
 	}
 	return i.Backend
 }

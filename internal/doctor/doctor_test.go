@@ -72,10 +72,15 @@ func newMac() *examination {
 		openProbe: func(_ context.Context, name string) (prober, error) {
 			return fakeProbe{backend: map[string]string{"auto": "metal", "metal": "metal", "cpu": "cpu"}[name]}, nil
 		},
+		openTimer: func(backend.Device) (timer, error) { return nil, nil },
 		readMetal: func() (*Metal, error) { return &Metal{Device: "a chip", Family: "Apple9", AppleSilicon: true}, nil },
+		folder:    func() (string, error) { return "", errors.New("no folder") },
+		sizes:     small,
 		preferred: true,
 	}
 }
+
+var small = sizes{24, 128, 192, 20}
 
 // states gives the states of the checks by their names.
 func states(r *Report) map[string]State {
@@ -120,7 +125,7 @@ func TestKernelsOfTheCPUFail(t *testing.T) {
 	d := cpu.Open()
 	defer d.Close()
 	for _, trial := range trials {
-		c := trial.check(d)
+		c := trial.check(d, glm9B)
 		require.Equal(t, OK, c.State, "%+v", c)
 	}
 }
@@ -150,7 +155,7 @@ func TestWrongNumberPasses(t *testing.T) {
 func TestTrialComparesWhatNoOpWrites(t *testing.T) {
 	d := fake{cpu.Reference(), "metal", 0}
 	for _, trial := range trials {
-		want, err := trial.results(d)
+		want, err := trial.results(d, small)
 		require.NoError(t, err)
 		for _, r := range want {
 			require.NotContains(t, r.values, float32(-12345.678), "%s: %s", trial.name, r.op)

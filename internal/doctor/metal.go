@@ -12,7 +12,7 @@ type Metal struct {
 	Device        string `json:"device"`
 	Family        string `json:"family"`         // the newest that is known: "Apple9", "" for none
 	AppleSilicon  bool   `json:"apple_silicon"`  // M1 or later with unified memory, which the kernels are for
-	Language      string `json:"language"`       // version that the kernels are compiled in, "" when unknown
+	Language      string `json:"language"`       // the newest version that kernels are compiled in, "" when unknown
 	WorkingSet    int    `json:"working_set"`    // bytes that are recommended
 	LongestBuffer int    `json:"longest_buffer"` // bytes
 	Residency     bool   `json:"residency_sets"`
@@ -41,9 +41,7 @@ func readMetal() (*Metal, error) {
 			is.Family = fmt.Sprintf("Apple%d", f-apple0)
 		}
 	}
-	if v := metal.SystemLanguage(); v != 0 {
-		is.Language = fmt.Sprintf("%d.%d", v>>16, v&0xffff)
-	}
+	is.Language = languageName(metal.SystemLanguage())
 	return is, nil
 }
 

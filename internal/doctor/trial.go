@@ -27,11 +27,11 @@ type trial struct {
 }
 
 // check holds the results of a device against those of the CPU in plain Go.
-func (t trial) check(d backend.Device) Check {
+func (t trial) check(d backend.Device, s sizes) Check {
 	start := time.Now()
 	i := d.Info()
 	c := Check{State: OK, Name: i.Backend + " " + t.name, Bound: t.bound(i.Backend)}
-	got, err := t.results(d)
+	got, err := t.results(d, s)
 	c.MS = milliseconds(time.Since(start))
 	if err != nil {
 		c.State, c.Text = Failed, err.Error()
@@ -39,7 +39,7 @@ func (t trial) check(d backend.Device) Check {
 	}
 	reference := cpu.Reference()
 	defer reference.Close()
-	want, err := t.results(reference)
+	want, err := t.results(reference, s)
 	if err != nil {
 		c.State, c.Text = Failed, fmt.Sprintf("no reference to compare with: %v", err)
 		return c
@@ -65,7 +65,7 @@ func (t trial) check(d backend.Device) Check {
 }
 
 // results runs the trial.
-func (t trial) results(d backend.Device) (results []result, err error) {
+func (t trial) results(d backend.Device, size sizes) (results []result, err error) {
 	s, err := d.NewStream()
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (t trial) results(d backend.Device) (results []result, err error) {
 			err = failed.error
 		}
 	}()
-	r := &run{Rand: rand.New(rand.NewPCG(1, 2)), d: d, s: s}
+	r := &run{Rand: rand.New(rand.NewPCG(1, 2)), sizes: size, d: d, s: s}
 	t.run(r)
 	return r.results, nil
 }
@@ -107,6 +107,7 @@ func difference(want, got []float32) (off float64, at int) {
 // run is a trial that runs. Its methods end it with a failure.
 type run struct {
 	*rand.Rand
+	sizes
 	d       backend.Device
 	s       backend.Stream
 	results []result

@@ -30,19 +30,30 @@ func boundOfQuantised(backend string) float64 {
 	return exact
 }
 
-// Sizes of the trials: few rows as wide as GLM-4-9B is, and a shape that is a multiple of little; and as many tokens as
-// make a device take each kind of product.
+// sizes are those of the trials that are as wide as a model.
+type sizes struct {
+	rows        int // of matrices, of which some are enough, as each is computed alike
+	hidden, ffn int // columns
+	prompt      int // tokens that attend to each other, so many that a GPU splits the keys of the one behind
+}
+
+var glm9B = sizes{200, 4096, 13696, 270}
+
+// Other sizes: a shape that is a multiple of little, and ids.
 const (
-	rows, columns       = 64, 4096
 	oddRows, oddColumns = 37, 72
 	groupSize           = 64
 	vocab, validIDs     = 151552, 151343
 )
 
+// tokens make a device take each kind of product.
 var tokens = []int{1, 4, 20}
 
-// attention has GLM-4's heads, but fewer groups of them.
-var attention = backend.Attention{Heads: 16, KVHeads: 1, HeadDim: 128, RotaryDims: 64, RopeTheta: 10000}
+// Attention with GLM-4-9B's heads, and with fewer of them for where the products are as wide as the model's.
+var (
+	attention = backend.Attention{Heads: 32, KVHeads: 2, HeadDim: 128, RotaryDims: 64, RopeTheta: 10000}
+	fewHeads  = backend.Attention{Heads: 2, KVHeads: 1, HeadDim: 128, RotaryDims: 64, RopeTheta: 10000}
+)
 
 // weights runs the ops that read weights of a format.
 func (r *run) weights(f backend.Format) {
@@ -50,32 +61,34 @@ func (r *run) weights(f backend.Format) {
 	if f.Quantised() {
 		odd = (odd + groupSize - 1) / groupSize * groupSize
 	}
-	for _, shape := range [][2]int{{rows, columns}, {oddRows, odd}} {
-		m := r.matrix(shape[0], shape[1], f)
-		for _, n := range tokens {
-			y := r.output(n * shape[0])
-			r.s.Out(y, r.random(n*shape[1]), m, n)
-			r.step()
-			r.keep(y, "Out of %d tokens, [%d, %d]", n, shape[0], shape[1])
-		}
-	}
+	r.product("Out", (backend.Stream).Out, r.rows, r.hidden, r.rows, f)
+	r.product("Out", (backend.Stream).Out, oddRows, odd, oddRows, f)
+	r.product("Down", (backend.Stream).Down, r.rows, r.ffn, r.rows, f)
+	r.product("GateUp", (backend.Stream).GateUp, 2*r.rows, r.hidden, r.rows, f)
+	r.product("GateUp", (backend.Stream).GateUp, 2*oddRows, odd, oddRows, f)
 	r.embed(f)
-	gateUp := r.matrix(2*oddRows, odd, f)
-	for _, n := range tokens {
-		act := r.output(n * oddRows)
-		r.s.GateUp(act, r.random(n*odd), gateUp, n)
-		r.step()
-		r.keep(act, "GateUp of %d tokens, [%d, %d]", n, 2*oddRows, odd)
-	}
-	r.attend(f, backend.F32)
+	r.attend(fewHeads, r.hidden, f, backend.F32, backend.Span{Pos: 0, N: 20}, backend.Span{Pos: 20, N: 1},
+		backend.Span{Pos: 21, N: 4})
 	r.head(f)
+}
+
+// product runs an op that multiplies the columns of a matrix with tokens, which gives each some results.
+func (r *run) product(name string, op func(s backend.Stream, y, x backend.Buffer, w backend.Matrix, n int),
+	rows, columns, results int, f backend.Format) {
+	m := r.matrix(rows, columns, f)
+	for _, n := range tokens {
+		y := r.output(n * results)
+		op(r.s, y, r.random(n*columns), m, n)
+		r.step()
+		r.keep(y, "%s of %d tokens, [%d, %d]", name, n, rows, columns)
+	}
 }
 
 func (r *run) embed(f backend.Format) {
 	ids := must(r.d.NewTokens(2))
-	copy(ids.IDs(), []int32{rows - 1, 3})
-	h, xn := r.output(2*columns), r.output(2*columns)
-	r.s.Embed(h, xn, ids, 2, r.matrix(rows, columns, f), backend.Norm{Weight: r.vector(columns), Eps: 1e-5})
+	copy(ids.IDs(), []int32{int32(r.rows) - 1, 3})
+	h, xn := r.output(2*r.hidden), r.output(2*r.hidden)
+	r.s.Embed(h, xn, ids, 2, r.matrix(r.rows, r.hidden, f), backend.Norm{Weight: r.vector(r.hidden), Eps: 1e-5})
 	r.step()
 	r.keep(h, "Embed")
 	r.keep(xn, "Embed's norm")
@@ -83,41 +96,44 @@ func (r *run) embed(f backend.Format) {
 
 // head takes the second of two tokens, and then the largest logit.
 func (r *run) head(f backend.Format) {
-	logits, id := r.output(rows), must(r.d.NewTokens(1))
-	r.s.Head(logits, r.random(2*columns), r.matrix(rows, columns, f), 1, 1)
-	r.s.Sample(id, 0, logits, backend.Sampling{Valid: rows})
+	logits, id := r.output(r.rows), must(r.d.NewTokens(1))
+	r.s.Head(logits, r.random(2*r.hidden), r.matrix(r.rows, r.hidden, f), 1, 1)
+	r.s.Sample(id, 0, logits, backend.Sampling{Valid: r.rows})
 	r.step()
 	r.keep(logits, "Head")
 	r.keepIDs(id, "Sample behind Head")
 }
 
-// attend computes a prompt and a token behind it.
-func (r *run) attend(weights, cache backend.Format) {
-	const hidden = groupSize
-	a := attention
+// attend computes some spans of a context, one after the other.
+func (r *run) attend(a backend.Attention, columns int, weights, cache backend.Format, spans ...backend.Span) {
 	wide, narrow := a.Heads*a.HeadDim, a.KVHeads*a.HeadDim
 	w := &backend.QKV{
-		Q: r.matrix(wide, hidden, weights), K: r.matrix(narrow, hidden, weights), V: r.matrix(narrow, hidden, weights),
+		Q: r.matrix(wide, columns, weights), K: r.matrix(narrow, columns, weights), V: r.matrix(narrow, columns, weights),
 		QBias: r.vector(wide), KBias: r.vector(narrow), VBias: r.vector(narrow),
 	}
 	kv := must(r.d.NewCache(1, a, cache))
 	defer kv.Close()
-	must(0, kv.Grow(backend.CacheStep))
-	for _, at := range []backend.Span{{Pos: 0, N: 20}, {Pos: 20, N: 1}} {
+	for _, at := range spans {
+		must(0, kv.Grow(at.Pos+at.N))
 		q, out := r.output(at.N*wide), r.output(at.N*wide)
-		r.s.QKV(q, kv, 0, r.buffer(r.floats(at.N*hidden, 0.5)), w, at)
+		r.s.QKV(q, kv, 0, r.buffer(r.floats(at.N*columns, 0.5)), w, at)
 		r.s.Attend(out, q, kv, 0, at)
 		r.step()
-		r.keep(q, "QKV of %d tokens", at.N)
-		r.keep(out, "Attend of %d tokens", at.N)
+		r.keep(q, "QKV of %d tokens, [%d, %d]", at.N, wide+2*narrow, columns)
+		r.keep(out, "Attend of %d tokens to %d, %d heads", at.N, at.Pos+at.N, a.Heads)
 	}
 }
 
-func (r *run) halfCache() { r.attend(backend.F32, backend.F16) }
+// halfCache attends with all heads: a prompt, and few tokens behind it, to so many keys that a GPU splits them.
+func (r *run) halfCache() {
+	n := r.prompt
+	r.attend(attention, groupSize, backend.F32, backend.F16, backend.Span{Pos: 0, N: n}, backend.Span{Pos: n, N: 1},
+		backend.Span{Pos: n + 1, N: 4}, backend.Span{Pos: n + 5, N: 20})
+}
 
 func (r *run) norms() {
 	const n = 3
-	for _, width := range []int{columns, oddColumns} {
+	for _, width := range []int{r.hidden, oddColumns} {
 		next := backend.Norm{Weight: r.vector(width), Eps: 1e-5}
 		for _, post := range []*backend.Norm{nil, {Weight: r.vector(width), Eps: 1e-5}} {
 			h, xn := r.random(n*width), r.output(n*width)

@@ -30,6 +30,9 @@ type Options struct {
 	FastMath        bool              `json:"fast_math"`                  // unqualified functions are those of metal::fast
 	LanguageVersion string            `json:"language_version,omitempty"` // such as "3.1", or "" for the default
 	Macros          map[string]string `json:"macros,omitempty"`           // name to value
+	// of the GPU: as the limits of [SetLimit]
+	FlushHalf    bool `json:"flush_half,omitempty"`
+	MatrixLayout int  `json:"matrix_layout,omitempty"`
 }
 
 // What Metal takes for a binary that Go linked, which says of itself that it is for macOS 12.
@@ -138,6 +141,9 @@ func Compile(source string, o Options) (path string, err error) {
 	if err != nil {
 		return "", err
 	}
+	if !strings.Contains(source, "thread_elements") {
+		o.MatrixLayout = 0 // which nothing else shows
+	}
 	apple, err := appleArithmetic()
 	if err != nil {
 		return "", err
@@ -154,7 +160,7 @@ func Compile(source string, o Options) (path string, err error) {
 		flags = append(flags, "-g", "-fpass-plugin="+plugin)
 	}
 	path = filepath.Join(t.cache, fmt.Sprintf("shader-%s.so", t.key(source, o.LanguageVersion,
-		fmt.Sprint(slices.Sorted(maps.Keys(o.Macros)), o.Macros, flags))))
+		fmt.Sprint(slices.Sorted(maps.Keys(o.Macros)), o.Macros, flags, o.gpu()))))
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
@@ -164,7 +170,7 @@ func Compile(source string, o Options) (path string, err error) {
 	}
 	defer os.RemoveAll(work)
 	c := compilation{tools: t, work: work, source: source, flags: flags, counted: o.Counted}
-	c.apple = apple
+	c.apple, c.gpu = apple, o.gpu()
 	c.standard = standard(cmp.Or(o.LanguageVersion, defaultLanguageVersion))
 	built, err := c.run(o)
 	if err != nil {
@@ -334,6 +340,13 @@ type compilation struct {
 	standard     []string // flags of the text alone
 	counted      bool
 	apple        bool
+	gpu          string // what its headers leave open
+}
+
+// gpu defines what the headers declare and a GPU decides.
+func (o Options) gpu() string {
+	return fmt.Sprintf("namespace metal_sim { const bool flush_half = %t; const unsigned matrix_layout = %d; }\n",
+		o.FlushHalf, o.MatrixLayout)
 }
 
 func (c *compilation) run(o Options) (string, error) {
@@ -425,7 +438,8 @@ func (c *compilation) strict(r *rewrite.Result, p places, extensions string) []d
 
 // execText is what runs, and its registration.
 func (c *compilation) execText(r *rewrite.Result) string {
-	text := fmt.Sprintf("#define METAL_SIM_COUNTED %t\n#define METAL_SIM_FLUSH %t\n%s#line 1 \"program_source\"\n%s",
+	text := c.gpu + fmt.Sprintf(
+		"#define METAL_SIM_COUNTED %t\n#define METAL_SIM_FLUSH %t\n%s#line 1 \"program_source\"\n%s",
 		c.counted, c.apple, execKeywords, r.Exec)
 	if r.Registration == "" {
 		return text // of a source with an open bracket

@@ -142,9 +142,11 @@ func SetCounting(on bool) error {
 // SetLimit changes what the device allows, or makes it fail: maxBufferLength, recommendedMaxWorkingSetSize,
 // maxThreadsPerThreadgroup, maxThreadgroupMemoryLength; family (1007 is MTLGPUFamilyApple7); nonUniformThreadgroups,
 // residencySets and capture (0: the system has none); failAllocation (the n-th from now on fails); failResidencySet (1:
-// none is made); deviceLost (1: every command buffer fails); eventGrace (milliseconds without any progress until a wait
-// counts as a deadlock); workers (OS threads of a dispatch, 0: one a core); compute (0: dispatches are judged and put
-// on record, but not run). [Reset] restores the defaults.
+// none is made); deviceLost (1: every command buffer fails); emptyLibrary (1: libraries that are made have no
+// functions), flushHalf (1: their kernels take subnormal halves that they make of bits for zero) and matrixLayout (1:
+// they deal the elements of a simdgroup matrix to the lanes row by row); eventGrace (milliseconds without any progress
+// until a wait counts as a deadlock); workers (OS threads of a dispatch, 0: one a core); compute (0: dispatches are
+// judged and put on record, but not run). [Reset] restores the defaults.
 func SetLimit(name string, value uint64) error {
 	l, err := load()
 	if err == nil && l.setLimit(name, value) == 0 {

@@ -114,6 +114,22 @@ func TestSecondWriterWithoutBarrierGoesUnnoticed(t *testing.T) {
 		})
 }
 
+// Parts of one result may be written side by side, which only instrumentation tells from writing one part twice.
+func TestPartsOfOneResultAreRefused(t *testing.T) {
+	use := func(x *fixture, wrong bool) string {
+		fill, a := x.pipeline("fill"), x.buffer(128, shared, "a")
+		return x.run(concurrent, func(e id) {
+			encodeFill(e, fill, a)
+			if !wrong {
+				send(e, "memoryBarrierWithScope:", 1)
+			}
+			encodeFill(e, fill, a)
+		})
+	}
+	orders(t, true, `kernel fill (program_source:13) writes tracked buffer "a" of 128 bytes, bytes 0 to 127, which kernel fill (program_source:13), earlier in the same concurrent encoder, writes`+noBarrier, use)
+	orders(t, false, "", use)
+}
+
 const unordered = ", and nothing orders the two: use a fence, an event, or a tracked buffer"
 
 // Each way to order two encoders is a right twin of using an untracked buffer without.

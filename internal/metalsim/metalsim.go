@@ -24,7 +24,8 @@
 // With [SetCounting] libraries are compiled with instrumentation: accesses are then checked to the byte, races and
 // hazards are found by what was really touched, and [Counters] tells for each dispatch what it loaded, stored and
 // computed. Without it kernels run at nearly full speed, a buffer's end is only guarded to the page, and of hazards
-// between dispatches only those are found where both are bound to the same address.
+// between dispatches only those are found where both are bound to the same address; and, within an encoder, where one
+// of them takes it to read only, since two that write may write different parts.
 //
 // Kernels compute as the processor does, without contraction, so that a result is the same on every machine. With
 // GLM4_METALSIM_ARITHMETIC=apple in the environment they compute as on Apple's GPUs as far as that is known: a product
@@ -42,6 +43,8 @@
 //   - go test on Linux builds it and runs the tests of package metal and of all that use it; on a Mac the same tests
 //     run on the real device.
 //   - The build tag metalsim puts it behind the command line, for a look at the GPU path on a machine without a GPU.
+//     With GLM4_METALSIM_MAC in the environment it is then the GPU of a Mac, with the limits of [SetLimit] that this
+//     holds, such as "family=1005 residencySets=0".
 //   - A program of one's own opens it as above.
 //
 // It needs Linux on amd64 or arm64, clang 19 and, for instrumentation, the headers of LLVM 19.
@@ -59,6 +62,7 @@ const (
 // A ResidencySet is one that lives.
 type ResidencySet struct {
 	Bytes    int64 `json:"bytes"` // of its buffers, as of the last commit
+	Pages    int64 `json:"pages"` // of 16 KiB that these are on; where buffers overlap, a page counts once
 	Buffers  int   `json:"buffers"`
 	Requests int   `json:"requests"` // how often residency was asked for
 }

@@ -49,7 +49,7 @@ func IndexedAtRunTime(source string) ([]string, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(work)
-	c := compilation{tools: t, work: work, source: source}
+	c := compilation{tools: t, work: work, source: source, gpu: Options{}.gpu()}
 	text, err := c.preprocess(Options{})
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"iter"
 	"strconv"
 )
 
@@ -104,19 +105,28 @@ func impliedMerges(ctx context.Context, v *vocabulary, ranks int) (*merges, erro
 			}
 		}
 		results[id] = id
-		token := v.token(id)
-		for i := 1; i < len(token); i++ {
-			left, ok := v.lookup(token[:i])
-			if !ok {
-				continue
-			}
-			if right, ok := v.lookup(token[i:]); ok {
-				pairs = append(pairs, mergePair{left, right, uint32(id)})
-			}
+		for left, right := range v.halves(id) {
+			pairs = append(pairs, mergePair{left, right, uint32(id)})
 		}
 		if len(pairs) > maxTiktokenPairs {
 			return nil, fmt.Errorf("more than %d pairs of tokens make up another; no more are supported", maxTiktokenPairs)
 		}
 	}
 	return newMerges(ctx, pairs, results, v)
+}
+
+// halves yields the pairs of tokens that make up another.
+func (v *vocabulary) halves(id int32) iter.Seq2[int32, int32] {
+	return func(yield func(left, right int32) bool) {
+		token := v.token(id)
+		for i := 1; i < len(token); i++ {
+			left, ok := v.lookup(token[:i])
+			if !ok {
+				continue
+			}
+			if right, ok := v.lookup(token[i:]); ok && !yield(left, right) {
+				return
+			}
+		}
+	}
 }

@@ -9,7 +9,7 @@
 // model-0000X-of-0000Y.safetensors of up to 5 GB with their index (or one model.safetensors), tokenizer.json,
 // tokenizer_config.json and chat_template.jinja. The tokenizer has GLM-4's split, its special tokens at their ids and
 // as many ordinary tokens, but those are made up. --align 16384 pads the headers so that every tensor begins at a
-// multiple of 256 bytes and a GPU can use the mapped file in place; published files are aligned to 8.
+// multiple of 256 bytes and a GPU can use the mapped file in place, as convert does; published files are aligned to 8.
 //
 // The same seed makes the same files. They are written under a temporary name beside DIR, which gets its name when all
 // is whole.

@@ -74,7 +74,7 @@ func TestInterruptLeavesNothing(t *testing.T) {
 func TestShapesAddUpToThePublishedModel(t *testing.T) {
 	parameters := func(o options) (n int64) {
 		for _, t := range tensors(o) {
-			n += t.size() / 2
+			n += t.info().Bytes() / 2
 		}
 		return n
 	}

@@ -36,10 +36,10 @@ func (b *bench) fault() {
 	const rows, cols = 1024, 64
 	data := b.Random.Matrix(rows, cols, plain)
 	region, tear := Torn(b, data.Data, 4)
-	store := b.d.Map([][]byte{region}, [][]byte{region})
 	whole, err := b.d.NewMatrix(data)
 	require.NoError(b, err)
 	data.Data = region
+	store := b.d.Map([][]byte{region}, []backend.MatrixData{data})
 	torn, err := store.NewMatrix(data)
 	require.NoError(b, err)
 	x, y, act := b.buffer(b.Floats(3*cols, 1)), b.output(3*rows), b.output(rows/2)

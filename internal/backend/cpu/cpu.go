@@ -76,7 +76,7 @@ type mapping struct {
 }
 
 // Map implements [backend.Device]. It sees to it that the regions are in memory, and takes faults there for errors.
-func (d *Device) Map(regions, tensors [][]byte) backend.Store {
+func (d *Device) Map(regions [][]byte, _ []backend.MatrixData) backend.Store {
 	m := &mapping{Device: d, regions: regions}
 	d.mu.Lock()
 	defer d.mu.Unlock()

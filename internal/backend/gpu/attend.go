@@ -13,6 +13,7 @@ func (s *stream) Attend(a, q backend.Buffer, kv backend.Cache, layer int, at bac
 	c := kv.(*cache)
 	g := c.attention
 	width, group := g.Heads*g.HeadDim, g.Heads/g.KVHeads
+	first := len(s.list)
 	for t := range s.parts(at.N, attendSeconds(g, at.Pos+at.N)) {
 		keys := at.Pos + t.first + t.n
 		rows := t.n * group
@@ -32,6 +33,8 @@ func (s *stream) Attend(a, q backend.Buffer, kv backend.Cache, layer int, at bac
 			v.kernel = shaders.AttendCombine
 			args := shaders.CombineArgs{Rows: uint32(t.n * g.Heads), Splits: uint32(splits)}
 			add(s, v, args, [3]int{t.n * g.Heads, 1, 1}, 0, partials, stats, out)
+			first = len(s.list) // the next part takes the same memory
 		}
+		s.apart(first)
 	}
 }

@@ -34,6 +34,12 @@ func (d *Device) NewCache(layers int, a backend.Attention, f backend.Format) (ba
 	if err != nil {
 		return nil, err
 	}
+	for _, rows := range []int{1, math.MaxInt} {
+		v := variant{shaders.AttendFor(rows)[stored], shaders.Constants{KVFormat: stored, HeadDim: uint32(a.HeadDim)}}
+		if _, err := d.kernels.get(v); err != nil { // now rather than in a step: there is still another device
+			return nil, fmt.Errorf("metal: attention: %w: %w", backend.ErrUnsupported, err)
+		}
+	}
 	return &cache{d: d, attention: a, format: f, stored: stored, layers: make([]metal.Buffer, layers)}, nil
 }
 
@@ -96,7 +102,9 @@ func (c *cache) copyTo(grown []metal.Buffer, tokens int) error {
 			blit.Copy(old, half, grown[i], tokens*c.row(), half)
 		}
 		blit.End()
-		commands.Commit()
+		if err := c.d.gate.commit(commands); err != nil {
+			return err
+		}
 		return commands.Wait()
 	})
 }

@@ -6,7 +6,42 @@ import (
 	"fmt"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
+	"github.com/glm4-metal/glm4-metal/shaders"
 )
+
+// laneElements is which elements of an 8x8 matrix, counted row by row, a lane holds where Apple's GPUs are known: as
+// place_of in attention.metal and Place in gemm.metal have it.
+func laneElements(lane int) (first, second int) {
+	at := (lane/16*4+lane/2%4)*8 + lane/8%2*4 + lane%2*2
+	return at, at + 1
+}
+
+// checkLanes finds out where the elements of simdgroup matrices lie, which no document tells.
+func (d *Device) checkLanes() error {
+	s, err := d.newStream()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	held, err := d.NewBuffer(64)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	add(s, variant{kernel: shaders.MatrixLanes}, shaders.ProbeArgs{One: 1}, [3]int{1, 1, 1}, 0, floats(held, 0, 64))
+	if err := errors.Join(s.Submit(), s.Wait(0)); err != nil {
+		return err
+	}
+	for lane := range 32 {
+		first, second := laneElements(lane)
+		if got := held.Floats()[2*lane:]; got[0] != float32(first) || got[1] != float32(second) {
+			return fmt.Errorf("metal: simdgroup matrices lie otherwise in the lanes of this GPU, %s: lane %d holds elements "+
+				"%v and %v, expected %d and %d, all lanes %v: %w; use the CPU and report it", d.info.Device, lane, got[0],
+				got[1], first, second, held.Floats(), backend.ErrUnsupported)
+		}
+	}
+	return nil
+}
 
 // checkProducts multiplies with one token and with many, by vectors and by simdgroup matrices, numbers whose products
 // are exact in any order. A GPU whose lanes hold other elements of a matrix, or whose compiler is wrong, must not be

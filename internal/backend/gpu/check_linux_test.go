@@ -12,27 +12,42 @@ import (
 	"github.com/glm4-metal/glm4-metal/shaders"
 )
 
+// openChanged opens a GPU whose compiler takes one text of a file for another.
+func openChanged(t *testing.T, file, from, to string) *Device {
+	changed := false
+	d, err := open(openMetal(t, false), func(name string) (string, error) {
+		text, err := shaders.Source(name)
+		if name == file {
+			changed = strings.Contains(text, from)
+			text = strings.ReplaceAll(text, from, to)
+		}
+		return text, err
+	})
+	require.NoError(t, err)
+	require.True(t, changed, file)
+	return d
+}
+
 // A GPU may compute wrong products in one of the two ways and right ones in the other.
 func TestGPUThatMiscomputesIsUsed(t *testing.T) {
-	m := openMetal(t, false)
 	for file, change := range map[string][2]string{
 		"gemv": {"scaled += scales", "scaled += 1.5f * scales"},
 		"gemm": {"xs[i], ws[j], at[i][j]", "xs[i], ws[0], at[i][j]"},
 	} {
-		changed := false
-		d, err := open(m, func(name string) (string, error) {
-			text, err := shaders.Source(name)
-			if name == file {
-				changed = strings.Contains(text, change[0])
-				text = strings.ReplaceAll(text, change[0], change[1])
-			}
-			return text, err
-		})
-		require.NoError(t, err)
-		require.True(t, changed, file)
-		err = d.checkProducts()
+		d := openChanged(t, file, change[0], change[1])
+		err := d.checkProducts()
 		require.ErrorIs(t, err, backend.ErrUnsupported, file)
 		require.ErrorContains(t, err, "computes wrong products: ")
 		require.NoError(t, d.Close())
 	}
+}
+
+func TestGPUWithOtherLanesIsUsed(t *testing.T) {
+	d := openChanged(t, "lanes", "simdgroup_load(matrix, numbers)", "simdgroup_load(matrix, numbers, 8, ulong2(0, 0), true)")
+	err := d.checkLanes()
+	require.ErrorIs(t, err, backend.ErrUnsupported)
+	require.ErrorContains(t, err, "metal: simdgroup matrices lie otherwise in the lanes of this GPU, metalsim: "+
+		"lane 0 holds elements 0 and 8, expected 0 and 1, all lanes [0 8 16 24 ")
+	require.ErrorContains(t, err, "use the CPU and report it")
+	require.NoError(t, d.Close())
 }

@@ -188,7 +188,7 @@ func TestGEMMTilesTakeTooMuchMemory(t *testing.T) {
 			require.NoError(t, err)
 			bytes := pipeline.StaticThreadgroupMemoryLength()
 			require.Positive(t, bytes)
-			require.LessOrEqual(t, bytes, 16<<10, "two threadgroups of %s do not fit", pipeline.table.Name)
+			require.LessOrEqual(t, bytes, 16<<10, "two threadgroups of %s do not fit", k.Name)
 		}
 	}
 }

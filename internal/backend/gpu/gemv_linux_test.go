@@ -8,6 +8,7 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/internal/backend/backendtest"
 	"github.com/glm4-metal/glm4-metal/internal/metalsim"
+	"github.com/glm4-metal/glm4-metal/shaders"
 )
 
 // lastDispatch gives the counters of the dispatch that ran last.
@@ -18,19 +19,60 @@ func lastDispatch(t testing.TB) metalsim.Dispatch {
 	return counted[len(counted)-1]
 }
 
-// MLX's kernel of this shape loads 33.8 MB in 7.36 lines a load and takes 2.70 operations a multiply-add; ggml's loads
-// 29.8 MB and takes 8.44 and 2.90.
+// Of 4096 rows and columns MLX's kernel loads 33.8 MB in 7.36 lines a load and takes 2.70 operations a multiply-add;
+// ggml's loads 29.8 MB and takes 8.44 and 2.90. These are an eighth of the rows.
 func TestGEMVReadsOrComputesMore(t *testing.T) {
 	p := newPair(t, true)
-	const size = 4096
-	m := p.matrix(size, size, backendtest.Quantised(backend.Q4, 64, backend.BF16))
-	x, y := p.buffer(p.floats(size, 1)), p.empty(size)
-	p.run(func(s backend.Stream, i int) { s.Out(y[i], x[i], m[i], 1) })
-	p.close(y, "out")
-	c := lastDispatch(t)
-	require.Less(t, float64(c.LoadedBytes)/1e6, 19.1)
-	require.Less(t, float64(c.LoadLines)/float64(c.LoadGroups), 2.9)
-	require.Less(t, float64(c.FloatOps)/size/size, 2.31)
+	const rows, cols = 512, 4096
+	s := backendtest.Quantised(backend.Q4, 64, backend.BF16)
+	m := p.matrix(rows, cols, s)
+	x, y := p.buffer(p.floats(cols, 1)), p.empty(rows)
+	for _, most := range []struct {
+		tile           shaders.Tile
+		mb, lines, ops float64
+	}{
+		{shaders.Tile{Rows: 8, Columns: 8, Split: 1}, 19.1, 2.9, 2.31},
+		{shaders.Tile{Rows: 8, Columns: 16, Split: 1}, 18, 4.7, 2.25},
+		{shaders.Tile{Rows: 8, Columns: 16, Split: 2}, 18.1, 4.7, 2.26},
+		{shaders.Tile{Rows: 4, Columns: 16, Split: 1}, 26.5, 6.2, 2.43},
+	} {
+		shape := shaders.Shape{Op: "out", Format: shaders.Q4, Group: 64, Rows: rows, Cols: cols}
+		p.gpu.tuning = shaders.Tuning{shape: most.tile}
+		p.run(func(s backend.Stream, i int) { s.Out(y[i], x[i], m[i], 1) })
+		p.close(y, "out")
+		c := lastDispatch(t)
+		require.Less(t, float64(8*c.LoadedBytes)/1e6, most.mb, "%v", most.tile)
+		require.Less(t, float64(c.LoadLines)/float64(c.LoadGroups), most.lines, "%v", most.tile)
+		require.Less(t, float64(c.FloatOps)/rows/cols, most.ops, "%v", most.tile)
+	}
+}
+
+// Each tile reads weights once, x once for the rows of a simdgroup, and scales once by a quad for those rows.
+func TestGEMVTileReadsWeightsTwice(t *testing.T) {
+	p := newPair(t, true)
+	half := backend.Attention{Heads: 2, KVHeads: 1, HeadDim: 16, RotaryDims: 8, RopeTheta: 10000}
+	for _, i := range []int{0, 1, 5, 7} {
+		s := backendtest.Storages[i]
+		const rows = 40
+		cols := s.Columns(1160)
+		p.inTiles("out", s, rows, cols, func(tile shaders.Tile) {
+			p.out(s, rows, cols, 1)
+			c := lastDispatch(t)
+			most := rows*cols*s.Format.Bits()/8 + 32*int(c.Threads[0]) + rows/tile.Rows*cols*4
+			if s.Format.Quantised() {
+				most += rows * cols / (2 * tile.Columns) * s.Scales.Bits() / 8
+			}
+			require.LessOrEqual(t, int(c.LoadedBytes), most, "%v in %v", s, tile)
+		})
+		p.inTiles("out", s, 13, cols, func(shaders.Tile) { p.out(s, 13, cols, 1) })
+		p.inTiles("gate_up", s, 14, cols, func(shaders.Tile) { p.gateUp(s, 7, cols, 1, 1) })
+		p.inTiles("qkv", s, 64, cols, func(shaders.Tile) {
+			p.qkv(qkvCase{half, cols, alike(s), true, backend.F16, backend.Span{Pos: 5, N: 1}, 1})
+		})
+		p.inTiles("head", s, 131, cols, func(shaders.Tile) {
+			p.testPick(s, 131, cols, backend.Sampling{Valid: 120, Temperature: 1})
+		})
+	}
 }
 
 // Every access of every kernel is checked here, and those of out are counted: weights are read once, x by the lanes

@@ -6,12 +6,14 @@
 // Submit, into one command buffer a decoded token, or as many as keep each short in a prefill (stream.go, watchdog.go).
 // What the GPU gives at its best, a probe measures with kernels of its own (probe.go).
 //
-// Streams of a device share one queue, which runs command buffers in the order of their commits; within one, the
-// dispatches run one after the other. Every step of a layer needs what the one before wrote, so there is nothing to
-// overlap and no barrier to forget.
+// What orders the work: within a command buffer a barrier stands in front of every dispatch, but between those that
+// their op names as parts of one result ([stream.apart]), so that no barrier can be forgotten. Command buffers, of all
+// streams, share one queue; the system has each wait for those before it where they touch the same memory, which it
+// tracks for every buffer that the GPU writes. Weights are untracked: the GPU only reads them.
 package gpu
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"sync"
@@ -31,6 +33,7 @@ type Device struct {
 	info      backend.Info
 	maxBuffer int
 	kernels   *kernels
+	gate      gate
 
 	mu      sync.Mutex
 	closed  bool
@@ -41,11 +44,12 @@ type Device struct {
 	tuning  shaders.Tuning            // of streams that are made
 }
 
-// Open takes the system's preferred GPU and compiles the kernels for it. One that computes wrong products is refused.
+// Open takes the system's preferred GPU and compiles the kernels for it. One whose simdgroup matrices lie otherwise in
+// its lanes than the kernels expect, or that computes wrong products, is refused.
 func Open(m *metal.Metal) (*Device, error) {
 	d, err := open(m, shaders.Source)
 	if err == nil {
-		if err = d.checkProducts(); err != nil {
+		if err = cmp.Or(d.checkLanes(), d.checkProducts()); err != nil {
 			return nil, errors.Join(err, d.Close())
 		}
 	}
@@ -71,15 +75,26 @@ func open(m *metal.Metal, source func(file string) (string, error)) (*Device, er
 	return d, nil
 }
 
+// CheckFamily refuses a GPU before anything runs on it: one that is not Apple silicon's may fail or hang there, as the
+// paravirtual GPU of a hosted Mac does though it compiles the kernels (whisper.cpp#1387, colibri#947). Those that it
+// lets pass are judged by what they compute.
+func CheckFamily(d metal.Device) error {
+	if d.HasUnifiedMemory() && d.SupportsFamily(metal.FamilyApple7) {
+		return nil
+	}
+	return fmt.Errorf("metal: %s is no Apple silicon GPU (M1 or later), which the kernels need; use the CPU", d.Name())
+}
+
 func (d *Device) open(source func(file string) (string, error)) (err error) {
-	if !d.device.HasUnifiedMemory() || !d.device.SupportsFamily(metal.FamilyApple7) {
-		return fmt.Errorf("metal: %s is no Apple silicon GPU (M1 or later), which the kernels need; use the CPU",
-			d.info.Device)
+	if err := CheckFamily(d.device); err != nil {
+		return err
 	}
 	if d.queue, err = d.device.NewQueue(); err != nil {
 		return err
 	}
 	d.queue.SetLabel("glm4-metal")
+	d.live(true)
+	d.device.MaximizeConcurrentCompilation()
 	d.residency = newResidency(d.device, d.queue, int(d.info.Memory))
 	if d.none, err = d.allocate(256, metal.StorageShared); err != nil {
 		return err
@@ -112,26 +127,39 @@ func (d *Device) readHalf(code uint32) error {
 	if err != nil {
 		return err
 	}
-	return d.metal.Do(func() error {
-		commands, err := d.queue.NewCommandBuffer()
-		if err != nil {
-			return err
-		}
-		defer commands.Release()
-		encoder, err := commands.ComputeEncoder(metal.Serial)
-		if err != nil {
-			return err
-		}
+	_, err = d.run(metal.Serial, func(encoder metal.ComputeEncoder) {
 		args := shaders.ProbeArgs{Turns: code, One: 1}
 		encoder.SetPipeline(p.ComputePipeline)
 		encoder.SetBytes(metal.Bytes(&args), 0)
 		encoder.SetBuffer(d.half, 0, 1)
 		encoder.DispatchThreadgroups(metal.Size{Width: 1, Height: 1, Depth: 1},
 			metal.Size{Width: shaders.HalfCodes.Threads, Height: 1, Depth: 1})
-		encoder.End()
-		commands.Commit()
-		return commands.Wait()
 	})
+	return err
+}
+
+// run runs a command buffer of its own, waits for it, and gives the seconds that it took on the GPU.
+func (d *Device) run(t metal.DispatchType, encode func(metal.ComputeEncoder)) (seconds float64, err error) {
+	err = d.metal.Do(func() error {
+		commands, err := d.queue.NewCommandBuffer()
+		if err != nil {
+			return err
+		}
+		defer commands.Release()
+		encoder, err := commands.ComputeEncoder(t)
+		if err != nil {
+			return err
+		}
+		encode(encoder)
+		encoder.End()
+		if err := d.gate.commit(commands); err != nil {
+			return err
+		}
+		err = commands.Wait()
+		seconds = commands.GPUEndTime() - commands.GPUStartTime()
+		return err
+	})
+	return seconds, problem(err)
 }
 
 // Info implements [backend.Device].
@@ -166,6 +194,8 @@ func (d *Device) Close() error {
 	}
 	d.buffers = nil
 	d.kernels.release()
+	<-d.gate.shut(func() {}) // End may have begun to wait for the queue
+	d.live(false)
 	d.queue.Release()
 	d.device.Release()
 	return nil
@@ -189,14 +219,31 @@ func (d *Device) drain() {
 	if d.queue.IsZero() {
 		return
 	}
-	d.metal.Do(func() error {
+	if errors.Is(d.runEmpty(d.gate.commit), errEnding) {
+		<-d.gate.shut(nil) // which it is
+	}
+}
+
+// runEmpty runs a command buffer with nothing in it, behind all others.
+func (d *Device) runEmpty(commit func(metal.CommandBuffer) error) error {
+	return d.metal.Do(func() error {
 		last, err := d.queue.NewCommandBuffer()
 		if err != nil {
 			return err
 		}
 		defer last.Release()
-		last.Commit()
+		if err := commit(last); err != nil {
+			return err
+		}
 		return last.Wait()
+	})
+}
+
+// runLast waits until the queue is empty and its gate shut.
+func (d *Device) runLast() {
+	d.runEmpty(func(last metal.CommandBuffer) error {
+		last.Commit()
+		return nil
 	})
 }
 
@@ -205,8 +252,8 @@ var errClosed = errors.New("metal: the device is closed")
 // problem tells what a person can do about an error of Metal.
 func problem(err error) error {
 	switch {
-	case err == nil:
-		return nil
+	case err == nil || errors.Is(err, errEnding):
+		return err
 	case errors.Is(err, metal.ErrOutOfMemory):
 		return fmt.Errorf("%w: take a smaller context, close other programs, or use the CPU", err)
 	case errors.Is(err, metal.ErrTimeout):

@@ -5,10 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unsafe"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/internal/backend/backendtest"
@@ -62,7 +60,7 @@ func TestObjectOfAnotherDeviceIsUsed(t *testing.T) {
 }
 
 func TestShaderThatDoesNotCompileIsNotNamed(t *testing.T) {
-	m := openMetal(t, false)
+	m := openCompiler(t)
 	device, err := m.DefaultDevice()
 	require.NoError(t, err)
 	defer device.Release()
@@ -92,7 +90,7 @@ func TestShaderThatDoesNotCompileIsNotNamed(t *testing.T) {
 // Every function of every file in each language that a Mac may compile it as, and with the fast math that nobody asks
 // for. This needs a compiler and no GPU that could run the functions.
 func TestShaderIsOfOneLanguageOnly(t *testing.T) {
-	m := openMetal(t, false)
+	m := openCompiler(t)
 	device, err := m.DefaultDevice()
 	require.NoError(t, err)
 	defer device.Release()
@@ -258,60 +256,6 @@ func TestCutOpLosesTokens(t *testing.T) {
 	p.close(act, "SwiGLU")
 }
 
-// pages gives memory that begins on a page, as a mapped file does.
-func pages(t testing.TB, n int) []byte {
-	page := metal.PageSize()
-	b, err := unix.Mmap(-1, 0, n+page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, unix.Munmap(b)) })
-	start := int(-uintptr(unsafe.Pointer(&b[0])) % uintptr(page))
-	return b[start : start+n]
-}
-
-func TestAlignedWeightsAreCopied(t *testing.T) {
-	region := pages(t, 1<<20)
-	p := newPair(t, false)
-	d := p.devices[1].(*Device)
-	at := 0
-	take := func(b []byte, misalign int) []byte {
-		at = roundUp(at, 16) + misalign
-		copy(region[at:], b)
-		at += len(b)
-		return region[at-len(b) : at]
-	}
-	var data []backend.MatrixData
-	var tensors [][]byte
-	for _, misalign := range []int{0, 8, 2} {
-		m := p.Matrix(24, 64, backendtest.Quantised(backend.Q4, 32, backend.F16))
-		m.Data, m.Scales, m.Biases = take(m.Data, misalign), take(m.Scales, misalign), take(m.Biases, misalign)
-		data = append(data, m)
-		tensors = append(tensors, m.Data, m.Scales, m.Biases)
-	}
-	store := d.Map([][]byte{region}, tensors)
-	before := len(d.buffers)
-	x := p.buffer(p.floats(64, 1))
-	var matrices []*matrix
-	for _, m := range data {
-		var w [2]backend.Matrix
-		for i, s := range []backend.Store{p.devices[0], store} {
-			var err error
-			w[i], err = s.NewMatrix(m)
-			require.NoError(t, err)
-		}
-		y := p.empty(24)
-		p.run(func(s backend.Stream, i int) { s.Out(y[i], x[i], w[i], 1) })
-		p.close(y, "product")
-		matrices = append(matrices, w[1].(*matrix))
-	}
-	require.Same(t, &region[0], &matrices[0].data.buffer.Contents()[0], "the first is used where it is")
-	require.Equal(t, matrices[1].data.buffer, matrices[2].biases.buffer, "the others share an arena")
-	require.NotEqual(t, matrices[0].data.buffer, matrices[1].data.buffer)
-	require.Equal(t, before+2+1+3, len(d.buffers), "one wraps the region, one is the arena; and x and three times y")
-	require.Equal(t, 2*(768+256+256), matrices[1].data.buffer.Length(), "no byte more than the copies need")
-	require.NoError(t, store.Close())
-	require.Equal(t, before+1+3, len(d.buffers), "x and three times y are left")
-}
-
 func TestFormatTakesAnothersKernel(t *testing.T) {
 	ends := map[backend.Format]string{backend.F32: "_w32", backend.F16: "_w16", backend.BF16: "_w16", backend.Q4: "_q4",
 		backend.Q8: "_q8"}
@@ -322,7 +266,7 @@ func TestFormatTakesAnothersKernel(t *testing.T) {
 			continue
 		}
 		require.NoError(t, err, f)
-		for _, family := range []shaders.Family{shaders.Embed, shaders.Head, shaders.QKV.For(1), shaders.Out.For(9),
+		for _, family := range []shaders.Family{shaders.Embed, shaders.Head.For(1), shaders.QKV.For(1), shaders.Out.For(9),
 			shaders.GateUp.For(99)} {
 			require.Regexp(t, ends[f]+"$", family[stored].Name, f)
 		}

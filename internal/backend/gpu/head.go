@@ -39,9 +39,10 @@ func (s *stream) flushHead() {
 func (s *stream) addHead(args shaders.HeadArgs) (pairs int) {
 	h := &s.head
 	work := [3]int{h.w.rows, 1, 1}
-	pairs = shaders.Head[h.w.stored.format].Groups(work)[0]
+	v := h.w.product(shaders.Head, s.tuning, "head", h.w.rows, 1)
+	pairs = v.kernel.Groups(work)[0]
 	args.Rows, args.Cols = uint32(h.w.rows), uint32(h.w.cols)
-	add(s, h.w.variant(shaders.Head), args, work, 0,
+	add(s, v, args, work, 0,
 		floats(h.xn, h.row, h.w.cols), floats(h.logits, 0, h.w.rows), s.pairs.take(s, 8*pairs),
 		h.w.data, h.w.scales, h.w.biases)
 	h.logits, h.xn, h.w = nil, nil, nil

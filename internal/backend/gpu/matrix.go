@@ -31,19 +31,54 @@ const vectorStep = 2 << 20
 type mapping struct {
 	region  []byte
 	windows map[int]metal.Buffer
+	placed  map[[2]int]binding // tensors, by their start in the region and their length: tied matrices come twice
 }
 
-// Alignment is where a tensor must begin in a mapped region for the kernels' loads to reach it in place, in bytes.
-const Alignment = 16
+// alignments are where the numbers of a format must begin for the kernels to reach them in place, in bytes: weights at
+// a multiple of their widest load, the GEMMs' Piece; scales and biases at one of their width, and of 4 as the offset of
+// a binding, for which every GPU takes that.
+var alignments = [...]struct{ weights, scales int }{
+	backend.F32: {16, 4}, backend.F16: {16, 4}, backend.BF16: {16, 4}, backend.Q4: {weights: 8}, backend.Q8: {weights: 16},
+}
+
+// tensor is a part of a matrix, and where it must begin to be used in place.
+type tensor struct {
+	data      []byte
+	alignment int
+}
+
+func (t tensor) misaligned() bool { return address(t.data)%uintptr(t.alignment) != 0 }
+
+// tensorsOf gives weights, scales and biases of a matrix of formats that there are; the last two may be empty.
+func tensorsOf(m *backend.MatrixData) [3]tensor {
+	scales := 1
+	if m.Format.Quantised() {
+		scales = max(alignments[m.ScaleFormat].scales, 1)
+	}
+	return [3]tensor{{m.Data, alignments[m.Format].weights}, {m.Scales, scales}, {m.Biases, scales}}
+}
+
+// Reach tells which slices of a matrix in a mapped region the kernels reach in place, and which are copied for them.
+func Reach(m *backend.MatrixData) (inPlace, copied [][]byte) {
+	for _, t := range tensorsOf(m) {
+		if t.misaligned() {
+			copied = append(copied, t.data)
+		} else if len(t.data) > 0 {
+			inPlace = append(inPlace, t.data)
+		}
+	}
+	return inPlace, copied
+}
 
 // Map implements [backend.Device].
-func (d *Device) Map(regions, tensors [][]byte) backend.Store {
+func (d *Device) Map(regions [][]byte, matrices []backend.MatrixData) backend.Store {
 	s := &weights{d: d, vectors: arena{step: vectorStep}}
 	for _, r := range regions {
-		s.mapped = append(s.mapped, mapping{r, map[int]metal.Buffer{}})
+		s.mapped = append(s.mapped, mapping{r, map[int]metal.Buffer{}, map[[2]int]binding{}})
 	}
-	for _, t := range tensors {
-		if address(t)%Alignment != 0 {
+	for i := range matrices {
+		_, copied := Reach(&matrices[i])
+		for _, t := range copied {
 			s.copies.announced += roundUp(len(t), arenaAlignment)
 		}
 	}
@@ -130,35 +165,67 @@ func (s *weights) NewMatrix(m backend.MatrixData) (backend.Matrix, error) {
 		return nil, fmt.Errorf("matrix %s: %w", m.Name, err)
 	}
 	w := &matrix{d: s.d, rows: m.Rows, cols: m.Cols, stored: how, bytes: int(m.Bytes())}
-	for _, part := range []struct {
-		to   *binding
-		data []byte
-	}{{&w.data, m.Data}, {&w.scales, m.Scales}, {&w.biases, m.Biases}} {
-		if len(part.data) == 0 {
-			*part.to = binding{s.d.none, 0}
+	parts := tensorsOf(&m)
+	for i, to := range []*binding{&w.data, &w.scales, &w.biases} {
+		if len(parts[i].data) == 0 {
+			*to = binding{s.d.none, 0}
 			continue
 		}
-		if *part.to, err = s.place(part.data); err != nil {
+		if *to, err = s.place(parts[i], m.Copied); err != nil {
 			return nil, fmt.Errorf("matrix %s: %w", m.Name, err)
 		}
 	}
 	return w, nil
 }
 
-// place gives the GPU a tensor.
-func (s *weights) place(data []byte) (binding, error) {
-	if address(data)%Alignment == 0 {
-		for i := range s.mapped {
-			m := &s.mapped[i]
-			if start := address(data) - address(m.region); address(data) >= address(m.region) &&
-				int(start)+len(data) <= len(m.region) {
-				return s.inPlace(m, int(start), len(data))
-			}
+// place gives the GPU a tensor. copied, if it is not nil, is told of one that is copied.
+func (s *weights) place(t tensor, copied func([]byte)) (binding, error) {
+	if len(t.data) > s.d.maxBuffer {
+		return binding{}, fmt.Errorf("%d bytes, and the longest buffer of %s has %d: %w; use the CPU", len(t.data),
+			s.d.info.Device, s.d.maxBuffer, backend.ErrUnsupported)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m, start := s.find(t.data)
+	if m == nil {
+		return s.copy(t.data, copied)
+	}
+	at, ok := m.placed[[2]int{start, len(t.data)}]
+	if ok {
+		return at, nil
+	}
+	var err error
+	if !t.misaligned() {
+		at, ok, err = s.wrap(m, start, len(t.data))
+	}
+	if err == nil && !ok {
+		at, err = s.copy(t.data, copied)
+	}
+	if err == nil {
+		m.placed[[2]int{start, len(t.data)}] = at
+	}
+	return at, err
+}
+
+// find gives the mapping that has a tensor, nil for none, and where in it the tensor starts.
+func (s *weights) find(data []byte) (m *mapping, start int) {
+	for i := range s.mapped {
+		m = &s.mapped[i]
+		if start = int(address(data) - address(m.region)); start >= 0 && start+len(data) <= len(m.region) {
+			return m, start
 		}
 	}
+	return nil, 0
+}
+
+// copy gives a copy of a tensor.
+func (s *weights) copy(data []byte, copied func([]byte)) (binding, error) {
 	at, to, err := s.copies.take(s.d, len(data))
 	if err == nil {
 		err = s.copyParallel(to, data)
+	}
+	if err == nil && copied != nil {
+		copied(data)
 	}
 	return at, err
 }
@@ -169,11 +236,9 @@ const (
 	shortestWindow = 256 << 20
 )
 
-// inPlace wraps the part of a mapping that holds a tensor. Windows overlap by half, so that a tensor of up to half of
-// the longest lies in one; a longer one gets its own.
-func (s *weights) inPlace(m *mapping, start, length int) (binding, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// wrap wraps the part of a mapping that holds a tensor, unless its pages are more than a buffer can be. Windows overlap
+// by half, so that a tensor of up to half of the longest lies in one; a longer one gets its own.
+func (s *weights) wrap(m *mapping, start, length int) (at binding, ok bool, err error) {
 	page := metal.PageSize()
 	size := roundUp(len(m.region), page)
 	window, begin := 0, 0
@@ -187,16 +252,18 @@ func (s *weights) inPlace(m *mapping, start, length int) (binding, error) {
 			size = roundUp(start+length-begin, page)
 		}
 	}
+	if size > s.d.maxBuffer {
+		return binding{}, false, nil
+	}
 	b, ok := m.windows[window]
 	if !ok {
 		memory := unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(m.region)), begin)), size)
-		var err error
 		if b, err = s.d.keep(s.d.device.NewBufferNoCopy(memory, metal.HazardTrackingUntracked)); err != nil {
-			return binding{}, err
+			return binding{}, false, err
 		}
 		m.windows[window] = b
 	}
-	return binding{b, start - begin}, nil
+	return binding{b, start - begin}, true, nil
 }
 
 // copyParallel reads a mapped file with as many page faults at once as there are cores.

@@ -8,8 +8,20 @@ import (
 	"github.com/glm4-metal/glm4-metal/metal"
 )
 
-// openMetal gives the system's Metal, which has no instrumentation.
+// openMetal gives the system's Metal, which has no instrumentation, where the GPU can run the kernels.
 func openMetal(t testing.TB, counted bool) *metal.Metal {
+	m := openCompiler(t)
+	device, err := m.DefaultDevice()
+	require.NoError(t, err)
+	defer device.Release()
+	if err := CheckFamily(device); err != nil {
+		t.Skip("needs a full GPU: ", err)
+	}
+	return m
+}
+
+// openCompiler is openMetal for a test that runs nothing on the GPU.
+func openCompiler(t testing.TB) *metal.Metal {
 	m, err := metal.Open()
 	require.NoError(t, err)
 	return m

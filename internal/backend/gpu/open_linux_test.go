@@ -28,6 +28,9 @@ func openMetal(t testing.TB, counted bool) *metal.Metal {
 	return m
 }
 
+// openCompiler is openMetal for a test that runs nothing on the GPU.
+func openCompiler(t testing.TB) *metal.Metal { return openMetal(t, false) }
+
 // inOrders runs f once with the threads of every dispatch in ascending order and once in descending order.
 func inOrders(t testing.TB, f func()) {
 	for _, order := range []metalsim.Order{metalsim.Ascending, metalsim.Descending} {

@@ -30,16 +30,16 @@ func (s *stream) QKV(
 	if w.QBias != nil {
 		biases, bias = [3]binding{numbers(w.QBias), numbers(w.KBias), numbers(w.VBias)}, 1
 	}
+	begin := len(s.list)
 	for first, i := 0, 0; i < 3; {
 		end, m := first, parts[i]
 		for i < 3 && parts[i].stored == m.stored {
 			end += rows[i]
 			i++
 		}
-		v := m.variant(shaders.Family{})
-		v.constants.KVFormat, v.constants.HeadDim = c.stored, uint32(a.HeadDim)
 		for t := range s.parts(at.N, productSeconds(end-first, cols)) {
-			v.kernel = shaders.QKV.For(t.n)[m.stored.format]
+			v := m.product(shaders.QKV, s.tuning, "qkv", end-first, t.n)
+			v.constants.KVFormat, v.constants.HeadDim = c.stored, uint32(a.HeadDim)
 			add(s, v, shaders.QKVArgs{
 				QRows: uint32(rows[0]), KVRows: uint32(rows[1]), Cols: uint32(cols), N: uint32(t.n), Pos: uint32(at.Pos + t.first),
 				RotaryDims: uint32(a.RotaryDims), Bias: bias, First: uint32(first), End: uint32(end),
@@ -50,6 +50,7 @@ func (s *stream) QKV(
 		}
 		first = end
 	}
+	s.apart(begin)
 }
 
 // Out implements [backend.Stream].
@@ -63,23 +64,26 @@ func (s *stream) Down(y, act backend.Buffer, w backend.Matrix, n int) { s.Out(y,
 
 // matmul writes y[n] = the n rows of x from the first on, times mᵀ.
 func (s *stream) matmul(y, x backend.Buffer, m *matrix, first, n int) {
+	begin := len(s.list)
 	for t := range s.parts(n, productSeconds(m.rows, m.cols)) {
 		args := shaders.MatmulArgs{Rows: uint32(m.rows), Cols: uint32(m.cols), N: uint32(t.n)}
-		add(s, m.variant(shaders.Out.For(t.n)), args, [3]int{m.rows, t.n, 1}, t.seconds,
+		add(s, m.product(shaders.Out, s.tuning, "out", m.rows, t.n), args, [3]int{m.rows, t.n, 1}, t.seconds,
 			floats(x, first+t.first, m.cols), floats(y, t.first, m.rows), m.data, m.scales, m.biases)
 	}
+	s.apart(begin)
 }
 
 // GateUp implements [backend.Stream].
 func (s *stream) GateUp(act, xn backend.Buffer, w backend.Matrix, n int) {
 	s.flushHead()
 	m := w.(*matrix)
-	ffn := m.rows / 2
+	ffn, begin := m.rows/2, len(s.list)
 	for t := range s.parts(n, productSeconds(m.rows, m.cols)) {
 		args := shaders.GateUpArgs{FFN: uint32(ffn), Cols: uint32(m.cols), N: uint32(t.n)}
-		add(s, m.variant(shaders.GateUp.For(t.n)), args, [3]int{ffn, t.n, 1}, t.seconds,
+		add(s, m.product(shaders.GateUp, s.tuning, "gate_up", m.rows, t.n), args, [3]int{ffn, t.n, 1}, t.seconds,
 			floats(xn, t.first, m.cols), floats(act, t.first, ffn), m.data, m.scales, m.biases)
 	}
+	s.apart(begin)
 }
 
 // AddNorm implements [backend.Stream].

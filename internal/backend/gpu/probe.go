@@ -18,7 +18,7 @@ type probe struct {
 	tiles        int // of the memory: what a threadgroup reads
 	numbered     int // uint32s of the memory that hold their index
 
-	read, matrices, floats, launch backend.Burst
+	read, matrices, floats, launch, copy, barriers backend.Burst
 }
 
 // The work of a threadgroup, and the most of them in a dispatch where memory is no bound: more than any GPU runs at
@@ -32,6 +32,14 @@ const (
 
 // NewProbe implements [backend.Device]. What a measurement needs of the memory is written before it.
 func (d *Device) NewProbe(bytes int64) (backend.Probe, error) {
+	p, err := d.newProbe(bytes)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (d *Device) newProbe(bytes int64) (*probe, error) {
 	s, err := d.newStream()
 	if err != nil {
 		return nil, err
@@ -69,16 +77,26 @@ func (p *probe) seconds(k *shaders.Kernel, turns, groups, most int, buffers ...b
 	for ; groups > 0; groups -= most {
 		add(p.stream, variant{kernel: k}, args, [3]int{min(groups, most), 1, 1}, 0, buffers...)
 	}
-	if p.stream.Submit() == nil {
-		commands := p.stream.running[0].commands
+	return p.stream.timed()
+}
+
+// timed submits what was written down, which is one command buffer, and gives the seconds that it takes on the GPU.
+func (s *stream) timed() (seconds float64, err error) {
+	if s.Submit() == nil {
+		commands := s.running[0].commands
 		commands.Wait() // an error is the stream's, too
 		seconds = commands.GPUEndTime() - commands.GPUStartTime()
 	}
-	if err := p.stream.Wait(0); err != nil {
+	if err := s.Wait(0); err != nil {
 		return 0, err
 	}
+	return s.d.told(seconds)
+}
+
+// told is a time that a GPU has told, or that it tells none.
+func (d *Device) told(seconds float64) (float64, error) {
 	if !(seconds > 0) {
-		return 0, fmt.Errorf("metal: %s does not tell how long it computes", p.d.info.Device)
+		return 0, fmt.Errorf("metal: %s does not tell how long it computes", d.info.Device)
 	}
 	return seconds, nil
 }
@@ -105,13 +123,18 @@ func (p *probe) Bandwidth() (float64, error) { return p.rate(&p.read, tileBytes,
 
 // readTiles reads some tiles, and once more from the first on where there are not so many.
 func (p *probe) readTiles(n int) (float64, error) {
+	p.number(n)
+	return p.seconds(shaders.ProbeRead, readTurns, n, p.tiles, binding{p.memory, 0}, binding{p.sums, 0})
+}
+
+// number writes numbers into some tiles, where there are none yet.
+func (p *probe) number(n int) {
 	if words := min(n, p.tiles) * tileBytes / 4; words > p.numbered {
 		all := metal.Slice[uint32](p.memory.Contents())
 		for ; p.numbered < words; p.numbered++ {
 			all[p.numbered] = uint32(p.numbered)
 		}
 	}
-	return p.seconds(shaders.ProbeRead, readTurns, n, p.tiles, binding{p.memory, 0}, binding{p.sums, 0})
 }
 
 // Products implements [backend.Probe]; all weights are multiplied as float32.
@@ -128,11 +151,17 @@ func (p *probe) Attention() (float64, error) {
 	})
 }
 
-// Launch implements [backend.Probe]. Of a long chain, an eighth as long a one is taken off, and with it what a command
-// buffer takes by itself.
+// Launch implements [backend.Probe].
 func (p *probe) Launch() (float64, error) {
-	chain := func(n int) (float64, error) { return p.seconds(shaders.ProbeLaunch, 0, n, 1, binding{p.sums, 0}) }
-	eighth, long, err := p.burst(&p.launch, func(work int) (float64, error) { return chain(8 * work) })
+	return p.link(&p.launch, func(n int) (float64, error) {
+		return p.seconds(shaders.ProbeLaunch, 0, n, 1, binding{p.sums, 0})
+	})
+}
+
+// link is the seconds of a dispatch in a chain. Of a long chain, an eighth as long a one is taken off, and with it what
+// a command buffer takes by itself.
+func (p *probe) link(b *backend.Burst, chain func(n int) (float64, error)) (float64, error) {
+	eighth, long, err := p.burst(b, func(work int) (float64, error) { return chain(8 * work) })
 	if err != nil {
 		return 0, err
 	}

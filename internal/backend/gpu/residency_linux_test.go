@@ -11,6 +11,7 @@ import (
 
 	"github.com/glm4-metal/glm4-metal/internal/backend"
 	"github.com/glm4-metal/glm4-metal/internal/metalsim"
+	"github.com/glm4-metal/glm4-metal/metal"
 	"github.com/glm4-metal/glm4-metal/shaders"
 )
 
@@ -158,9 +159,14 @@ func TestMappedFileIsOneBuffer(t *testing.T) {
 	for b := range d.buffers {
 		require.LessOrEqual(t, b.Length(), limit)
 	}
+	var bytes, pages int64
 	for _, s := range residencySetsNow(t) {
 		require.LessOrEqual(t, s.Bytes, int64(limit))
+		require.LessOrEqual(t, s.Pages*int64(metal.PageSize()), s.Bytes+int64(s.Buffers*metal.PageSize()))
+		bytes, pages = bytes+s.Bytes, pages+s.Pages
 	}
+	require.GreaterOrEqual(t, pages*int64(metal.PageSize()), int64(len(file)), "each page is in a set")
+	require.Less(t, bytes, int64(2*len(file)), "windows overlap by half, and each tensor lies in one of them")
 	require.NoError(t, store.Close())
 	require.NoError(t, d.Close())
 }

@@ -23,6 +23,7 @@ type dispatch struct {
 	groups   metal.Size
 	threads  int     // a threadgroup
 	seconds  float64 // as watchdog.go thinks
+	beside   bool    // it runs beside the one in front of it: see apart
 	buffers  [maxBuffers]binding
 	args     [maxArgs]byte
 	argBytes uint8
@@ -32,12 +33,15 @@ type dispatch struct {
 // stream implements [backend.Ops].
 type stream struct {
 	d       *Device
+	tuning  shaders.Tuning
 	list    []dispatch // since the last Submit
 	marks   []mark     // not reached yet
 	encode  func() error
 	err     error
 	stopped atomic.Bool
 	longest float64 // seconds of a command buffer
+
+	onlyList bool // ops are written down to be looked at: pipelines need not be made
 
 	head     pendingHead
 	pairs    scratch // best logits of the threadgroups
@@ -83,7 +87,7 @@ func (d *Device) newStream() (*stream, error) {
 	if d.closed {
 		return nil, errClosed
 	}
-	s := &stream{d: d, longest: longest}
+	s := &stream{d: d, tuning: d.tuning, longest: longest}
 	s.encode = s.encodeList // once, so that a step allocates nothing
 	return s, nil
 }
@@ -93,26 +97,35 @@ func add[Args any](s *stream, v variant, args Args, work [3]int, seconds float64
 	if s.err != nil {
 		return
 	}
-	p, err := s.d.kernels.get(v)
-	if err != nil {
-		s.err = err
-		return
+	p := s.d.kernels.of(v)
+	if !s.onlyList {
+		if s.err = s.d.kernels.ready(p); s.err != nil {
+			return
+		}
 	}
 	s.list = append(s.list, dispatch{
 		pipeline: p, seconds: seconds, argBytes: uint8(unsafe.Sizeof(args)), bound: uint8(len(buffers))})
 	d := &s.list[len(s.list)-1]
 	copy(d.args[:], metal.Bytes(&args))
 	copy(d.buffers[1:], buffers)
-	g := p.table.Groups(work)
+	g := p.variant.kernel.Groups(work)
 	d.groups = metal.Size{Width: g[0], Height: g[1], Depth: g[2]}
-	d.threads = p.table.Threads
+	d.threads = p.threads
+}
+
+// apart says that the dispatches from the first on are parts of one result: each writes what no other of them reads or
+// writes. Without it, each waits for all in front of it.
+func (s *stream) apart(first int) {
+	for i := first + 1; i < len(s.list); i++ {
+		s.list[i].beside = true
+	}
 }
 
 // narrow leaves the last dispatch no more threads than its rows, of some width, have work for.
 func (s *stream) narrow(width int) {
 	if s.err == nil {
 		d := &s.list[len(s.list)-1]
-		d.threads = d.pipeline.table.ThreadsFor(width)
+		d.threads = min(d.pipeline.threads, d.pipeline.variant.kernel.ThreadsFor(width))
 	}
 }
 
@@ -206,7 +219,7 @@ func (s *stream) encodeOne(begin, upTo int) error {
 	if err != nil {
 		return err
 	}
-	encoder, err := commands.ComputeEncoder(metal.Serial)
+	encoder, err := commands.ComputeEncoder(metal.Concurrent)
 	if err != nil {
 		commands.Release()
 		return err
@@ -234,10 +247,16 @@ func (s *stream) encodeOne(begin, upTo int) error {
 		if end > 0 {
 			encoder.SetBuffers(buffers[first:end], offsets[first:end], first)
 		}
+		if i > begin && !d.beside {
+			encoder.Barrier()
+		}
 		encoder.DispatchThreadgroups(d.groups, metal.Size{Width: d.threads, Height: 1, Depth: 1})
 	}
 	encoder.End()
-	commands.Commit()
+	if err := s.d.gate.commit(commands); err != nil {
+		commands.Release()
+		return err
+	}
 	s.running = append(s.running, running{commands: commands, number: s.submitted, end: upTo})
 	return nil
 }

@@ -21,8 +21,31 @@ template <class T, size_t N> struct array {
 };
 } // namespace metal
 
+namespace metal_sim {
+// Whether the GPU takes subnormal halves for zero; who compiles a shader says so.
+extern const bool flush_half;
+
+// The halves that a type is made of.
+template <class T> struct Halves {
+  static constexpr unsigned count = 0;
+};
+template <> struct Halves<half> {
+  static constexpr unsigned count = 1;
+};
+template <int N> struct Halves<vec<half, N>> {
+  static constexpr unsigned count = N;
+};
+} // namespace metal_sim
+
 template <class To, class From> MSL_INLINE To as_type(From v) {
   static_assert(sizeof(To) == sizeof(From), "as_type needs types of the same size");
+  if (metal_sim::Halves<To>::count > 0 && metal_sim::flush_half) {
+    ushort bits[sizeof(From) / 2 + 1];
+    __builtin_memcpy(bits, &v, sizeof v);
+    for (unsigned i = 0; i < metal_sim::Halves<To>::count; i++)
+      if (!(bits[i] & 0x7C00)) bits[i] &= 0x8000;
+    __builtin_memcpy(&v, bits, sizeof v);
+  }
   To r;
   __builtin_memcpy(&r, &v, sizeof r);
   return r;

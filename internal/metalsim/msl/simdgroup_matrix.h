@@ -1,6 +1,7 @@
 // simdgroup_matrix<T, 8, 8>: sections 2.4 and 6.7 of the MSL specification. The 64 elements lie in the 32 lanes of a
 // simdgroup, two side by side in each: lane l holds row 4·l[4] + 2·l[2] + l[1] and columns 4·l[3] + 2·l[0] and the next,
-// l[i] being bit i of l. That is what Apple's GPUs do and kernels that fill thread_elements() rely on.
+// l[i] being bit i of l. That is what Apple's GPUs do and kernels that fill thread_elements() rely on. In the layout 1,
+// that of no GPU, lane l holds row l / 4 and columns 2·(l % 4) and the next.
 //
 // A product adds its eight terms to the element of C in f32, k ascending, and rounds to the type of D once.
 #pragma once
@@ -40,11 +41,16 @@ struct MatrixPlace {
   unsigned row, column;
 };
 
+// Who compiles a shader says which.
+extern const unsigned matrix_layout;
+
 inline MatrixPlace matrix_place(unsigned lane) {
+  if (matrix_layout) return {lane / 4, lane % 4 * 2};
   return {(lane >> 4 & 1) * 4 + (lane >> 1 & 3), (lane >> 3 & 1) * 4 + (lane & 1) * 2};
 }
 
 inline unsigned matrix_lane(unsigned row, unsigned column) {
+  if (matrix_layout) return row * 4 + column / 2;
   return (row >> 2) << 4 | (column >> 2) << 3 | (row & 3) << 1 | (column >> 1 & 1);
 }
 

@@ -140,6 +140,9 @@ int sim_set_limit(const char *name, uint64_t value) {
              {"failAllocation", &Limits::failAllocation},
              {"failResidencySet", &Limits::failResidencySet},
              {"deviceLost", &Limits::deviceLost},
+             {"emptyLibrary", &Limits::emptyLibrary},
+             {"flushHalf", &Limits::flushHalf},
+             {"matrixLayout", &Limits::matrixLayout},
              {"eventGrace", &Limits::eventGrace},
              {"workers", &Limits::workers},
              {"compute", &Limits::compute}};

@@ -23,6 +23,9 @@ void Limits::reset() {
   failAllocation = 0;
   failResidencySet = 0;
   deviceLost = 0;
+  emptyLibrary = 0;
+  flushHalf = 0;
+  matrixLayout = 0;
   eventGrace = 1000;
   workers = 0;
   compute = 1;
@@ -204,6 +207,7 @@ Queue *new_queue_with_max(Device *, Selector, uint64_t count) {
 Event *new_event(Device *, Selector) { return new Event; }
 SharedEvent *new_shared_event(Device *, Selector) { return new SharedEvent; }
 Fence *new_fence(Device *, Selector) { return new Fence; }
+void set_concurrent_compilation(Device *, Selector, bool) {}
 
 Registration device("MTLDevice", "NSObject",
                     {method("name", device_name), method("registryID", registry_id),
@@ -218,6 +222,7 @@ Registration device("MTLDevice", "NSObject",
                      method("newCommandQueue", new_queue),
                      method("newCommandQueueWithMaxCommandBufferCount:", new_queue_with_max),
                      method("newEvent", new_event), method("newSharedEvent", new_shared_event),
+                     method("setShouldMaximizeConcurrentCompilation:", set_concurrent_compilation),
                      method("newFence", new_fence)});
 
 } // namespace

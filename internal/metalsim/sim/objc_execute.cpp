@@ -110,7 +110,7 @@ std::string run_dispatch(const CommandBuffer *cb, const Command &command, PassHa
   if (outcome.page_fault) *code = page_fault;
   std::vector<Access> accesses = dispatch.counted ? seen_accesses(command, outcome) : bound_accesses(command);
   if (error.empty() && dispatch.counted) error = aliased(command, accesses);
-  if (error.empty()) error = hazards->add(format("kernel %s", kernel.name), accesses);
+  if (error.empty()) error = hazards->add(format("kernel %s", kernel.name), accesses, dispatch.counted);
   free(outcome.error);
   free(outcome.ranges);
   return error;
@@ -139,11 +139,11 @@ std::string run_command(const CommandBuffer *cb, const Command &command, PassHaz
       return "a blit copy: page fault in " + from.memory->describe() + ", which is mapped from a file and can no longer be read";
     }
     memcpy(start_of(to), start_of(from), command.bytes);
-    return hazards->add("a blit copy", {blit_access(from, command.bytes, false), blit_access(to, command.bytes, true)});
+    return hazards->add("a blit copy", {blit_access(from, command.bytes, false), blit_access(to, command.bytes, true)}, true);
   }
   case Command::fill:
     memset(start_of(command.buffers[0]), command.value, command.bytes);
-    return hazards->add("a blit fill", {blit_access(command.buffers[0], command.bytes, true)});
+    return hazards->add("a blit fill", {blit_access(command.buffers[0], command.bytes, true)}, true);
   case Command::barrier:
     hazards->barrier();
     return "";

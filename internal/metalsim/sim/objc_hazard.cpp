@@ -82,12 +82,14 @@ std::string conflict(const std::string &later, const Access &a, const std::strin
 
 } // namespace
 
-std::string PassHazards::add(const std::string &name, const std::vector<Access> &accesses) {
+// Two kernels to which the same memory is bound to be written may write different parts of it, so that is judged by
+// exact accesses only.
+std::string PassHazards::add(const std::string &name, const std::vector<Access> &accesses, bool exact) {
   if (concurrent) {
     for (const Command &earlier : unordered)
       for (const Access &a : accesses)
         for (const Access &b : earlier.accesses)
-          if (overlap(a, b))
+          if (overlap(a, b) && (exact || a.written != b.written))
             return conflict(name, a, earlier.name, b, *a.memory, ", earlier in the same concurrent encoder,") +
                    ", with no barrier between them: call memoryBarrierWithScope: or memoryBarrierWithResources:count:";
     unordered.push_back({name, accesses});

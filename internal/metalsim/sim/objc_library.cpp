@@ -53,6 +53,8 @@ std::string as_json(const CompileOptions *options) {
   if (options && options->language_version)
     out += format(",\"language_version\":\"%lu.%lu\"", (unsigned long)options->language_version >> 16,
                   (unsigned long)options->language_version & 0xFFFF);
+  out += format(",\"flush_half\":%s,\"matrix_layout\":%lu", limits.flushHalf ? "true" : "false",
+                (unsigned long)limits.matrixLayout);
   out += ",\"macros\":{";
   if (options)
     for (size_t i = 0; i < options->macros.size(); ++i)
@@ -96,6 +98,7 @@ Library *new_library(Device *, Selector, Object *source, Object *options, Object
   auto *library = new Library;
   library->source = text->text;
   library->options = as_json(compile_options);
+  library->empty = limits.emptyLibrary;
   std::string error;
   if (library->load(false, &error)) return library;
   release(library);
@@ -106,7 +109,7 @@ Library *new_library(Device *, Selector, Object *source, Object *options, Object
 Array *function_names(Library *self, Selector) {
   auto *names = new Array;
   std::string error;
-  if (auto loaded = self->load(false, &error))
+  if (auto loaded = self->load(false, &error); loaded && !self->empty)
     for (uint32_t i = 0; i < loaded->module->kernel_count; ++i) {
       auto *name = new String(loaded->module->kernels[i].name);
       names->items.emplace_back(name);
@@ -224,7 +227,7 @@ std::string missing_constants(const Library &library, const Module &module, cons
 Function *new_function(Library *self, Selector, Object *name) {
   std::string text = text_of(name, "the name"), error;
   auto loaded = self->load(false, &error);
-  const Kernel *kernel = loaded ? find_kernel(*loaded, text) : nullptr;
+  const Kernel *kernel = loaded && !self->empty ? find_kernel(*loaded, text) : nullptr;
   if (!kernel) return nullptr;
   auto *function = new Function;
   function->module = loaded;
@@ -242,7 +245,7 @@ Function *new_function_with_constants(Library *self, Selector, Object *name, Obj
     set_error(out, library_domain, compile_failure, error);
     return nullptr;
   }
-  const Kernel *kernel = find_kernel(*loaded, text);
+  const Kernel *kernel = self->empty ? nullptr : find_kernel(*loaded, text);
   if (!kernel) {
     set_error(out, library_domain, function_not_found, format("function %s was not found in the library", text.c_str()));
     return nullptr;

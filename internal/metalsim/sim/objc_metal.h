@@ -28,6 +28,9 @@ struct Limits {
   std::atomic<uint64_t> failAllocation;        // the n-th allocation from now on fails
   std::atomic<uint64_t> failResidencySet;      // 1: no residency set is made
   std::atomic<uint64_t> deviceLost;            // 1: every command buffer fails
+  std::atomic<uint64_t> emptyLibrary;          // 1: a library that is made has no functions
+  std::atomic<uint64_t> flushHalf;             // 1: a library's kernels take subnormal halves for zero
+  std::atomic<uint64_t> matrixLayout;          // 1: they deal a simdgroup matrix to the lanes row by row
   std::atomic<uint64_t> eventGrace;            // milliseconds without progress until a wait counts as a deadlock
   std::atomic<uint64_t> workers;               // OS threads of a dispatch; 0: one a core
   std::atomic<uint64_t> compute;               // 0: dispatches are judged and put on record, but not run
@@ -121,6 +124,7 @@ struct CompileOptions : Object {
 struct Library : Object {
   static constexpr const char *class_name = "MTLLibrary";
   std::string source, options;
+  bool empty = false; // without functions
   std::mutex mutex;
   std::string paths[2];                   // of the compiled module, [1] with instrumentation
   std::shared_ptr<LoadedModule> plain[2]; // without constants set
@@ -291,8 +295,8 @@ struct Access {
 class PassHazards {
 public:
   PassHazards(const CommandBuffer *, const Pass &, const std::set<uint64_t> &ancestors);
-  // The text of a conflict with a command that may not have finished, or empty.
-  std::string add(const std::string &name, const std::vector<Access> &);
+  // The text of a conflict with a command that may not have finished, or empty. Accesses are exact, or of what is bound.
+  std::string add(const std::string &name, const std::vector<Access> &, bool exact);
   void barrier() { unordered.clear(); }
   void barrier(const std::vector<BoundBuffer> &);
   void wait(const Fence *);

@@ -1,6 +1,7 @@
 // Residency sets: macOS 15's way to keep allocations wired. They change nothing here but are counted and checked.
 #include "objc_metal.h"
 
+#include <algorithm>
 #include <set>
 
 namespace sim::objc {
@@ -38,6 +39,20 @@ struct ResidencySet : Object {
   uint64_t bytes() const {
     uint64_t total = 0;
     for (auto &[b, reference] : committed) total += b->memory->length;
+    return total;
+  }
+  // Pages of the buffers; those that several have, as windows of one mapping that overlap do, count once.
+  uint64_t pages() const {
+    std::set<std::pair<uint64_t, uint64_t>> ranges; // first page, page behind the last
+    for (auto &[b, reference] : committed) {
+      uint64_t begin = reinterpret_cast<uint64_t>(b->memory->address);
+      ranges.insert({begin / page_size, (begin + b->memory->length + page_size - 1) / page_size});
+    }
+    uint64_t total = 0, counted = 0; // counted: up to this page
+    for (auto [begin, end] : ranges) {
+      if (end > counted) total += end - std::max(begin, counted);
+      counted = std::max(counted, end);
+    }
     return total;
   }
 };
@@ -129,8 +144,8 @@ std::string residency_json() {
   std::string text = "[";
   for (auto *s : living.all)
     text += (text.size() > 1 ? "," : "") +
-            format("{\"bytes\":%lu,\"buffers\":%zu,\"requests\":%lu}", (unsigned long)s->bytes(), s->committed.size(),
-                   (unsigned long)s->requests);
+            format("{\"bytes\":%lu,\"pages\":%lu,\"buffers\":%zu,\"requests\":%lu}", (unsigned long)s->bytes(),
+                   (unsigned long)s->pages(), s->committed.size(), (unsigned long)s->requests);
   return text + "]";
 }
 

@@ -39,7 +39,7 @@ static const struct {
 
 struct selector {
   enum answer answer;
-  int dispatch;
+  int dispatch, barrier;
 };
 
 struct object {
@@ -49,11 +49,12 @@ struct object {
 
 static struct object object; // every id that is not a buffer or a pipeline
 
-uint64_t null_messages, null_dispatches;
+uint64_t null_messages, null_dispatches, null_barriers;
 
 uint64_t objc_msgSend(struct object *self, const struct selector *selector, uint64_t a, uint64_t b) {
   null_messages++;
   null_dispatches += selector->dispatch;
+  null_barriers += selector->barrier;
   switch (selector->answer) {
   case NOTHING:
     return 0;
@@ -87,6 +88,7 @@ uint64_t objc_msgSend(struct object *self, const struct selector *selector, uint
 void *sel_registerName(const char *name) {
   struct selector *selector = calloc(1, sizeof *selector);
   selector->dispatch = strcmp(name, "dispatchThreadgroups:threadsPerThreadgroup:") == 0;
+  selector->barrier = strcmp(name, "memoryBarrierWithScope:") == 0;
   for (unsigned i = 0; i < sizeof answers / sizeof *answers; i++)
     if (strcmp(answers[i].selector, name) == 0) selector->answer = answers[i].answer;
   return selector;
