@@ -59,8 +59,9 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 	}
 	command := app.Command(args[1])
 	switch {
-	case command == nil && isFlag(args[1]) && !slices.Contains([]string{"-h", "-help", "--help", "-v", "-version",
-		"--version"}, args[1]):
+	case slices.Contains([]string{"-h", "-help", "--help"}, args[1]):
+		return []string{args[0], "help"}, nil
+	case command == nil && isFlag(args[1]) && !slices.Contains([]string{"-v", "-version", "--version"}, args[1]):
 		return nil, unknownFlag(app, nil, args[1])
 	case command == nil:
 		return args, nil

@@ -65,9 +65,9 @@ func modelNames() []string {
 		return names
 	}
 	found, _ := h.List() // what cannot be read is not completed
-	for _, c := range found {
-		if name := listing(c).Name; !slices.Contains(names, name) {
-			names = append(names, name)
+	for _, l := range listings(found) {
+		if !slices.Contains(names, l.Name) {
+			names = append(names, l.Name)
 		}
 	}
 	return names

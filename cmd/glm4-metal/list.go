@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -81,10 +82,7 @@ func list(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	all := []listed{}
-	for _, checkpoint := range found {
-		all = append(all, listing(checkpoint))
-	}
+	all := listings(found)
 	switch {
 	case c.Bool("json"):
 		return printJSON(all)
@@ -118,12 +116,27 @@ func list(c *cli.Context) error {
 	return printText(text)
 }
 
+// listings describes checkpoints.
+func listings(found []hub.Checkpoint) []listed {
+	commits := map[string]int{} // of a repository
+	for _, c := range found {
+		commits[c.Repository]++
+	}
+	all := []listed{}
+	for _, c := range found {
+		// What an interrupted pull has left, the same pull makes whole.
+		isMain := slices.Contains(c.Revisions, "main") || c.Broken != nil && len(c.Revisions) == 0 && commits[c.Repository] == 1
+		all = append(all, listing(c, isMain))
+	}
+	return all
+}
+
 // listing describes a checkpoint as it can be named: by its short name, the name of its repository with the revision
 // unless that is main, or its folder.
-func listing(c hub.Checkpoint) listed {
+func listing(c hub.Checkpoint, isMain bool) listed {
 	l := listed{Name: c.Repository, Repository: c.Repository, Revisions: c.Revisions, Commit: c.Commit, Folder: c.Folder,
 		Family: c.Family, Bits: c.Bits, Bytes: c.Size}
-	switch isMain := slices.Contains(c.Revisions, "main"); {
+	switch {
 	case c.Repository == "":
 		l.Name = c.Folder
 	case isMain:
@@ -142,6 +155,9 @@ func listing(c hub.Checkpoint) listed {
 	}
 	if c.Broken != nil {
 		l.Problem = oneLine(c.Broken)
+		if part := new(hub.IncompleteError); errors.As(c.Broken, &part) && part.Err == nil {
+			l.Problem = "it lacks " + strings.Join(part.Missing, ", ")
+		}
 		if c.Repository != "" {
 			l.Problem += fmt.Sprintf("; %s pull %s mends it, %s rm %s removes it", program, l.Name, program, l.Name)
 		}

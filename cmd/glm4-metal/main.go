@@ -56,8 +56,8 @@ func newApp() *cli.App {
 		Name:      program,
 		Usage:     "run GLM-4 models",
 		UsageText: program + " COMMAND [options]",
-		Description: "A model is a folder, a short name such as " + firstModel + ", or org/name[@revision] as on the\n" +
-			"Hugging Face hub; without one a small built-in demo answers.\n" +
+		Description: "A model is a folder, a short name such as " + firstModel + ", or org/name as on the\n" +
+			"Hugging Face hub. Without one a small built-in demo answers.\n" +
 			program + " help COMMAND tells more about a command.",
 		Version: version(),
 		Commands: []*cli.Command{

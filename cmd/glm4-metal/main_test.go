@@ -265,6 +265,10 @@ func TestNoArgumentsPrintHelp(t *testing.T) {
 	stdout, stderr, status := run(t, "")
 	require.Zero(t, status)
 	require.Empty(t, stderr)
+	asked, stderr, status := run(t, "", "--help")
+	require.Zero(t, status, stderr)
+	require.Empty(t, stderr)
+	require.Equal(t, stdout, asked)
 	for _, command := range newApp().Commands {
 		require.Contains(t, stdout, "  "+command.Name)
 		help, _, status := run(t, "", command.Name, "--help")

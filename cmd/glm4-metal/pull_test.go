@@ -94,6 +94,11 @@ func TestPulledModelIsNotTakenByAVerb(t *testing.T) {
 		require.Zero(t, status, "%v: %s", args, stderr)
 		require.NotContains(t, stdout+stderr, hubtest.Commit+" on", "named by its commit")
 	}
+	stdout, stderr, status = u.run("show", hubName)
+	require.Zero(t, status, stderr)
+	require.Contains(t, stdout, "glm4-metal convert "+hubName+" GLM-4-9B-0414-4bit-aligned makes it map in place")
+	_, stderr, status = u.run("convert", hubShort, filepath.Join(u.home, "aligned"))
+	require.Zero(t, status, stderr)
 	require.Empty(t, u.Log(), "a verb asked the hub")
 }
 
@@ -164,6 +169,9 @@ func TestInterruptedPullIsLost(t *testing.T) {
 	_, stderr, status := u.run("show", hubShort)
 	require.Equal(t, statusFailed, status)
 	require.Contains(t, stderr, "glm4-metal pull "+hubShort)
+	stdout, _, _ := u.run("list")
+	require.Contains(t, stdout, "\n"+hubShort+" cannot be used: it lacks model.safetensors; glm4-metal pull "+hubShort+
+		" mends it, glm4-metal rm "+hubShort+" removes it\n")
 	proceed()
 	u.Log()
 	folder := u.pull()

@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/glm4-metal/glm4-metal/internal/hub/hubtest"
 )
 
 // writeGolden makes the cache that huggingface_hub had after a commit.
 func writeGolden(t *testing.T, g golden, tree map[string]string, cache string) {
-	contents := map[string][]byte{testFile{nil, true}.sha256(): {}}
-	add := func(data []byte) { contents[testFile{data, true}.sha256()] = data }
+	contents := map[string][]byte{hubtest.File{Data: nil, LFS: true}.SHA256(): {}}
+	add := func(data []byte) { contents[hubtest.File{Data: data, LFS: true}.SHA256()] = data }
 	for _, files := range g.Commits {
 		for _, f := range files {
 			data, err := base64.StdEncoding.DecodeString(f.Data)
@@ -77,7 +79,7 @@ func TestPythonsCacheIsNotRead(t *testing.T) {
 		var size int64
 		for path, f := range readGolden(t).repository(t, c.Commit) {
 			if wanted(path) {
-				size += int64(len(f.data))
+				size += int64(len(f.Data))
 			}
 		}
 		require.Equal(t, size, c.Size)

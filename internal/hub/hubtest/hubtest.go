@@ -82,7 +82,7 @@ const Commit = "1111111111111111111111111111111111111111"
 func New(t testing.TB, name string, files map[string]File) *Hub {
 	h := &Hub{tokens: map[string]bool{}, counts: map[string]int{}, Content: Content{Name: name,
 		Main: Commit, Commits: map[string]map[string]File{Commit: files}, Page: 3}}
-	h.hub = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, "") }))
+	h.hub = httptest.NewServer(h)
 	h.cdn = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, "cdn") }))
 	h.Change(func() { h.URL, h.CDN = h.hub.URL, h.cdn.URL })
 	t.Cleanup(func() { h.hub.Close(); h.cdn.Close() })
@@ -109,6 +109,18 @@ func (h *Hub) Change(f func()) {
 	defer h.mutex.Unlock()
 	f()
 }
+
+// Close stops the hub.
+func (h *Hub) Close() { h.hub.Close() }
+
+// Disconnect ends the connections that there are.
+func (h *Hub) Disconnect() {
+	h.hub.CloseClientConnections()
+	h.cdn.CloseClientConnections()
+}
+
+// ServeHTTP answers as the hub, whatever host the request is for.
+func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve(w, r, "") }
 
 func (h *Hub) serve(w http.ResponseWriter, r *http.Request, host string) {
 	line := strings.TrimSpace(r.Method + " " + host + r.URL.Path + " " + strings.TrimPrefix(r.Header.Get("Range"), "bytes="))
