@@ -62,6 +62,6 @@
 //
 // The functions say which errors they give. What a program may want to tell apart is a value or a type: [ErrBusy],
 // [ErrClosed], [ErrUnsupported], [*OptionError], [*ContextError], [*NotFoundError], [*loader.FaultError],
-// [fs.ErrNotExist], [fs.ErrPermission] and the errors of a context. The texts are one line for a person: the file, the field, the value,
-// and the way out.
+// [fs.ErrNotExist], [fs.ErrPermission] and the errors of a context. The texts are one line for a person: the file, the
+// field, the value, and the way out.
 package model

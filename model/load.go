@@ -87,12 +87,13 @@ func (o *loadOptions) check() error {
 	return &OptionError{"backend", strconv.Quote(o.backend), "auto, metal or cpu"}
 }
 
-// Load puts a checkpoint on a device: a folder with config.json, safetensors files and a tokenizer, or a name that [Find]
-// knows, or "" for the built-in demo. Nothing is fetched: [Pull] does that. The weights stay mapped from their files until Close. Where one of them shrinks meanwhile, or its disk
-// fails, what reads it ends with a [*loader.FaultError]; in no other way may they change.
+// Load puts a checkpoint on a device: a folder with config.json, safetensors files and a tokenizer, or a name that
+// [Find] knows, or "" for the built-in demo. Nothing is fetched: [Pull] does that. The weights stay mapped from their
+// files until Close. Where one of them shrinks meanwhile, or its disk fails, what reads it ends with a
+// [*loader.FaultError]; in no other way may they change.
 //
 // ctx is looked at between the steps of loading and between the tensors; when it ends, its error is Load's. Others are
-// an [*OptionError]; one that wraps [fs.ErrNotExist] or [fs.ErrPermission] where the folder, one of its files or the
+// an [*OptionError]; a [*NotFoundError]; one that wraps [fs.ErrNotExist] or [fs.ErrPermission] where the folder, one of its files or the
 // chat template is missing or cannot be read; one that wraps [ErrUnsupported]; or, for what is wrong with the
 // checkpoint and for too little memory, one that only its text tells.
 func Load(ctx context.Context, name string, options ...LoadOption) (*Model, error) {

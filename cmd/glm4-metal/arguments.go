@@ -255,7 +255,8 @@ func isModel(arguments []string) (bool, error) {
 		}
 		return true, nil
 	case exists && !isFolder(argument) && (isPath || len(arguments) == 1):
-		return false, usagef("%q is a file; --file takes its text, --model a checkpoint, --prompt the words themselves", argument)
+		return false, usagef("%q is a file; --file takes its text, --model a checkpoint, --prompt the words "+
+			"themselves", argument)
 	case isPath:
 		return true, nil
 	}
@@ -282,8 +283,8 @@ func isHubModel(argument string) (bool, error) {
 	case err == nil, errors.As(err, &missing) && len(missing.Missing) > 0:
 		return true, nil
 	case missing != nil:
-		return false, usagef("%q looks like a model, and there is no such folder, nor is it in the cache: %s pull %s fetches "+
-			"it; a text goes behind --prompt", argument, program, argument)
+		return false, usagef("%q looks like a model, and there is no such folder, nor is it in the cache: %s pull %s "+
+			"fetches it; a text goes behind --prompt", argument, program, argument)
 	}
 	return false, usagef("%q looks like a model, and there is no such folder; name a checkpoint with --model, or give "+
 		"the text with --prompt", argument)

@@ -126,7 +126,8 @@ func completeFlag(f cli.Flag) completedFlag {
 	c := completedFlag{
 		names: flagNames(f), usage: flagUsage(f.(cli.DocGenerationFlag)), isSwitch: value == "", value: value,
 		repeated: repeated,
-		can:      completedValue{files: value == "FILE" || value == "FAMILY", folders: value == "MODEL", models: value == "MODEL"},
+		can: completedValue{files: value == "FILE" || value == "FAMILY", folders: value == "MODEL",
+			models: value == "MODEL"},
 	}
 	switch {
 	case value == "FAMILY":
@@ -137,8 +138,8 @@ func completeFlag(f cli.Flag) completedFlag {
 	return c
 }
 
-// writeBash writes a function that needs nothing but bash 3.2, as it is on a Mac. Bash takes the colon in a model's name
-// for the end of a word: the parts are joined, and what is before the last colon is left out of the replies.
+// writeBash writes a function that needs nothing but bash 3.2, as it is on a Mac. Bash takes the colon in a model's
+// name for the end of a word: the parts are joined, and what is before the last colon is left out of the replies.
 func writeBash(w *strings.Builder, commands []completedCommand) {
 	fmt.Fprintf(w, `# bash completion of %[1]s
 _glm4_metal() {

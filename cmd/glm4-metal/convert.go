@@ -17,7 +17,8 @@ func convertCommand() *cli.Command {
 		Name:      "convert",
 		Usage:     "quantise a checkpoint, or lay it out to be used in place",
 		UsageText: program + " convert [options] SRC DST",
-		Description: `Reads the model SRC, a folder or a name of the hub that was pulled, and writes the folder DST, which must not exist or be empty.
+		Description: `Reads the model SRC, a folder or a name of the hub that was pulled, and writes the folder DST, which
+must not exist or be empty.
 Weights in bf16, f16 or f32, under the names of glm4, glm or chatglm, are packed as mlx_lm.convert packs them;
 mlx-lm can use the result, too. Packed weights stay as they are. A GPU uses the new files in place, without a copy.
 Tokenizer, chat template, generation config and licence go along. Nothing is called DST before it is whole.

@@ -12,11 +12,12 @@ import (
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
-// advice is what the libraries advise in words of their own, and the flag that does it here.
+// advice is what the libraries advise in words of their own, and the flag or verb that does it here.
 var advice = []struct {
 	words *regexp.Regexp
 	flag  string
 }{
+	{regexp.MustCompile("make one from the original"), program + " convert"},
 	{regexp.MustCompile("a smaller context|raise the limit"), "--max-kv-size"},
 	{regexp.MustCompile("use the CPU"), "--backend cpu"},
 	{regexp.MustCompile("nor a file that can be read|or a template file for it|in its place, or a simpler template"),

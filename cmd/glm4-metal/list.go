@@ -125,8 +125,8 @@ func listings(found []hub.Checkpoint) []listed {
 	all := []listed{}
 	for _, c := range found {
 		// What an interrupted pull has left, the same pull makes whole.
-		isMain := slices.Contains(c.Revisions, "main") || c.Broken != nil && len(c.Revisions) == 0 && commits[c.Repository] == 1
-		all = append(all, listing(c, isMain))
+		isPart := c.Broken != nil && len(c.Revisions) == 0 && commits[c.Repository] == 1
+		all = append(all, listing(c, isPart || slices.Contains(c.Revisions, "main")))
 	}
 	return all
 }

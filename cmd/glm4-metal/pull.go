@@ -22,8 +22,8 @@ func pullCommand() *cli.Command {
 		Name:      "pull",
 		Usage:     "fetch checkpoints from the Hugging Face hub",
 		UsageText: program + " pull [options] NAME...",
-		Description: `A NAME is org/name or org/name@revision, or one of the short names: ` + strings.Join(hub.Names(), ", ") +
-			`.
+		Description: "A NAME is org/name or org/name@revision, or one of the short names: " +
+			strings.Join(hub.Names(), ", ") + `.
 
 What is here already, of an earlier pull or of mlx-lm's or huggingface_hub's, is not fetched again. It goes to the cache
 that they have in common, which HF_HOME and HF_HUB_CACHE move; HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE and the proxies of

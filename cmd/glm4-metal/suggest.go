@@ -84,7 +84,8 @@ var foreignVerbs = map[string]string{
 	"inspect":   "show",
 	"benchmark": "bench", "encode": "tokenize", "decode": "tokenize --decode", "detokenize": "tokenize --decode",
 	"ps": "list", "ls": "list", "models": "list", "cache": "list", "scan": "list", "manage": "list or rm",
-	"delete": "rm", "remove": "rm", "uninstall": "rm", "download": "pull", "fetch": "pull", "get": "pull", "install": "pull",
+	"delete": "rm", "remove": "rm", "uninstall": "rm", "download": "pull", "fetch": "pull", "get": "pull",
+	"install":        "pull",
 	"apply-template": "template", "manpage": "completion man", "man": "completion man",
 }
 

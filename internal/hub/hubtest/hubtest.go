@@ -123,7 +123,8 @@ func (h *Hub) Disconnect() {
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve(w, r, "") }
 
 func (h *Hub) serve(w http.ResponseWriter, r *http.Request, host string) {
-	line := strings.TrimSpace(r.Method + " " + host + r.URL.Path + " " + strings.TrimPrefix(r.Header.Get("Range"), "bytes="))
+	from := strings.TrimPrefix(r.Header.Get("Range"), "bytes=")
+	line := strings.TrimSpace(r.Method + " " + host + r.URL.Path + " " + from)
 	h.mutex.Lock()
 	h.requests = append(h.requests, line)
 	key := r.Method + " " + host + r.URL.Path
