@@ -16,7 +16,7 @@
 //	func main() {
 //		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 //		defer stop()
-//		m, err := model.Load(ctx, "path/to/GLM-4-9B-0414-4bit") // "" loads a small built-in demo
+//		m, err := model.Load(ctx, "glm4:9b-4bit") // or a folder; "" loads a small built-in demo
 //		if err != nil {
 //			log.Fatal(err)
 //		}
@@ -33,6 +33,8 @@
 //	}
 //
 // # What there is
+//
+// [Find] knows checkpoints by their names on the Hugging Face hub, and [Pull] fetches them.
 //
 // A [Model] is the weights on a device, which all that follows shares. A [Chat] keeps the messages of a conversation,
 // renders them as the model's family wants them, and reads reasoning and tool calls out of its answers. Below it, a
@@ -59,7 +61,7 @@
 // # Errors
 //
 // The functions say which errors they give. What a program may want to tell apart is a value or a type: [ErrBusy],
-// [ErrClosed], [ErrUnsupported], [*OptionError], [*ContextError], [*loader.FaultError], [fs.ErrNotExist],
-// [fs.ErrPermission] and the errors of a context. The texts are one line for a person: the file, the field, the value,
-// and the way out.
+// [ErrClosed], [ErrUnsupported], [*OptionError], [*ContextError], [*NotFoundError], [*loader.FaultError],
+// [fs.ErrNotExist], [fs.ErrPermission] and the errors of a context. The texts are one line for a person: the file, the
+// field, the value, and the way out.
 package model

@@ -259,7 +259,7 @@ func (m *Model) Close() error {
 
 // Info describes a loaded model.
 type Info struct {
-	Name     string        // the folder, or the demo's name
+	Name     string        // the folder, the name of the hub that Load was given, or the demo's name
 	Config   loader.Config // of the network
 	Backend  string        // "cpu" or "metal"
 	Device   string        // what the system calls the GPU or the CPU

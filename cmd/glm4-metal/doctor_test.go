@@ -85,7 +85,7 @@ func TestDoctorOfTheStandIn(t *testing.T) {
 	for _, format := range []string{"q4", "q8", "bf16", "f16", "f32", "attention", "norms"} {
 		require.Regexp(t, `(?m)^ok +metal `+format+` +off by`, string(out))
 	}
-	require.Regexp(t, `(?m)^ok +metal kernels +\d+ of 7 files, made in`, string(out))
+	require.Regexp(t, `(?m)^ok +metal kernels +\d+ of 8 files, made in`, string(out))
 	require.Regexp(t, `(?m)^ok +metal gemv q4 +qkv .*, out .*, gate_up`, string(out))
 	require.Regexp(t, `(?m)^ok +metal decoding +GLM-4-9B by its GEMVs`, string(out))
 	tunings, err := filepath.Glob(filepath.Join(cache, program, "tuning-*.json"))

@@ -56,12 +56,14 @@ func newApp() *cli.App {
 		Name:      program,
 		Usage:     "run GLM-4 models",
 		UsageText: program + " COMMAND [options]",
-		Description: "Without --model and $" + modelVariable + " a small built-in demo model answers.\n" +
+		Description: "A model is a folder, a short name such as " + firstModel + ", or org/name as on the\n" +
+			"Hugging Face hub. Without one a small built-in demo answers.\n" +
 			program + " help COMMAND tells more about a command.",
 		Version: version(),
 		Commands: []*cli.Command{
-			chatCommand(), generateCommand(), showCommand(), convertCommand(), benchCommand(), doctorCommand(),
-			tokenizeCommand(), templateCommand(), completionCommand(), helpCommand(), versionCommand(),
+			chatCommand(), generateCommand(), pullCommand(), listCommand(), showCommand(), rmCommand(), convertCommand(),
+			benchCommand(), doctorCommand(), tokenizeCommand(), templateCommand(), completionCommand(), helpCommand(),
+			versionCommand(),
 		},
 		HideHelpCommand:           true,
 		DisableSliceFlagSeparator: true, // a stop text may hold a comma
@@ -80,7 +82,7 @@ func newApp() *cli.App {
 		command.Description = fill(command.Description)
 		switch command.Name {
 		case "chat": // takes signals itself
-		case "generate", "convert", "bench", "doctor":
+		case "generate", "pull", "rm", "convert", "bench", "doctor":
 			command.Action = interruptible(command.Action, true)
 		default:
 			command.Action = interruptible(command.Action, false)
