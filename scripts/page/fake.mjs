@@ -98,7 +98,7 @@ export async function fake(page) {
     }
     if (asked === "think") await words("First I **consider** it.\n\nThen I decide.", "reasoning_content", 20);
     if (asked === "attack") await words(attack);
-    else if (asked.startsWith("Explain")) await words(showcase);
+    else if (asked.startsWith("Explain")) await words(showcase, "content", 2);
     else if (asked === "bytes") {
       for (const byte of Buffer.from(chunk({ content: "汉字🎉 **done**" }).replaceAll("\n", "\r\n"))) {
         res.write(Buffer.from([byte]));

@@ -1,5 +1,5 @@
-// Package page is a chat page for a browser. It is complete in itself: it loads nothing from elsewhere, needs no build, and
-// keeps chats in the browser. It speaks to POST v1/chat/completions and GET v1/models next to it.
+// Package page is a chat page for a browser. It is complete in itself: it loads nothing from elsewhere, needs no build,
+// and keeps chats in the browser. It speaks to POST v1/chat/completions and GET v1/models next to it.
 package page
 
 import (
@@ -17,8 +17,8 @@ import (
 //go:embed index.html page.css page.js api.js markdown.js settings.js store.js words.js
 var files embed.FS
 
-// policy lets the page load its own files and ask its own server, and nothing else: text of a model that became a script or
-// an image all the same would not run and not load. Trusted Types forbid to make HTML of strings.
+// policy lets the page load its own files and ask its own server, and nothing else: text of a model that became a
+// script or an image all the same would not run and not load. Trusted Types forbid to make HTML of strings.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
@@ -34,8 +34,8 @@ type file struct {
 	data      []byte
 }
 
-// Handler answers GET and HEAD for "/" and the files below "/page/", which all are public: they hold no data, and a browser
-// cannot bring an API key for them. Other paths get 404.
+// Handler answers GET and HEAD for "/" and the files below "/page/", which all are public: they hold no data, and a
+// browser cannot bring an API key for them. Other paths get 404.
 func Handler() http.Handler {
 	served := map[string]file{}
 	entries, err := files.ReadDir(".")

@@ -149,7 +149,7 @@ function showMessage(i) {
 
 function statistics({ finish, stats: s }) {
   const parts = [];
-  if (s?.tokens > 1 && s.seconds > 0) {
+  if (s?.tokens > 1 && s.seconds > 0.05) { // in less, the network's buffers are measured
     const about = s.exact ? "" : "≈ ";
     const rate = (s.tokens - 1) / s.seconds;
     parts.push(t("stats", about + s.tokens, about + rate.toFixed(rate < 100 ? 1 : 0), s.first.toFixed(s.first < 10 ? 2 : 0)));
