@@ -93,9 +93,9 @@ func (o *loadOptions) check() error {
 // [*loader.FaultError]; in no other way may they change.
 //
 // ctx is looked at between the steps of loading and between the tensors; when it ends, its error is Load's. Others are
-// an [*OptionError]; a [*NotFoundError]; one that wraps [fs.ErrNotExist] or [fs.ErrPermission] where the folder, one of its files or the
-// chat template is missing or cannot be read; one that wraps [ErrUnsupported]; or, for what is wrong with the
-// checkpoint and for too little memory, one that only its text tells.
+// an [*OptionError]; a [*NotFoundError]; one that wraps [fs.ErrNotExist] or [fs.ErrPermission] where the folder, one of
+// its files or the chat template is missing or cannot be read; one that wraps [ErrUnsupported]; or, for what is wrong
+// with the checkpoint and for too little memory, one that only its text tells.
 func Load(ctx context.Context, name string, options ...LoadOption) (*Model, error) {
 	o := readLoadOptions(options)
 	o.placed = func(done, total int64) error {

@@ -120,7 +120,7 @@ template <typename W, uint T>
   Matrix<W> w = matrix_of(row, Matrix<W>{wq, wq_scales, wq_biases, args.cols}, args.q_rows,
                           Matrix<W>{wk, wk_scales, wk_biases, args.cols}, args.kv_rows,
                           Matrix<W>{wv, wv_scales, wv_biases, args.cols});
-  Products<W, T> products(w, {row, row + 8, row + 4, row + 8, 0}, x, args.n, lane);
+  Products<W, T> products(w, {row, ~0u, 8, 0}, x, args.n, lane);
   products.multiply();
   QKVResult result = {q, keys, values, rope, q_bias, k_bias, v_bias};
 #pragma unroll
@@ -147,7 +147,7 @@ template <typename W, uint T>
   if (first >= args.rows) {
     return;
   }
-  EightRows rows = {first, args.rows, first + 4, args.rows, 0};
+  EightRows rows = {first, args.rows, 8, 0};
   Products<W, T> products(Matrix<W>{w, scales, biases, args.cols}, rows, x, args.n, lane);
   products.multiply();
   uint row = rows.at(place_of(lane));
@@ -175,7 +175,7 @@ template <typename W, uint T>
   if (first >= args.ffn) {
     return;
   }
-  EightRows rows = {first, args.ffn, args.ffn + first, 2 * args.ffn, args.ffn};
+  EightRows rows = {first, args.ffn, 4, args.ffn};
   Products<W, T> products(Matrix<W>{w, scales, biases, args.cols}, rows, x, args.n, lane);
   products.multiply();
   uint row = rows.at(place_of(lane));

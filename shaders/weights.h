@@ -33,7 +33,8 @@ inline float scale_at(device const uchar *scales, uint i) {
 }
 
 // The bits of a half whose exponent is 0 count 2^-24ths, so a code is a half without a conversion, and its product
-// differs by that power of two alone. Where subnormal halves are not kept, codes are converted.
+// differs by that power of two alone. Where subnormal halves are not kept, codes are converted. Both halves of a word
+// are widened at once: taken out one by one, the upper ones are shifted down first.
 constant constexpr float half_steps = 16777216; // in 1
 
 // A kind of weights is a struct with the width of a number (Bits), whether groups of columns have scales (Quantised),
@@ -74,8 +75,8 @@ struct Q8 : Kind<Q8> {
   static float unit() { return half_codes ? half_steps : 1; }
   static float4 four(uint codes) {
     if (half_codes) {
-      half2 even = as_type<half2>(codes & 0x00FF00FF), odd = as_type<half2>(codes >> 8 & 0x00FF00FF);
-      return float4(half4(even.x, odd.x, even.y, odd.y));
+      float2 even = float2(as_type<half2>(codes & 0x00FF00FF)), odd = float2(as_type<half2>(codes >> 8 & 0x00FF00FF));
+      return float4(even.x, odd.x, even.y, odd.y);
     }
     return float4(as_type<uchar4>(codes));
   }
@@ -146,24 +147,25 @@ Matrix<W> matrix_of(thread uint &row, Matrix<W> a, uint a_rows, Matrix<W> b, uin
   return c;
 }
 
-// The R rows of which a simdgroup of gemv or gemvs computes the products: half from `first` up to `end`, and half from
-// `second` up to `second_end`, of rows that begin at 0 and at `begin`. Where fewer are left, a half begins with rows
-// that are another simdgroup's to write: so its places are steps of one size behind the first of them.
+// The R rows of which a simdgroup of gemv or gemvs computes the products: a run of them from `first` on, of the first
+// `rows` of a matrix, and where that is R / 2, another one `second` rows behind it. Where fewer are left, a run begins
+// with rows that are another simdgroup's to write, so that a place is as far behind the first one in all simdgroups.
 template <uint R> struct RowsOf {
-  uint first, end;
-  uint second, second_end, begin;
+  uint first, rows, run, second;
 
-  uint start(uint place) const {
-    return place < R / 2 ? min(first, max(end, R / 2) - R / 2) : min(second, max(second_end, begin + R / 2) - R / 2);
-  }
+  // The row at place 0.
+  uint start() const { return min(first, max(rows, run) - run); }
+
+  // How far the row at a place is behind it.
+  uint offset(uint place) const { return min(place % run, rows - 1) + place / run * second; }
 
   // The row at one of the places, which exists.
-  uint at(uint place) const { return min(start(place) + place % (R / 2), (place < R / 2 ? end : second_end) - 1); }
+  uint at(uint place) const { return start() + offset(place); }
 
   // Whether its product is to be written.
   bool owns(uint place) const {
-    uint row = start(place) + place % (R / 2);
-    return place < R / 2 ? row >= first && row < end : row >= second && row < second_end;
+    uint row = start() + place % run;
+    return row >= first && row < rows;
   }
 };
 
