@@ -385,6 +385,7 @@ func TestSessionsOfAPoolPileUp(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	heap := func() int64 {
 		runtime.GC()
+		runtime.GC() // also what pools of memory hold
 		var s runtime.MemStats
 		runtime.ReadMemStats(&s)
 		return int64(s.HeapAlloc)
