@@ -284,3 +284,29 @@ func ExampleOpenText() {
 	// Be brief.<|user|>
 	// Hello<|assistant|>
 }
+
+func ExampleModel_NewPool() {
+	m := demo()
+	defer m.Close()
+	pool := m.NewPool(model.PoolOptions{Parallel: 2})
+	defer pool.Close()
+	talk := []model.Message{model.SystemMessage("Answer in one sentence."), model.UserMessage("Hello")}
+	for range 2 {
+		answer, err := pool.Submit(context.Background(), model.Request{Messages: talk})
+		if err != nil {
+			log.Fatal(err)
+		}
+		for _, err := range answer.Events() {
+			if err != nil {
+				log.Fatal(err)
+			}
+		}
+		fmt.Println(answer.PromptTokens()-answer.Result().CachedTokens, "tokens of the prompt computed")
+		if err := answer.Close(); err != nil {
+			log.Fatal(err)
+		}
+	}
+	// Output:
+	// 16 tokens of the prompt computed
+	// 1 tokens of the prompt computed
+}

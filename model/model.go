@@ -39,7 +39,9 @@ type Model struct {
 	vocab int // ids below are real tokens, the head's rows from here on are padding
 	stops map[int32]bool
 
-	turn    chan struct{} // holds one while a step runs, since the scratch is shared
+	// holds one while a step runs, since the scratch is shared: who waits to send gets it in order, and who has just had
+	// it is the last
+	turn    chan struct{}
 	scratch *decoder.Scratch
 	closed  atomic.Bool
 }
