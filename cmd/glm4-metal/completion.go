@@ -80,6 +80,8 @@ func completedCommands(app *cli.App) []completedCommand {
 			c.words = names
 		case "completion":
 			c.words = []string{"bash", "zsh", "fish", "man"}
+		case "launch":
+			c.words = toolNames()
 		}
 		for _, f := range append(command.VisibleFlags(), cli.HelpFlag) {
 			c.flags = append(c.flags, completeFlag(f))
