@@ -101,7 +101,7 @@ func (s *modelServer) check(ctx context.Context) (serverState, error) {
 // start starts a server that writes to a log of its own. It is in another process group, so that a Ctrl-C does not
 // reach it. stop ends it.
 func (s *modelServer) start(command string, args []string) (stop func(), err error) {
-	s.log, err = stateFile("serve.log")
+	s.log, err = stateFile("serve-" + s.url[strings.LastIndex(s.url, ":")+1:] + ".log") // a port has one server
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(s.log), 0o700)
 	}
