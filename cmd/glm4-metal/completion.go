@@ -111,6 +111,8 @@ func completedCommands(app *cli.App) []completedCommand {
 			c.argument.words = names
 		case "completion":
 			c.argument.words = []string{"bash", "zsh", "fish", "man"}
+		case "launch":
+			c.argument.words = toolNames()
 		}
 		for _, f := range append(command.VisibleFlags(), cli.HelpFlag) {
 			c.flags = append(c.flags, completeFlag(f))

@@ -61,9 +61,9 @@ func newApp() *cli.App {
 			program + " help COMMAND tells more about a command.",
 		Version: version(),
 		Commands: []*cli.Command{
-			chatCommand(), generateCommand(), pullCommand(), listCommand(), showCommand(), rmCommand(), convertCommand(),
-			benchCommand(), doctorCommand(), tokenizeCommand(), templateCommand(), completionCommand(), helpCommand(),
-			versionCommand(),
+			chatCommand(), generateCommand(), pullCommand(), listCommand(), showCommand(), rmCommand(), launchCommand(),
+			convertCommand(), benchCommand(), doctorCommand(), tokenizeCommand(), templateCommand(), completionCommand(),
+			helpCommand(), versionCommand(),
 		},
 		HideHelpCommand:           true,
 		DisableSliceFlagSeparator: true, // a stop text may hold a comma
@@ -81,7 +81,7 @@ func newApp() *cli.App {
 		command.CustomHelpTemplate = commandHelp
 		command.Description = fill(command.Description)
 		switch command.Name {
-		case "chat": // takes signals itself
+		case "chat", "launch": // take signals themselves
 		case "generate", "pull", "rm", "convert", "bench", "doctor":
 			command.Action = interruptible(command.Action, true)
 		default:
@@ -139,9 +139,11 @@ func notify(to chan<- os.Signal, signals ...os.Signal) {
 
 // report says what went wrong, in one line, and gives the exit status.
 func report(stderr io.Writer, err error) int {
-	switch usage := (usageError{}); {
+	switch usage, status := (usageError{}), statusError(0); {
 	case err == nil:
 		return 0
+	case errors.As(err, &status):
+		return int(status)
 	case errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled):
 		return statusInterrupted
 	case errors.Is(err, syscall.EPIPE): // the reader has what it wanted

@@ -142,6 +142,9 @@ func flagAdvice(app *cli.App, command *cli.Command, typed string) string {
 	if findFlag(command, "prompt") != nil && (name == "" || !strings.ContainsAny(name[:1], "abcdefghijklmnopqrstuvwxyz")) {
 		return "a text that begins with a dash goes behind --prompt or --; "
 	}
+	if command.Name == "launch" {
+		return "what is for the tool goes behind --; "
+	}
 	return ""
 }
 
