@@ -22,6 +22,7 @@ type Chat struct {
 	running  sync.Mutex // held while an answer runs
 	system   string
 	tools    []Tool
+	choice   ToolChoice
 	options  Options
 	messages []Message
 	result   Result
@@ -109,14 +110,13 @@ func (c *Chat) turn(run func(yield func(Event, error) bool)) iter.Seq2[Event, er
 // answer streams an answer to the messages and adds it to them.
 func (c *Chat) answer(ctx context.Context, yield func(Event, error) bool) {
 	c.result = refused
-	_, ids, err := c.m.text.Prompt(ctx, c.messages, c.tools, true)
+	ids, parser, force, err := c.prompt(ctx)
 	if err != nil {
 		c.result.FinishReason = failure(ctx, err)
 		yield(Event{}, err)
 		return
 	}
 	answer := Message{Role: RoleAssistant}
-	parser := c.m.text.format.NewParser(formatTools(c.tools), "")
 	listening := true
 	say := func(token *Token, deltas []chatformat.Delta) bool {
 		for _, e := range fromDeltas(token, deltas) {
@@ -125,9 +125,9 @@ func (c *Chat) answer(ctx context.Context, yield func(Event, error) bool) {
 		}
 		return listening
 	}
-	err = c.generate(ctx, ids, parser, say)
+	err = c.generate(ctx, ids, parser, force, say)
 	say(nil, parser.Close())
-	if len(answer.ToolCalls) > 0 && c.result.FinishReason == FinishStop {
+	if len(answer.ToolCalls) > 0 && (c.result.FinishReason == FinishStop || force.over()) {
 		c.result.FinishReason = FinishToolCalls
 	}
 	if !answer.empty() || err == nil && c.result.FinishReason != FinishCancelled {
@@ -141,16 +141,21 @@ func (c *Chat) answer(ctx context.Context, yield func(Event, error) bool) {
 // generate reads the answer to a prompt with a parser and gives it to say until that is false. Where the reasoning has
 // reached its limit it is closed, and the answer goes on in another part.
 func (c *Chat) generate(
-	ctx context.Context, prompt []int32, parser *chatformat.Parser, say func(*Token, []chatformat.Delta) bool,
+	ctx context.Context, prompt []int32, parser *chatformat.Parser, force *forcedCalls,
+	say func(*Token, []chatformat.Delta) bool,
 ) error {
 	ids, o, thought := prompt, c.options, newReasoning(parser, c.options.MaxReasoning)
+	if force != nil {
+		o.Processors = append(slices.Clone(o.Processors), force.process)
+	}
 	next, _ := c.m.text.Special(c.m.text.family.Assistant)
 	end := c.m.text.tokenizer.Encode(chatformat.ReasoningEnd)
 	if thought.over() {
 		ids = append(ids, end...)
 		parser.Write(chatformat.ReasoningEnd)
+		force.insert(end)
 	}
-	part := part{enough: thought.over}
+	part := part{enough: func() bool { return thought.over() || force.over() }}
 	for {
 		listening := true
 		for e, err := range c.session.events(ctx, o, part, func() ([]int32, error) { return ids, nil }) {
@@ -163,6 +168,7 @@ func (c *Chat) generate(
 			deltas := parser.Write(e.Text)
 			if e.Token != nil {
 				ids = append(ids, e.Token.ID)
+				force.read(e.Token.ID)
 				if e.Token.ID == next {
 					deltas = append(deltas, parser.Boundary()...)
 				}
@@ -179,6 +185,7 @@ func (c *Chat) generate(
 			return nil
 		}
 		ids = append(ids, end...)
+		force.insert(end)
 		if !say(nil, parser.Write(chatformat.ReasoningEnd)) {
 			c.result.FinishReason = FinishCancelled
 			return nil
@@ -241,6 +248,13 @@ func (c *Chat) Tools() []Tool { return slices.Clone(c.tools) }
 
 // SetTools changes the tools that the model may call from the next answer on.
 func (c *Chat) SetTools(tools ...Tool) { c.tools = tools }
+
+// SetToolChoice says whether answers are to call tools, from the next one on; the zero ToolChoice leaves it to the
+// model. One that the tools or the chat format do not allow is an [*OptionError] of the answer. Options.MaxTokens and
+// the context end a forced call in time, as far as they leave room for one; a stop text in it cuts it short.
+//
+// A model that reasons first does so, as Options.MaxReasoning allows, before a call that is forced.
+func (c *Chat) SetToolChoice(choice ToolChoice) { c.choice = choice }
 
 // Options gives what SetOptions or Generation set.
 func (c *Chat) Options() Options { return c.options }

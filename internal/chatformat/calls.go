@@ -227,7 +227,7 @@ func (p *Parser) openAIString() bool {
 
 var openAIKeys = []string{`"name"`, `"arguments"`, `"parameters"`, `"type"`, `"id"`, `"function"`}
 
-// openAICall reads a call as OpenAI's API spells it, {"name": ..., "arguments": {...}}, which Llama has "parameters" in.
+// openAICall reads a call as OpenAI's API spells it, {"name": ..., "arguments": {...}}; Llama has "parameters" there.
 // The arguments may be a string of JSON, and the whole may be the "function" of another object.
 func openAICall(object []byte) (call ToolCall, ok bool) {
 	var fields map[string]json.RawMessage

@@ -18,6 +18,7 @@ import "strings"
 type State struct {
 	place  place
 	within within
+	digits uint8 // of a number's integer or exponent, 255 for more
 	depth  int
 	kinds  uint64   // of the innermost containers, the innermost lowest: 1 for an object, 0 for an array
 	below  *kinds64 // of those around them
@@ -74,8 +75,8 @@ const (
 
 const words = "true,false,null,"
 
-// Local is all of a State but the containers around the innermost one, on which depends what may come up to the end of
-// that.
+// Local is all that decides what may come next, up to the end of the innermost container: all of a State but the
+// containers around that one.
 type Local struct {
 	place  place
 	within within
@@ -97,11 +98,24 @@ func (s State) Depth() int { return s.depth }
 // InString tells whether the next byte belongs to a string, or ends one.
 func (s State) InString() bool { return s.place == inKey || s.place == inString }
 
+// AtCharacter tells whether a whole character may come, or a string end: then text without quotes, backslashes and
+// control characters changes nothing.
+func (s State) AtCharacter() bool { return s.InString() && s.within == atCharacter }
+
 // BehindKey tells whether a key has come, and not yet its colon.
 func (s State) BehindKey() bool { return s.place == beforeColon }
 
 // BehindValue tells whether a value has come whole, and nothing behind it but white space.
 func (s State) BehindValue() bool { return s.place == afterValue }
+
+// Extreme tells whether a number has come to more than 200 digits before its point, or 2 in its exponent, and so may be
+// beyond a float64, which many readers take for an error. Local does not know.
+func (s State) Extreme() bool {
+	return s.place == inInteger && s.digits > 200 || s.place == inExponent && s.digits > 2
+}
+
+// InNumber tells whether a number has begun that may have more digits.
+func (s State) InNumber() bool { return s.place == inInteger || s.place == inExponent }
 
 // Step gives the state behind one more byte, and whether it may come here. Where it may not, the state is of no use.
 func (s State) Step(c byte) (State, bool) {
@@ -119,7 +133,10 @@ func (s State) Step(c byte) (State, bool) {
 	case afterMinus, afterZero, inInteger, afterPoint, inFraction, afterE, afterSign, inExponent:
 		next, ok := number(s.place, c)
 		if ok {
-			s.place = next
+			if next != s.place {
+				s.place, s.digits = next, 0
+			}
+			s.digits = min(s.digits, 254) + 1
 			return s, true
 		}
 		if !ends(s.place) {
@@ -188,7 +205,7 @@ func (s State) value(c byte) (State, bool) {
 	case c == '0':
 		s.place = afterZero
 	case '1' <= c && c <= '9':
-		s.place = inInteger
+		s.place, s.digits = inInteger, 1
 	case c == 't', c == 'f', c == 'n':
 		s.place, s.within = inWord, within(strings.IndexByte(words, c)+1)
 	default:

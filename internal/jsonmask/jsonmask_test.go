@@ -73,6 +73,23 @@ func TestDeepContainersAreMixedUp(t *testing.T) {
 	require.True(t, end.Done(), "up to %d", n)
 }
 
+func TestNumberBeyondFloat64IsNotExtreme(t *testing.T) {
+	digits := strings.Repeat("9", 200)
+	for text, want := range map[string]bool{
+		`{"a":` + digits: false, `{"a":-` + digits + "." + digits + "e+99": false, `{"a":[0.` + digits + digits + ",12E-1": false,
+		`{"a":1` + digits: true, `{"a":1` + digits + digits: true, `{"a":-1` + digits: true, `{"a":1e123`: true, `{"a":1e-001`: true,
+		`{"a":"1e123`: false,
+	} {
+		s, n := read(text)
+		require.Equal(t, len(text), n)
+		require.Equal(t, want, s.Extreme(), text)
+		if !want && !s.InString() {
+			var value any
+			require.NoError(t, json.Unmarshal(append([]byte(text), s.Completion(nil)...), &value))
+		}
+	}
+}
+
 func FuzzState(f *testing.F) {
 	for _, text := range []string{`{"a": [1.5e-7, true, "\u00e4\n你😀", {}, null], "b": -0}`, `{"a":{"b":[[{"c":fals`, "{\"\xf4\x8f",
 		`{"a":1.`, `{"a":1e`, `{"\ud8`, "{\"a\":\"\xe0\xa0\x80\xed\x9f\xbf\"}"} {
