@@ -121,9 +121,8 @@ func TestForcedCallIsNotTheModels(t *testing.T) {
 
 	// It would rather write the same call for ever.
 	answer, result = scripted(t, c, Options{}, required,
-		written(t, m, strings.Repeat("\x00get\n{}\x00<|assistant|>", 40)[1:]))
-	require.NotEmpty(t, answer.ToolCalls)
-	require.LessOrEqual(t, len(answer.ToolCalls), maxForcedCalls)
+		slices.Repeat(written(t, m, "get\n{}", "<|assistant|>"), 2*maxForcedCalls))
+	require.Len(t, answer.ToolCalls, maxForcedCalls)
 	require.Equal(t, FinishToolCalls, result.FinishReason)
 }
 
