@@ -22,6 +22,7 @@ type Chat struct {
 	running  sync.Mutex // held while an answer runs
 	system   string
 	tools    []Tool
+	choice   ToolChoice
 	options  Options
 	messages []Message
 	result   Result
@@ -122,19 +123,21 @@ func (c *Chat) answer(ctx context.Context, yield func(Event, error) bool) {
 type question struct {
 	ids     []int32            // the prompt
 	parser  *chatformat.Parser // of the answer
+	force   *forcedCalls       // nil: nothing is forced
 	thought *reasoning
 }
 
 // ask makes the prompt for an answer to the messages. Where that is not to reason, it ends with the end of reasoning.
 func (c *Chat) ask(ctx context.Context) (q question, err error) {
-	if _, q.ids, err = c.m.text.Prompt(ctx, c.messages, c.tools, true); err != nil {
+	if q.ids, q.parser, q.force, err = c.prompt(ctx); err != nil {
 		return q, err
 	}
-	q.parser = c.m.text.format.NewParser(formatTools(c.tools), "")
 	q.thought = newReasoning(q.parser, c.options.MaxReasoning)
 	if q.thought.over() {
-		q.ids = append(q.ids, c.reasoningEnd()...)
+		end := c.reasoningEnd()
+		q.ids = append(q.ids, end...)
 		q.parser.Write(chatformat.ReasoningEnd)
+		q.force.insert(end)
 	}
 	return q, nil
 }
@@ -154,7 +157,7 @@ func (c *Chat) respond(ctx context.Context, q question, yield func(Event, error)
 	}
 	err := c.generate(ctx, q, say)
 	say(nil, q.parser.Close())
-	if len(answer.ToolCalls) > 0 && c.result.FinishReason == FinishStop {
+	if len(answer.ToolCalls) > 0 && (c.result.FinishReason == FinishStop || q.force.over()) {
 		c.result.FinishReason = FinishToolCalls
 	}
 	if !answer.empty() || err == nil && c.result.FinishReason != FinishCancelled {
@@ -168,10 +171,13 @@ func (c *Chat) respond(ctx context.Context, q question, yield func(Event, error)
 // generate reads the answer to a question and gives it to say until that is false. Where the reasoning has reached its
 // limit it is closed, and the answer goes on in another part.
 func (c *Chat) generate(ctx context.Context, q question, say func(*Token, []chatformat.Delta) bool) error {
-	ids, o, parser, thought := q.ids, c.options, q.parser, q.thought
+	ids, o, parser, thought, force := q.ids, c.options, q.parser, q.thought, q.force
+	if force != nil {
+		o.Processors = append(slices.Clone(o.Processors), force.process)
+	}
 	next, _ := c.m.text.Special(c.m.text.family.Assistant)
 	end := c.reasoningEnd()
-	part := part{enough: thought.over}
+	part := part{enough: func() bool { return thought.over() || force.over() }}
 	for {
 		listening := true
 		for e, err := range c.session.events(ctx, o, part, func() ([]int32, error) { return ids, nil }) {
@@ -184,6 +190,7 @@ func (c *Chat) generate(ctx context.Context, q question, say func(*Token, []chat
 			deltas := parser.Write(e.Text)
 			if e.Token != nil {
 				ids = append(ids, e.Token.ID)
+				force.read(e.Token.ID)
 				if e.Token.ID == next {
 					deltas = append(deltas, parser.Boundary()...)
 				}
@@ -200,6 +207,7 @@ func (c *Chat) generate(ctx context.Context, q question, say func(*Token, []chat
 			return nil
 		}
 		ids = append(ids, end...)
+		force.insert(end)
 		if !say(nil, parser.Write(chatformat.ReasoningEnd)) {
 			c.result.FinishReason = FinishCancelled
 			return nil
@@ -262,6 +270,13 @@ func (c *Chat) Tools() []Tool { return slices.Clone(c.tools) }
 
 // SetTools changes the tools that the model may call from the next answer on.
 func (c *Chat) SetTools(tools ...Tool) { c.tools = tools }
+
+// SetToolChoice says whether answers are to call tools, from the next one on; the zero ToolChoice leaves it to the
+// model. One that the tools or the chat format do not allow is an [*OptionError] of the answer. Options.MaxTokens and
+// the context end a forced call in time, as far as they leave room for one; a stop text in it cuts it short.
+//
+// A model that reasons first does so, as Options.MaxReasoning allows, before a call that is forced.
+func (c *Chat) SetToolChoice(choice ToolChoice) { c.choice = choice }
 
 // Options gives what SetOptions or Generation set.
 func (c *Chat) Options() Options { return c.options }

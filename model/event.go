@@ -23,7 +23,7 @@ type Event struct {
 	Reasoning string
 	// Call is a whole call of a declared tool. Only a [Chat] tells it from Text.
 	Call *ToolCall
-	// Malformed says that Text begins what looked like a tool call and is none: a line that is a declared tool's name,
+	// Malformed says that Text begins what looked like a tool call and is none: a declared tool's name at a line's start,
 	// and no JSON object, or more than that, behind it. What else there is of it follows as text. A call that was cut
 	// short, as by MaxTokens, comes out so.
 	Malformed bool

@@ -47,10 +47,7 @@ func (a *Answer) prepare(r Request) error {
 		a.question.ids = slices.Clone(r.Prompt)
 		a.opening = len(r.Prompt)
 	} else {
-		a.chat = &Chat{m: m, messages: slices.Clip(r.Messages), options: r.Options}
-		if r.Choice.Mode != ToolNone {
-			a.chat.tools = r.Tools
-		}
+		a.chat = &Chat{m: m, messages: slices.Clip(r.Messages), options: r.Options, tools: r.Tools, choice: r.Choice}
 		var err error
 		if a.question, err = a.chat.ask(a.ctx); err != nil {
 			return err

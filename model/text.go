@@ -21,6 +21,7 @@ type Text struct {
 	tokenizer *tokenizer.Tokenizer
 	format    chatformat.Format // nil when there is none
 	noFormat  error             // why
+	callMasks callMasks
 }
 
 func readText(ctx context.Context, fsys fs.FS, name, chatTemplate string, family *chatformat.Family) (*Text, error) {
@@ -87,11 +88,15 @@ func (t *Text) ChatFormat() (string, error) {
 // ended.
 func (t *Text) Prompt(ctx context.Context, messages []Message, tools []Tool, answer bool) (text string, ids []int32,
 	err error) {
+	return t.prompt(ctx, messages, chatformat.Options{AddGenerationPrompt: answer, Tools: formatTools(tools)})
+}
+
+func (t *Text) prompt(ctx context.Context, messages []Message, o chatformat.Options) (text string, ids []int32,
+	err error) {
 	if _, err := t.ChatFormat(); err != nil {
 		return "", nil, err
 	}
-	prompt, err := t.format.Render(ctx, formatMessages(messages),
-		chatformat.Options{AddGenerationPrompt: answer, Tools: formatTools(tools)})
+	prompt, err := t.format.Render(ctx, formatMessages(messages), o)
 	if err != nil {
 		return "", nil, err
 	}

@@ -78,6 +78,9 @@ type Format interface {
 	// message, or an undeclared ForceTool; a template may refuse a conversation for reasons of its own. The error is the
 	// context's if that ended.
 	Render(ctx context.Context, messages []Message, o Options) (Prompt, error)
+	// Forces tells whether Render takes ForceTool, and so whether the model's own way to call a tool is its name's line
+	// and its arguments.
+	Forces() bool
 	// NewParser reads one reply to a prompt with these tools (see DeclaredTools) and this Options.ForceTool.
 	NewParser(tools []Tool, forceTool string) *Parser
 }

@@ -95,6 +95,8 @@ func nativeOf(template string) *native {
 
 func (f *native) Name() string { return f.name }
 
+func (f *native) Forces() bool { return true }
+
 func (f *native) NewParser(tools []Tool, forceTool string) *Parser {
 	return newParser(f.style, tools, forceTool)
 }

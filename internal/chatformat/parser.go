@@ -36,11 +36,13 @@ type replyStyle struct {
 //
 //   - The newline that the model writes behind <|assistant|> is no part of the answer.
 //   - Reasoning ends at </think>, without one newline on either side; newlines between it and the answer are dropped.
-//   - A tool call is a line that is exactly a declared tool's name, then one JSON object. It opens a turn or a later
-//     line of it, and only white space or further calls may follow it in that turn; otherwise all of it is text, whose
-//     beginning is malformed. The newline before it is dropped.
-//   - What may become a call is held back: a line while it is the beginning of a declared name, then its JSON; calls
-//     come out at the turn's end.
+//   - A tool call opens a line and is a declared tool's name, then, on that line or the next, one JSON object; or an
+//     object in OpenAI's form (see openAICall). The call, or the object, may be in a fenced code block, or between
+//     <tool_call> and </tool_call>, which then go with it, as does the newline before.
+//   - Only white space, the end of the block and further calls may follow a call in its turn; otherwise all of it is
+//     text, whose beginning is malformed. So is a call that is cut short, or in a code block that began as text.
+//   - What may become a call is held back: a line while it may open one, then its JSON; calls come out at the turn's
+//     end.
 //
 // The zero Parser is not usable: see Format.NewParser. A Parser belongs to one goroutine.
 type Parser struct {
@@ -50,14 +52,10 @@ type Parser struct {
 	state parserState
 	ended bool
 
-	held    []byte // read but undecided: the newline before a possible call, its name, its JSON
-	line    []byte // in stateName, the current line
-	first   bool   // in stateName, the line opens a turn
-	name    string // the call whose JSON is being read
-	json    objectScanner
-	jsonAt  int // where it starts in held
-	calls   []ToolCall
-	written bool // some text has come out
+	calls     callReader
+	codeBlock codeBlock // of the text so far
+	held      []byte    // read but undecided
+	written   bool      // some text has come out
 
 	pending          []byte // text, or reasoning, on its way out
 	pendingReasoning bool
@@ -72,14 +70,12 @@ const (
 	stateThinking                      // up to </think>
 	stateThought                       // behind </think>: drop newlines
 	stateTurn                          // the turn's first character
-	stateName                          // in a line that may be a tool's name
-	stateJSON                          // in a possible call's JSON object
+	stateOpening                       // in a line that may open a call, or end its code block
+	stateNamed                         // behind a tool's name, on a later line
+	stateObject                        // in a possible call's JSON object
 	stateTail                          // behind it, on the same line
 	statePlain                         // in a line of text
 )
-
-// blanksAround is how many blanks a line may have around a tool's name.
-const blanksAround = 64
 
 func newParser(style replyStyle, tools []Tool, forceTool string) *Parser {
 	p := &Parser{style: style}
@@ -92,7 +88,7 @@ func newParser(style replyStyle, tools []Tool, forceTool string) *Parser {
 	slices.Sort(p.names)
 	switch {
 	case forceTool != "":
-		p.name, p.state = forceTool, stateJSON
+		p.calls.name, p.calls.forced, p.state = forceTool, true, stateNamed
 	case style.think == thinkNever:
 		p.state = stateTurn
 	}
@@ -176,6 +172,7 @@ func (p *Parser) flush() {
 func (p *Parser) emitText(s []byte) {
 	if len(s) > 0 {
 		p.written = true
+		p.codeBlock.read(s)
 		p.emit(s, false)
 	}
 }
@@ -208,12 +205,14 @@ func (p *Parser) step(c byte) {
 		}
 	case stateTurn:
 		p.turn(c)
-	case stateName:
-		p.nameLine(c)
-	case stateJSON:
-		p.callJSON(c)
+	case stateOpening:
+		p.opening(c)
+	case stateNamed:
+		p.named(c)
+	case stateObject:
+		p.object(c)
 	case stateTail:
-		p.callTail(c)
+		p.tail(c)
 	case statePlain:
 		if c == '\n' && len(p.names) > 0 {
 			p.startLine("\n", false)
@@ -297,127 +296,6 @@ func (p *Parser) turn(c byte) {
 	}
 }
 
-// startLine begins a line that may be a tool's name.
-func (p *Parser) startLine(before string, first bool) {
-	p.held = append(p.held[:0], before...)
-	p.line = p.line[:0]
-	p.first = first
-	p.state = stateName
-}
-
-func (p *Parser) nameLine(c byte) {
-	p.held = append(p.held, c)
-	if c != '\n' {
-		p.line = append(p.line, c)
-		if !p.mayBeName() {
-			p.release(len(p.held) - len(p.line))
-			p.emitText(p.line)
-			p.state = statePlain
-		}
-		return
-	}
-	name := string(bytes.TrimSpace(p.line))
-	switch {
-	case p.declared(name):
-		p.name = name
-		p.json = objectScanner{}
-		p.state = stateJSON
-	case name == "" && len(p.calls) > 0:
-		p.line = p.line[:0]
-	default:
-		p.release(len(p.held) - 1)
-		if len(p.names) == 0 {
-			p.emitText([]byte{c})
-			p.state = statePlain
-			return
-		}
-		p.startLine("\n", false)
-	}
-}
-
-// mayBeName says whether the current line is still the beginning of a declared name, with blanks behind it at most, and
-// before it if it opens a turn.
-func (p *Parser) mayBeName() bool {
-	if len(p.line) > p.width {
-		return false
-	}
-	line := string(p.line)
-	if p.first || len(p.calls) > 0 {
-		line = strings.TrimLeft(line, " \t\r")
-		if line == "" && len(p.names) > 0 {
-			return true
-		}
-	}
-	next, _ := slices.BinarySearch(p.names, line)
-	return next < len(p.names) && strings.HasPrefix(p.names[next], line) || p.declared(strings.TrimRight(line, " \t\r"))
-}
-
-func (p *Parser) declared(name string) bool {
-	_, found := slices.BinarySearch(p.names, name)
-	return found
-}
-
-func (p *Parser) callJSON(c byte) {
-	if p.json.untouched() {
-		p.jsonAt = len(p.held)
-	}
-	p.held = append(p.held, c)
-	switch p.json.step(c) {
-	case scanDone:
-		p.calls = append(p.calls, ToolCall{Name: p.name, Arguments: string(p.held[p.jsonAt:])})
-		p.state = stateTail
-	case scanError:
-		p.noCall()
-	}
-}
-
-func (p *Parser) callTail(c byte) {
-	p.held = append(p.held, c)
-	switch c {
-	case '\n':
-		p.line = p.line[:0]
-		p.first = false
-		p.state = stateName
-	case ' ', '\t', '\r':
-	default:
-		p.noCall()
-	}
-}
-
-// noCall gives up on a possible call: what was held is text, except that its last line is read again, as it may be a
-// tool's name.
-func (p *Parser) noCall() {
-	again := p.held
-	at := bytes.LastIndexByte(p.held[:len(p.held)-1], '\n')
-	if at < 0 {
-		p.held = nil
-		p.startLine("", true)
-	} else {
-		again = bytes.Clone(p.held[at+1:])
-		p.release(at)
-		p.startLine("\n", false)
-	}
-	p.calls = nil
-	for _, c := range again {
-		p.step(c)
-	}
-}
-
-// release lets n held bytes out as text and forgets the rest, and with them the calls that were read from them.
-func (p *Parser) release(n int) {
-	malformed := n > 0 && (len(p.calls) > 0 || p.state == stateJSON || p.state == stateTail)
-	if malformed {
-		p.flush()
-	}
-	p.emitText(p.held[:n])
-	if malformed {
-		p.flush()
-		p.out[len(p.out)-1].Malformed = true
-	}
-	p.held = p.held[:0]
-	p.calls = nil
-}
-
 func (p *Parser) endTurn() {
 	switch p.state {
 	case stateThinkStart:
@@ -429,18 +307,19 @@ func (p *Parser) endTurn() {
 		p.emitReasoning(p.held)
 	case stateThinking:
 		p.emitReasoning(p.held)
-	case stateName, stateTail:
-		if len(p.calls) == 0 || p.state == stateName && len(bytes.TrimSpace(p.line)) > 0 {
+	case stateOpening, stateTail:
+		if !p.mayEnd() {
 			p.release(len(p.held))
 			break
 		}
 		p.flush()
-		for _, c := range p.calls {
+		for _, c := range p.calls.done {
 			p.out = append(p.out, Delta{Call: &c})
 		}
-	case stateJSON:
+	case stateNamed, stateObject:
 		p.release(len(p.held))
 	}
 	p.held = nil
-	p.calls = nil
+	p.calls = callReader{}
+	p.codeBlock = codeBlock{}
 }

@@ -91,7 +91,10 @@ var replies = []struct {
 	{name: "undeclared name", reply: "\nother\n{\"a\": 1}", content: "other\n{\"a\": 1}"},
 	{name: "name in another case", reply: "Get\n{}", content: "Get\n{}"},
 	{name: "name with more behind", reply: "get it\n{}", content: "get it\n{}"},
-	{name: "name and JSON on one line", reply: "get {\"a\": 1}", content: "get {\"a\": 1}"},
+	{name: "name and JSON on one line", reply: "get {\"a\": 1}", calls: calls("get", `{"a": 1}`)},
+	{name: "name and JSON without a blank", reply: "\nget_weather{\"a\": 1}\n", calls: calls("get_weather", `{"a": 1}`)},
+	{name: "name and JSON on one line behind prose", reply: "\nI use get {}", content: "I use get {}"},
+	{name: "name and JSON on one line with prose behind", reply: "get {} is a call", content: "get {} is a call"},
 	{name: "name alone", reply: "\nget", content: "get"},
 	{name: "name and newline", reply: "get\n", content: "get\n"},
 	{name: "beginning of a name", reply: "ge", content: "ge"},
@@ -125,6 +128,71 @@ var replies = []struct {
 		calls: calls("get", `{"c": 1}`)},
 	{name: "two calls in a turn", reply: "get\n{\"a\": 1}\n查询\n{}\n", calls: calls("get", `{"a": 1}`, "查询", "{}")},
 	{name: "second call truncated", reply: "get\n{\"a\": 1}\n查询\n{", content: "get\n{\"a\": 1}\n查询\n{"},
+
+	{name: "call in a code block", reply: "\nLet me look.\n\n```json\nget_weather\n{\"city\": \"Paris\"}\n```\n",
+		content: "Let me look.\n", calls: calls("get_weather", `{"city": "Paris"}`)},
+	{name: "call in a code block without info", reply: "\n```\nget\n{\n  \"a\": 1\n}\n```", calls: calls("get", "{\n  \"a\": 1\n}")},
+	{name: "call whose name is the info", reply: "See:\n```get\n{\"a\": 1}\n```", content: "See:",
+		calls: calls("get", `{"a": 1}`)},
+	{name: "arguments in a code block", reply: "See:\nget \n```json\n{\"a\": 1}\n``` \n", content: "See:",
+		calls: calls("get", `{"a": 1}`)},
+	{name: "end of a code block behind the call", reply: "```\nget {}```", calls: calls("get", "{}")},
+	{name: "code block without end", reply: "```json\nget\n{}\n", calls: calls("get", "{}")},
+	{name: "code block ends half", reply: "```json\nget\n{}\n``", content: "```json\nget\n{}\n``"},
+	{name: "two calls in a code block", reply: "```\nget\n{}\n\n查询\n{}\n```", calls: calls("get", "{}", "查询", "{}")},
+	{name: "two code blocks", reply: "A\n```\nget\n{}\n```\n\n```json\n查询\n{}\n```\n", content: "A",
+		calls: calls("get", "{}", "查询", "{}")},
+	{name: "code block that opens twice", reply: "```\nget\n{}\n```json\n", content: "```\nget\n{}\n```json\n"},
+	{name: "code block with prose behind", reply: "So:\n```json\nget\n{}\n```\nis a call.",
+		content: "So:\n```json\nget\n{}\n```\nis a call."},
+	{name: "code block with other text", reply: "So:\n```json\n{\"a\": 1}\n```", content: "So:\n```json\n{\"a\": 1}\n```"},
+	{name: "call at the end of a code block of text", reply: "```sh\n# so:\nget\n{}\n```",
+		content: "```sh\n# so:\nget\n{}\n```"},
+	{name: "call behind a code block", reply: "```sh\nls\n```\nget\n{}", content: "```sh\nls\n```",
+		calls: calls("get", "{}")},
+	{name: "code block behind a code block", reply: "  ````sh\n```\nget\n````\n```\nget\n{}\n```",
+		content: "  ````sh\n```\nget\n````", calls: calls("get", "{}")},
+	{name: "code in a line", reply: "```get``` is it\nget\n{}", content: "```get``` is it", calls: calls("get", "{}")},
+	{name: "call behind a broken one in a code block", reply: "```\nget\n{x\n```\nget\n{}", content: "```\nget\n{x\n```",
+		calls: calls("get", "{}")},
+	{name: "code block within one", reply: "```\nget\n```json\n{}\n```\n```", content: "```\nget\n```json\n{}\n```\n```"},
+	{name: "code block in the next turn", reply: "```sh\nls" + boundary + "get\n{}", content: "```sh\nls",
+		calls: calls("get", "{}")},
+
+	{name: "call between tags", reply: "Hm.\n<tool_call>\nget\n{\"a\": 1}\n</tool_call>\n", content: "Hm.",
+		calls: calls("get", `{"a": 1}`)},
+	{name: "call between tags on a line", reply: "<tool_call>get{}</tool_call>\n<tool_call>查询{}</tool_call>",
+		calls: calls("get", "{}", "查询", "{}")},
+	{name: "OpenAI's form between tags", reply: "<tool_call>\n{\"name\": \"get\", \"arguments\": {}}\n</tool_call>",
+		calls: calls("get", "{}")},
+	{name: "tag without end", reply: "<tool_call>get\n{}\n", calls: calls("get", "{}")},
+	{name: "arguments of a later family", reply: "<tool_call>get\n<arg_key>a</arg_key>\n<arg_value>1</arg_value>\n</tool_call>",
+		content: "<tool_call>get\n<arg_key>a</arg_key>\n<arg_value>1</arg_value>\n</tool_call>"},
+	{name: "nothing between tags", reply: "<tool_call></tool_call>", content: "<tool_call></tool_call>"},
+	{name: "end tag without a tag", reply: "get\n{}\n</tool_call>", content: "get\n{}\n</tool_call>"},
+
+	{name: "OpenAI's form", reply: "\n{\"name\": \"get\", \"arguments\": {\"a\": [1.0, \"}\"]}}",
+		calls: calls("get", `{"a": [1.0, "}"]}`)},
+	{name: "OpenAI's form in a code block", reply: "I call:\n```json\n{\n  \"name\": \"get\",\n  \"parameters\": {\"a\": 1}\n}\n```",
+		content: "I call:", calls: calls("get", `{"a": 1}`)},
+	{name: "OpenAI's form with its wrapper", reply: "{\"type\": \"function\", \"id\": \"1\", \"function\": {\"name\": \"get\", \"arguments\": \"{\\\"a\\\": \\\"x\\\"}\"}}",
+		calls: calls("get", `{"a": "x"}`)},
+	{name: "OpenAI's form of several", reply: "{\"name\": \"get\", \"arguments\": {}}\n{\"arguments\": {\"name\": 1}, \"name\": \"查询\"}",
+		calls: calls("get", "{}", "查询", `{"name": 1}`)},
+	{name: "OpenAI's form of another tool", reply: "{\"name\": \"set\", \"arguments\": {}}",
+		content: "{\"name\": \"set\", \"arguments\": {}}"},
+	{name: "OpenAI's form without arguments", reply: "{\"name\": \"get\"}", content: "{\"name\": \"get\"}"},
+	{name: "OpenAI's form with other arguments", reply: "{\"name\": \"get\", \"arguments\": [1]}",
+		content: "{\"name\": \"get\", \"arguments\": [1]}"},
+	{name: "OpenAI's form with broken arguments", reply: "{\"name\": \"get\", \"arguments\": \"{\"}",
+		content: "{\"name\": \"get\", \"arguments\": \"{\"}"},
+	{name: "OpenAI's form with more", reply: "{\"name\": \"get\", \"arguments\": {}, \"age\": 3}",
+		content: "{\"name\": \"get\", \"arguments\": {}, \"age\": 3}"},
+	{name: "OpenAI's form with prose behind", reply: "{\"name\": \"get\", \"arguments\": {}}\nOK?",
+		content: "{\"name\": \"get\", \"arguments\": {}}\nOK?"},
+	{name: "JSON answer", reply: "{\"city\": \"Paris\"}", content: "{\"city\": \"Paris\"}"},
+	{name: "arguments that look like a call", reply: "get\n{\"name\": \"get\", \"arguments\": {}}",
+		calls: calls("get", `{"name": "get", "arguments": {}}`)},
 
 	{name: "calls joined by the token", reply: "get\n{\"a\": 1}" + boundary + "get\n{\"a\": 2}" + boundary + "查询\n{}",
 		calls: calls("get", `{"a": 1}`, "get", `{"a": 2}`, "查询", "{}")},
@@ -205,6 +273,14 @@ func TestTextIsHeldBackWithoutNeed(t *testing.T) {
 	require.Empty(t, p.Write("more"))
 	require.Empty(t, p.Boundary())
 
+	p = format(t, glm4Name).NewParser(toolsNamed("get"), "")
+	require.Empty(t, p.Write("\n```js"))
+	require.Empty(t, p.Write("on\n{\n \"name\": \"g"))
+	require.Equal(t, []Delta{{Text: "```json\n{\n \"name\": \"gx\""}}, p.Write("x\""), "no declared name")
+	require.Equal(t, []Delta{{Text: ",\nget\n```\n<b>"}}, p.Write(",\nget\n```\n<b>"))
+	require.Empty(t, p.Write("\n{\"nam"))
+	require.Equal(t, []Delta{{Text: "\n{\"nams\""}}, p.Write("s\""), "no call has this key")
+
 	p = format(t, glm4Name).NewParser(nil, "")
 	require.Equal(t, []Delta{{Text: "get\n{}\n"}}, p.Write("\nget\n{}\n"), "without tools nothing is held back")
 
@@ -216,24 +292,33 @@ func TestTextIsHeldBackWithoutNeed(t *testing.T) {
 
 func TestMalformedCallPassesForText(t *testing.T) {
 	for reply, want := range map[string][]string{
-		"get\n{'a': 1}":                     {"get"},
-		"get\n{\"a\": [1, ":                 {"get\n{\"a\": [1, "}, // cut short
-		"get\n":                             {"get\n"},
-		"get\n\"Paris\"":                    {"get"},
-		"\nSee:\nget\n{\n\"a\": x}\nOK":     {"\nget\n{"},
-		"get\n{} ok":                        {"get"},
-		"get\n{}\nand prose":                {"get\n{}\n"},
-		"get\n{}\n你好":                       {"get\n{}\n"}, // whole characters
-		"get\n{\"a\": 1}\n查询\n{":            {"get\n{\"a\": 1}\n查询\n{"},
-		"get\n{" + boundary + "get\n{}":     {"get\n{"},
-		"get\n{\nget\n{\"a\": 1}":           {"get\n{"},
-		"get\n{]\nget\n[":                   {"get", "\nget"},
-		"get\n{}":                           nil,
-		"get":                               nil,
-		"I use get\n{'a': 1}":               nil,
-		"other\n{'a': 1}":                   nil,
-		"get {'a': 1}":                      nil,
-		"\nSee:\nget_weather\n{\"a\": 1}\n": nil,
+		"get\n{'a': 1}":                      {"get"},
+		"get\n{\"a\": [1, ":                  {"get\n{\"a\": [1, "}, // cut short
+		"get\n":                              {"get\n"},
+		"get\n\"Paris\"":                     {"get"},
+		"\nSee:\nget\n{\n\"a\": x}\nOK":      {"\nget\n{"},
+		"get\n{} ok":                         {"get"},
+		"get\n{}\nand prose":                 {"get\n{}"},
+		"get\n{}\n你好":                        {"get\n{}"}, // whole characters
+		"get\n{\"a\": 1}\n查询\n{":             {"get\n{\"a\": 1}\n查询\n{"},
+		"get\n{" + boundary + "get\n{}":      {"get\n{"},
+		"get\n{\nget\n{\"a\": 1}":            {"get\n{"},
+		"get\n{]\nget\n[":                    {"get", "\nget"},
+		"get\n{}":                            nil,
+		"get":                                nil,
+		"I use get\n{'a': 1}":                nil,
+		"other\n{'a': 1}":                    nil,
+		"get {'a': 1}":                       {"get {"},
+		"get {} ok":                          {"get {} "},
+		"a\n```\nget\n{'a': 1}\n```":         {"\n```\nget"},
+		"a\n```\nget\n{}\n```\n\nb":          {"\n```\nget\n{}\n```\n"},
+		"get\n```json\n[]\n```":              {"get\n```json"},
+		`{"name": "get", "arguments": {}} a`: {`{"name": "get", "arguments": {}} `},
+		`{"name": "get", "arguments": {`:     {`{"name": "get", "arguments": {`},
+		`{"name": "set", "arguments": {}}`:   nil,
+		"```json\n{\"a\": 1}\n```":           nil,
+		"<tool_call>\nHi":                    nil,
+		"\nSee:\nget_weather\n{\"a\": 1}\n":  nil,
 	} {
 		_, got := readMalformed(format(t, glm4Name).NewParser(toolsNamed("get", "get_weather", "查询"), ""), reply)
 		require.Equal(t, want, got, "%q", reply)
@@ -261,7 +346,9 @@ func TestLongReplyTakesForever(t *testing.T) {
 		"get\n" + strings.Repeat("{\"a\":", n/5), "get\n{\"a\":\"" + strings.Repeat("x", n), strings.Repeat("get\n{\n", n/6),
 		"get\n{\"a\": 1" + strings.Repeat("1", n) + "x",
 		"get\n{}" + strings.Repeat("\n ", n/2), strings.Repeat("</think", n/7), strings.Repeat("get\n{\"a\": \"\n", n/12),
-		strings.Repeat("\n</thin", n/7),
+		strings.Repeat("\n</thin", n/7), strings.Repeat("```\n", n/4), strings.Repeat("```json\nget\n{}\n```\n", n/20) + "x",
+		"{\"name\": \"get\"" + strings.Repeat(",\n\"id\": 1", n/10) + "x", strings.Repeat("{", n), strings.Repeat("get {} ", n/7),
+		"get\n```" + strings.Repeat(" ", n), strings.Repeat("<tool_call>", n/11), strings.Repeat("get\n```json\n{", n/14),
 	} {
 		for _, name := range Names() {
 			p := format(t, name).NewParser(toolsNamed("get"), "")

@@ -100,6 +100,10 @@ func (f *templateFormat) replyStyle(ctx context.Context) replyStyle {
 
 func (f *templateFormat) Name() string { return f.name }
 
+func (f *templateFormat) Forces() bool {
+	return !f.openAI && strings.Contains(f.literal, assistantToken)
+}
+
 func (f *templateFormat) NewParser(tools []Tool, forceTool string) *Parser {
 	return newParser(f.style, tools, forceTool)
 }
@@ -111,7 +115,7 @@ func (f *templateFormat) Render(ctx context.Context, messages []Message, o Optio
 	if err := checkConversation(messages, o); err != nil {
 		return nil, err
 	}
-	if f.openAI || !strings.Contains(f.literal, assistantToken) {
+	if !f.Forces() {
 		return nil, fmt.Errorf("chat template %q: forcing tool %q needs a template of the GLM-4 families", f.name,
 			o.ForceTool)
 	}
