@@ -41,11 +41,24 @@ func (c *conversation) call(id, name, arguments string) {
 	c.called++
 }
 
+// answer adds what the model has answered, with the ids of its calls.
+func (c *conversation) answer(m model.Message, ids []string) {
+	calls := m.ToolCalls
+	m.Reasoning, m.ToolCalls = "", nil
+	if m.Content == "" && len(calls) == 0 {
+		return
+	}
+	c.add(m)
+	for i, call := range calls {
+		c.call(ids[i], call.Name, call.Arguments)
+	}
+}
+
 // result adds what the call of an id gave, in front of the results of later calls. f is the id's field.
 func (c *conversation) result(f field, id, content string) {
 	rank, known := c.calls[id]
 	if !known {
-		f.refuse("there is no tool call %q before it", id)
+		f.refuse("is %q, and there is no tool call of this id before it", id)
 		return
 	}
 	at := len(c.messages)
@@ -73,12 +86,12 @@ func (s *toolSet) add(name, description, schema field) {
 	}
 	n := name.required("the function's name").text()
 	if s.has(n) {
-		name.refuse("the name %q is taken by an earlier tool; names must differ", n)
+		name.refuse("is %q, as an earlier tool is called; names must differ", n)
 		return
 	}
 	t, err := model.NewTool(n, description.text(), parameters)
 	if err != nil {
-		name.refuse("%v", err)
+		name.refuse("is wrong: %v", err)
 		return
 	}
 	s.tools = append(s.tools, t)
@@ -91,7 +104,7 @@ func (s *toolSet) has(name string) bool {
 // require is the choice of some call, or of one of a tool that is declared.
 func (s *toolSet) require(f field) model.ToolChoice {
 	if len(s.tools) == 0 {
-		f.refuse("a call is required and no function is declared; declare one in tools")
+		f.refuse("requires a call, and no function is declared; declare one in tools")
 	}
 	return model.ToolChoice{Mode: model.ToolRequired}
 }
@@ -99,7 +112,7 @@ func (s *toolSet) require(f field) model.ToolChoice {
 func (s *toolSet) named(f field) model.ToolChoice {
 	name := f.required("the name of a tool").text()
 	if !s.has(name) {
-		f.refuse("the tool %q is not declared; declare it in tools", name)
+		f.refuse("is %q, which is not declared; declare it in tools", name)
 	}
 	return model.ToolChoice{Mode: model.ToolNamed, Name: name}
 }

@@ -1,16 +1,15 @@
 package server
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
 	"strconv"
 )
 
-// field is a value in the JSON body of a request, and the path to it. The body keeps the first mistake that is found in
-// any of its fields; what is read of a wrong one is zero, so that a decoder reads on and looks for mistakes once, at the
-// end.
+// field is a value in the JSON body of a request, and the path to it. The body keeps the first mistake that is found
+// in any of its fields; what is read of a wrong one is zero, so that a decoder reads on and looks for mistakes once, at
+// the end.
 type field struct {
 	body *body
 	path string          // such as messages[2].content, "" for the body
@@ -20,53 +19,30 @@ type field struct {
 // body is what the fields of one request share.
 type body struct{ err error }
 
-// parseBody gives the body's object. Field names are told apart by case, as the clients' own servers do.
-func parseBody(data []byte) (object, *body) {
+// rawObject is a JSON object as readJSON gives it. Its names are told apart by case, as the APIs' own servers do.
+type rawObject map[string]json.RawMessage
+
+// readBody begins to read a request.
+func readBody(members rawObject) (object, *body) {
 	b := &body{}
-	if !json.Valid(data) {
-		var v any
-		b.err = badRequest("", "the body is no valid JSON: %v", json.Unmarshal(data, &v))
-		return object{}, b
-	}
-	f := field{b, "", data}
-	if !f.is('{') {
-		b.err = badRequest("", "the body must be a JSON object, not %s", f.kind())
-	}
-	return f.object(), b
+	return object{field{b, "", json.RawMessage("{}")}, members}, b
 }
 
-// is tells whether a value begins with a character that tells its type: { [ " t f, and 0 for a number.
+// is tells whether a value begins with a character that tells its type, or is a number, for 0.
 func (f field) is(first byte) bool {
-	if len(f.raw) == 0 {
+	if !f.present() {
 		return false
 	}
-	c := bytes.TrimLeft(f.raw, " \t\r\n")[0]
+	c := f.raw[0]
 	return c == first || first == '0' && (c == '-' || c >= '0' && c <= '9')
 }
 
 func (f field) present() bool { return len(f.raw) > 0 }
 
-// kind is what the value is, for a person.
-func (f field) kind() string {
-	switch {
-	case !f.present():
-		return "null"
-	case f.is('{'):
-		return "an object"
-	case f.is('['):
-		return "an array"
-	case f.is('"'):
-		return "a string"
-	case f.is('0'):
-		return "a number"
-	}
-	return "a boolean"
-}
-
 // refuse keeps a mistake, unless there is one already.
 func (f field) refuse(format string, args ...any) {
 	if f.body.err == nil {
-		f.body.err = badRequest(f.path, "%s: %s", f.path, fmt.Sprintf(format, args...))
+		f.body.err = badRequest(f.path, "%s %s", f.path, fmt.Sprintf(format, args...))
 	}
 }
 
@@ -76,7 +52,7 @@ func (f field) mustBe(want string) {
 		f.refuse("is missing; it must be %s", want)
 		return
 	}
-	f.refuse("must be %s, not %s", want, f.kind())
+	f.refuse("is %s; it must be %s", kind(f.raw), want)
 }
 
 // required refuses an absent value.
@@ -87,15 +63,17 @@ func (f field) required(want string) field {
 	return f
 }
 
-// unsupported refuses a value that is right and cannot be obeyed.
+// unsupported refuses a value that is right and cannot be obeyed; way is what to do.
 func (f field) unsupported(way string) {
-	f.refuse("%.80s is not supported; %s", f.raw, way)
+	if f.body.err == nil {
+		f.body.err = unsupported(f.path, "%s is %.80s, which is not supported; %s", f.path, f.raw, way)
+	}
 }
 
 // object is a field with its members. One of another type has none.
 type object struct {
 	field
-	members map[string]json.RawMessage
+	members rawObject
 }
 
 func (f field) object() object {
@@ -113,11 +91,14 @@ func (o object) get(name string) field {
 	if o.path != "" {
 		path = o.path + "." + name
 	}
-	raw := o.members[name]
-	if string(raw) == "null" {
+	return newField(o.body, path, o.members[name])
+}
+
+func newField(b *body, path string, raw json.RawMessage) field {
+	if isNull(raw) {
 		raw = nil
 	}
-	return field{o.body, path, raw}
+	return field{b, path, raw}
 }
 
 // list gives the items of an array.
@@ -133,10 +114,7 @@ func (f field) list() []field {
 	_ = json.Unmarshal(f.raw, &raw) // the body is valid
 	items := make([]field, len(raw))
 	for i, r := range raw {
-		if string(r) == "null" {
-			r = nil
-		}
-		items[i] = field{f.body, f.path + "[" + strconv.Itoa(i) + "]", r}
+		items[i] = newField(f.body, f.path+"["+strconv.Itoa(i)+"]", r)
 	}
 	return items
 }
@@ -167,7 +145,7 @@ func (f field) flag(absent bool) bool {
 	case !f.present():
 		return absent
 	case !f.is('t') && !f.is('f'):
-		f.mustBe("a boolean")
+		f.mustBe("true or false")
 	}
 	return f.is('t')
 }
@@ -180,9 +158,9 @@ func (f field) number(absent float64) float64 {
 		f.mustBe("a number")
 		return absent
 	}
-	v, err := strconv.ParseFloat(string(bytes.TrimSpace(f.raw)), 64)
+	v, err := strconv.ParseFloat(string(f.raw), 64)
 	if err != nil {
-		f.refuse("%.40s is out of range", f.raw)
+		f.refuse("is %.40s, which no number is", f.raw)
 	}
 	return v
 }
@@ -191,7 +169,7 @@ func (f field) number(absent float64) float64 {
 func (f field) integer(absent int) int {
 	v := f.number(float64(absent))
 	if v != math.Trunc(v) || math.Abs(v) > math.MaxInt32 {
-		f.refuse("must be a whole number of 32 bits, not %.40s", f.raw)
+		f.refuse("is %.40s; it must be a whole number of 32 bits", f.raw)
 		return absent
 	}
 	return int(v)
@@ -214,7 +192,7 @@ func (f field) oneOf(values ...string) string {
 		}
 	}
 	if f.present() {
-		f.refuse("%q is not supported; use one of %q", s, values)
+		f.unsupported(fmt.Sprintf("use one of %q", values))
 	}
 	return ""
 }

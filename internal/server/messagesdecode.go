@@ -18,8 +18,8 @@ type messagesRequest struct {
 
 // decodeMessages reads a request; where it is only counted, max_tokens may be absent. Fields without a meaning here are
 // ignored: metadata, service_tier, cache_control, context_management, container and the like.
-func decodeMessages(data []byte, defaults model.Options, count bool) (*messagesRequest, error) {
-	o, doc := parseBody(data)
+func decodeMessages(raw rawObject, defaults model.Options, count bool) (*messagesRequest, error) {
+	o, doc := readBody(raw)
 	r := &messagesRequest{model: o.get("model").text(), stream: o.get("stream").flag(false)}
 	maxTokens := o.get("max_tokens")
 	if !count {
@@ -31,12 +31,16 @@ func decodeMessages(data []byte, defaults model.Options, count bool) (*messagesR
 	r.Options.TopP = o.get("top_p").number(defaults.TopP)
 	r.Options.TopK = max(0, o.get("top_k").integer(defaults.TopK)) // -1 is off, for some clients
 	for _, stop := range o.get("stop_sequences").list() {
-		r.Options.Stop = append(r.Options.Stop, stop.required("a string").text())
+		text := stop.required("a string").text()
+		if text == "" {
+			stop.refuse(`is ""; it must be of some length`)
+		}
+		r.Options.Stop = append(r.Options.Stop, text)
 	}
 	r.decodeThinking(o.get("thinking").object())
 	for _, format := range []field{o.get("output_config").object().get("format"), o.get("output_format")} {
 		if format.present() {
-			format.refuse("structured output is not supported yet; leave it out")
+			format.unsupported("structured output is not there yet: leave it out")
 		}
 	}
 	tools := decodeMessagesTools(o.get("tools"))
@@ -63,11 +67,14 @@ func decodeMessages(data []byte, defaults model.Options, count bool) (*messagesR
 	default:
 		r.prefill = true
 	}
+	if doc.err == nil {
+		doc.err = r.Options.Check()
+	}
 	return r, doc.err
 }
 
-// decodeThinking sets how long the model may reason. Without the field it does not: clients that do not ask for thinking
-// expect no block of it.
+// decodeThinking sets how long the model may reason. Without the field it does not: clients that do not ask for
+// thinking expect no block of it.
 func (r *messagesRequest) decodeThinking(thinking object) {
 	r.Options.MaxReasoning = -1
 	switch thinking.get("type").oneOf("enabled", "adaptive", "between_tools", "disabled") {

@@ -156,9 +156,9 @@ func (s *messageStream) finish(r model.Result) {
 // ping is the event that keeps a slow stream alive.
 func ping() (event string, data any) { return "ping", members{"type": "ping"} }
 
-// anthropicError is an error in Anthropic's form. Its types follow from the status:
+// anthropic is an error in Anthropic's form. Its types follow from the status:
 // https://docs.anthropic.com/en/api/errors.
-func anthropicError(e *apiError) any {
+func anthropic(e *apiError) any {
 	kind, known := map[int]string{
 		401: "authentication_error",
 		403: "permission_error",

@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -20,35 +21,13 @@ type responsesRequest struct {
 	oneCall       bool
 }
 
-// unsupportedFields are those of the Responses API that would change the answer and cannot be obeyed.
-var unsupportedFields = map[string]string{
-	"conversation": "use previous_response_id",
-	"prompt":       "there are no stored prompts: use instructions and input",
-}
-
 // decodeResponses reads a request. history gives the conversation of an earlier response. Fields without a meaning here
 // are ignored: include, user, service_tier, prompt_cache_key, safety_identifier, stream_options and the like.
 func decodeResponses(
-	data []byte, defaults model.Options, history func(id string) (conversation, bool),
+	raw rawObject, defaults model.Options, history func(id string) (conversation, bool),
 ) (*responsesRequest, error) {
-	o, doc := parseBody(data)
-	for name, way := range unsupportedFields {
-		if f := o.get(name); f.present() {
-			f.refuse("is not supported; %s", way)
-		}
-	}
-	if f := o.get("background"); f.flag(false) {
-		f.refuse("is not supported; leave it out, and stream")
-	}
-	if f := o.get("top_logprobs"); f.integer(0) != 0 {
-		f.refuse("is not supported here; use /v1/chat/completions")
-	}
-	for _, f := range o.get("include").list() {
-		if f.text() == "message.output_text.logprobs" {
-			f.unsupported("use logprobs of /v1/chat/completions")
-		}
-	}
-
+	o, doc := readBody(raw)
+	refuseUnsupported(o)
 	r := &responsesRequest{stream: o.get("stream").flag(false), store: o.get("store").flag(true)}
 	r.drop = o.get("truncation").oneOf("disabled", "auto") == "auto"
 	r.oneCall = !o.get("parallel_tool_calls").flag(true)
@@ -60,12 +39,6 @@ func decodeResponses(
 		r.response.MaxOutputTokens = &r.Options.MaxTokens
 	}
 	r.decodeReasoning(o.get("reasoning").object())
-	text := o.get("text").object()
-	if format := text.get("format").object(); format.present() {
-		if kind := format.get("type"); kind.required(`"text"`).text() != "text" {
-			kind.unsupported(`structured output is not there yet; only "text" is`)
-		}
-	}
 	tools := decodeResponsesTools(o.get("tools"))
 	r.decodeToolChoice(o.get("tool_choice"), tools)
 	r.Tools = tools.tools
@@ -75,7 +48,8 @@ func decodeResponses(
 	if id := previous.text(); id != "" {
 		earlier, known := history(id)
 		if !known && doc.err == nil {
-			doc.err = noResponse(id)
+			doc.err = &apiError{http.StatusNotFound, invalidRequest, "previous_response_not_found", previous.path,
+				noResponse(id).Error()}
 		}
 		c = earlier.clone()
 	}
@@ -89,7 +63,36 @@ func decodeResponses(
 		r.Messages = append([]model.Message{model.SystemMessage(instructions)}, c.messages...)
 	}
 	r.describe(o)
+	if doc.err == nil {
+		doc.err = r.Options.Check()
+	}
 	return r, doc.err
+}
+
+// refuseUnsupported refuses what would change the answer and cannot be obeyed.
+func refuseUnsupported(o object) {
+	if f := o.get("conversation"); f.present() {
+		f.unsupported("use previous_response_id")
+	}
+	if f := o.get("prompt"); f.present() {
+		f.unsupported("use instructions and input: there are no stored prompts")
+	}
+	if f := o.get("background"); f.flag(false) {
+		f.unsupported("leave it out, and stream")
+	}
+	if f := o.get("top_logprobs"); f.integer(0) != 0 {
+		f.unsupported("use /v1/chat/completions")
+	}
+	for _, f := range o.get("include").list() {
+		if f.text() == "message.output_text.logprobs" {
+			f.unsupported("use logprobs of /v1/chat/completions")
+		}
+	}
+	if format := o.get("text").object().get("format").object(); format.present() {
+		if kind := format.get("type"); kind.required(`"text"`).text() != "text" {
+			kind.unsupported(`use "text": structured output is not there yet`)
+		}
+	}
 }
 
 // describe fills in what a response tells of its request.
@@ -98,7 +101,7 @@ func (r *responsesRequest) describe(o object) {
 	v.Object, v.Status, v.Output = "response", "in_progress", []any{}
 	v.Model = o.get("model").text()
 	v.Instructions = o.get("instructions").raw
-	v.Metadata = o.get("metadata").orElse("{}")
+	v.Metadata = o.get("metadata").object().orElse("{}")
 	v.ParallelToolCalls = !r.oneCall
 	v.PreviousResponseID = o.get("previous_response_id").raw
 	v.Reasoning = o.get("reasoning").orElse(`{"effort":null,"summary":null}`)

@@ -57,15 +57,15 @@ type responseStream struct {
 	newID    func(prefix string) string
 	now      func() int64 // in seconds of Unix
 	send     func(event string, data any) error
+	done     func() error // keeps the whole response, nil: nothing does
 
-	answer    model.Message // what the history keeps
-	callIDs   []string      // of its calls
-	sequence  int
-	item      *responseItem // that is open, the last of the output
-	text      strings.Builder
-	reasoning int  // tokens
-	reasons   bool // the last text was reasoning
-	err       error
+	answer   model.Message // what the history keeps
+	callIDs  []string      // of its calls
+	sequence int
+	item     *responseItem // that is open, the last of the output
+	text     strings.Builder
+	thoughts thoughts
+	err      error
 }
 
 func (s *responseStream) emit(event string, data members) {
@@ -96,8 +96,8 @@ func (s *responseStream) run(events iter.Seq2[model.Event, error], result func()
 }
 
 func (s *responseStream) event(e model.Event) {
+	s.thoughts.add(e)
 	if e.Reasoning != "" {
-		s.reasons = true
 		s.open("reasoning")
 		s.text.WriteString(e.Reasoning)
 		if s.response.summarize {
@@ -107,17 +107,12 @@ func (s *responseStream) event(e model.Event) {
 		}
 	}
 	if e.Text != "" {
-		s.reasons = false
 		s.open("message")
 		s.text.WriteString(e.Text)
 		s.at("response.output_text.delta", "content_index", members{"delta": e.Text, "logprobs": []any{}})
 	}
 	if e.Call != nil {
-		s.reasons = false
 		s.call(e.Call)
-	}
-	if e.Token != nil && s.reasons {
-		s.reasoning++
 	}
 }
 
@@ -215,8 +210,11 @@ func (s *responseStream) finish(r model.Result) {
 		"input_tokens":          r.PromptTokens,
 		"input_tokens_details":  members{"cached_tokens": r.CachedTokens, "cache_write_tokens": 0},
 		"output_tokens":         r.CompletionTokens,
-		"output_tokens_details": members{"reasoning_tokens": min(s.reasoning, r.CompletionTokens)},
+		"output_tokens_details": members{"reasoning_tokens": s.thoughts.tokens},
 		"total_tokens":          r.PromptTokens + r.CompletionTokens,
+	}
+	if s.done != nil && s.err == nil {
+		s.err = s.done()
 	}
 	s.emit("response."+status, members{"response": s.response})
 }

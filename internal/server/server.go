@@ -48,6 +48,7 @@ type Server struct {
 	log      *slog.Logger
 	engine   *engine
 	metrics  *metrics
+	stored   responseStore
 	mux      *http.ServeMux
 	handler  http.Handler
 	paths    map[string]dialect // of each path without wildcards, whatever the method
@@ -75,6 +76,11 @@ func New(o Options) *Server {
 func (s *Server) routes() {
 	s.handle("POST /v1/chat/completions", openAI, s.chatCompletions)
 	s.handle("POST /v1/completions", openAI, s.completions)
+	s.handle("POST /v1/responses", openAI, s.responses)
+	s.handle("GET /v1/responses/{id}", openAI, s.getResponse)
+	s.handle("DELETE /v1/responses/{id}", openAI, s.deleteResponse)
+	s.handle("POST /v1/messages", anthropic, s.messages)
+	s.handle("POST /v1/messages/count_tokens", anthropic, s.countTokens)
 	s.handle("GET /v1/models", openAI, s.models)
 	s.handle("GET /v1/models/{id...}", openAI, s.oneModel)
 	s.handle("POST /tokenize", openAI, s.tokenize)
