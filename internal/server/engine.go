@@ -24,10 +24,14 @@ type engine struct {
 	idle    *time.Timer   // unloads
 	stop    context.CancelFunc
 	closed  bool
-	unused  chan struct{} // closed when nobody uses a closed engine
+	changed *sync.Cond    // loading and users
 }
 
-func newEngine(o Options) *engine { return &engine{o: o, unused: make(chan struct{}), stop: func() {}} }
+func newEngine(o Options) *engine {
+	e := &engine{o: o, stop: func() {}}
+	e.changed = sync.NewCond(&e.mu)
+	return e
+}
 
 // use gives the model and its pool, loads them if need be, and keeps them until release, which is called once. All who
 // come while a load runs wait for that one; where it fails, all of them fail, and the next tries again.
@@ -80,6 +84,7 @@ func (e *engine) load() {
 		}
 		e.loading = nil
 		close(loading)
+		e.changed.Broadcast()
 	}()
 }
 
@@ -95,19 +100,15 @@ func (e *engine) loadModel(ctx context.Context) (m *model.Model, err error) {
 func (e *engine) release() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.users--; e.users > 0 {
-		return
+	if e.users--; e.users == 0 {
+		e.rest()
+		e.changed.Broadcast()
 	}
-	if e.closed {
-		close(e.unused)
-		return
-	}
-	e.rest()
 }
 
 // rest has the model unloaded, unless somebody comes in time. e is locked.
 func (e *engine) rest() {
-	if e.o.KeepAlive > 0 {
+	if e.o.KeepAlive > 0 && !e.closed {
 		e.idle = time.AfterFunc(e.o.KeepAlive, e.unload)
 	}
 }
@@ -148,32 +149,29 @@ func (e *engine) state() engineState {
 	return s
 }
 
-// close ends what runs, waits for it, and frees the model. Later uses fail with [model.ErrClosed].
-func (e *engine) close() error {
+// end ends what runs or loads, and refuses what comes, with [model.ErrClosed].
+func (e *engine) end() error {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closed {
-		return nil
-	}
 	e.closed = true
+	pool := e.pool
 	e.stop()
 	if e.idle != nil {
 		e.idle.Stop()
 	}
-	if loading := e.loading; loading != nil {
-		e.mu.Unlock()
-		<-loading
-		e.mu.Lock()
+	e.mu.Unlock()
+	if pool == nil {
+		return nil
 	}
-	if e.users > 0 {
-		pool := e.pool
-		e.mu.Unlock()
-		err := pool.Close()
-		<-e.unused
-		e.mu.Lock()
-		if err != nil {
-			return errors.Join(err, e.free())
-		}
+	return pool.Close()
+}
+
+// close is end, waits for what it ended, and frees the model.
+func (e *engine) close() error {
+	err := e.end()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for e.loading != nil || e.users > 0 {
+		e.changed.Wait()
 	}
-	return e.free()
+	return errors.Join(err, e.free())
 }

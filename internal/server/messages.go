@@ -50,7 +50,7 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) error {
 		return result
 	}
 	stream := &messageStream{
-		message: &message{ID: newID("msg_"), Type: "message", Role: "assistant", Model: q.model, Content: []messageBlock{}},
+		message: &message{ID: newID("msg_"), Type: "message", Role: "assistant", Model: s.o.Model, Content: []messageBlock{}},
 		hidden:  q.hidden, maxTokens: q.Options.MaxTokens, newID: newID,
 		send: discard,
 	}
@@ -114,16 +114,11 @@ func tooLong(err error) error {
 		fmt.Sprintf("prompt is too long: %d tokens > %d maximum", long.Tokens, long.Limit-1)}
 }
 
-// firstCall leaves out all calls but the first.
+// firstCall ends the events with the first call.
 func firstCall(events iter.Seq2[model.Event, error]) iter.Seq2[model.Event, error] {
 	return func(yield func(model.Event, error) bool) {
-		called := false
 		for e, err := range events {
-			if e.Call != nil && called {
-				e.Call = nil
-			}
-			called = called || e.Call != nil
-			if !yield(e, err) {
+			if !yield(e, err) || e.Call != nil {
 				return
 			}
 		}

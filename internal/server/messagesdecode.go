@@ -9,7 +9,6 @@ import (
 // messagesRequest is a request for an Anthropic message, as https://docs.anthropic.com/en/api/messages has it.
 type messagesRequest struct {
 	model.Request
-	model   string
 	stream  bool
 	prefill bool // the last message is the beginning of the answer
 	hidden  bool // the reasoning is not shown
@@ -20,7 +19,7 @@ type messagesRequest struct {
 // ignored: metadata, service_tier, cache_control, context_management, container and the like.
 func decodeMessages(raw rawObject, defaults model.Options, count bool) (*messagesRequest, error) {
 	o, doc := readBody(raw)
-	r := &messagesRequest{model: o.get("model").text(), stream: o.get("stream").flag(false)}
+	r := &messagesRequest{stream: o.get("stream").flag(false)}
 	maxTokens := o.get("max_tokens")
 	if !count {
 		maxTokens.required("the number of tokens to generate at most")
@@ -47,7 +46,7 @@ func decodeMessages(raw rawObject, defaults model.Options, count bool) (*message
 	r.Tools = tools.tools
 	r.decodeToolChoice(o.get("tool_choice").object(), tools)
 
-	var c conversation
+	var c turns
 	if system := decodeSystem(o.get("system")); system != "" {
 		c.add(model.SystemMessage(system))
 	}
@@ -148,7 +147,7 @@ func withoutBilling(text string) string {
 	return strings.TrimLeft(rest, "\n")
 }
 
-func decodeMessage(c *conversation, m object) {
+func decodeMessage(c *turns, m object) {
 	content := m.get("content").required("a string or an array of blocks")
 	switch m.get("role").required(`"user" or "assistant"`).oneOf("user", "assistant", "system") {
 	case "user":
@@ -163,7 +162,7 @@ func decodeMessage(c *conversation, m object) {
 }
 
 // decodeUser puts the results of tools in front of what the user says beside them.
-func decodeUser(c *conversation, content field) {
+func decodeUser(c *turns, content field) {
 	if content.is('"') {
 		c.add(model.UserMessage(content.text()))
 		return
@@ -216,7 +215,7 @@ func decodeBlock(block object) string {
 }
 
 // decodeAssistant leaves out what the model thought, and what Anthropic's own tools did.
-func decodeAssistant(c *conversation, content field) {
+func decodeAssistant(c *turns, content field) {
 	if content.is('"') {
 		c.add(model.AssistantMessage(content.text()))
 		return

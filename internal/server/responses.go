@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/glm4-metal/glm4-metal/model"
 )
@@ -41,8 +40,7 @@ func (s *Server) responses(w http.ResponseWriter, r *http.Request) error {
 		note(r, result)
 		return result
 	}
-	now := func() int64 { return time.Now().Unix() }
-	q.response.ID, q.response.CreatedAt = newID("resp_"), now()
+	q.response.ID, q.response.CreatedAt, q.response.Model = newID("resp_"), now(), s.o.Model
 	stream := &responseStream{response: &q.response, newID: newID, now: now, send: discard}
 	if q.store {
 		stream.done = func() error { return s.stored.add(q, stream) }

@@ -22,13 +22,13 @@ func readBytes(t testing.TB, data string) rawObject {
 	return raw
 }
 
-func noHistory(string) (conversation, bool) { return conversation{}, false }
+func noHistory(string) (turns, bool) { return turns{}, false }
 
 func newTestResponse(t *testing.T, body string, o *transcript) *responseStream {
 	t.Helper()
 	q, err := decodeResponses(readBytes(t, body), model.Options{}, noHistory)
 	require.NoError(t, err)
-	q.response.ID, q.response.CreatedAt = "resp_0", 1700000000
+	q.response.ID, q.response.CreatedAt, q.response.Model = "resp_0", 1700000000, "glm-4"
 	return &responseStream{response: &q.response, newID: counter(), now: func() int64 { return 1700000000 }, send: o.send}
 }
 

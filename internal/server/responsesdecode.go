@@ -14,7 +14,7 @@ import (
 type responsesRequest struct {
 	model.Request          // Messages are those of input and history, behind the instructions
 	response      response // what it tells of the request
-	conversation  conversation
+	conversation  turns
 	stream        bool
 	store         bool
 	drop          bool // messages from the beginning where they do not fit
@@ -24,7 +24,7 @@ type responsesRequest struct {
 // decodeResponses reads a request. history gives the conversation of an earlier response. Fields without a meaning here
 // are ignored: include, user, service_tier, prompt_cache_key, safety_identifier, stream_options and the like.
 func decodeResponses(
-	raw rawObject, defaults model.Options, history func(id string) (conversation, bool),
+	raw rawObject, defaults model.Options, history func(id string) (turns, bool),
 ) (*responsesRequest, error) {
 	o, doc := readBody(raw)
 	refuseUnsupported(o)
@@ -43,7 +43,7 @@ func decodeResponses(
 	r.decodeToolChoice(o.get("tool_choice"), tools)
 	r.Tools = tools.tools
 
-	var c conversation
+	var c turns
 	previous := o.get("previous_response_id")
 	if id := previous.text(); id != "" {
 		earlier, known := history(id)
@@ -99,7 +99,6 @@ func refuseUnsupported(o object) {
 func (r *responsesRequest) describe(o object) {
 	v := &r.response
 	v.Object, v.Status, v.Output = "response", "in_progress", []any{}
-	v.Model = o.get("model").text()
 	v.Instructions = o.get("instructions").raw
 	v.Metadata = o.get("metadata").object().orElse("{}")
 	v.ParallelToolCalls = !r.oneCall
@@ -174,7 +173,7 @@ func (r *responsesRequest) decodeToolChoice(f field, tools *toolSet) {
 	}
 }
 
-func decodeInput(c *conversation, input field) {
+func decodeInput(c *turns, input field) {
 	if input.is('"') {
 		c.add(model.UserMessage(input.text()))
 		return
@@ -188,7 +187,7 @@ func decodeInput(c *conversation, input field) {
 }
 
 // decodeItem takes an item that a client sends, which may be one of an earlier response.
-func decodeItem(c *conversation, item object) {
+func decodeItem(c *turns, item object) {
 	kind := item.get("type")
 	switch kind.text() {
 	case "", "message":

@@ -23,7 +23,7 @@ type responseStore struct {
 type storedResponse struct {
 	id           string
 	data         json.RawMessage
-	conversation conversation // with the answer
+	conversation turns // with the answer
 	bytes        int
 }
 
@@ -80,10 +80,10 @@ func (s *responseStore) get(id string) (json.RawMessage, bool) {
 }
 
 // history is the conversation up to a response, which the caller does not change.
-func (s *responseStore) history(id string) (conversation, bool) {
+func (s *responseStore) history(id string) (turns, bool) {
 	v, ok := s.find(id)
 	if !ok {
-		return conversation{}, false
+		return turns{}, false
 	}
 	return v.conversation, true
 }

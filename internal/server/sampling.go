@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"encoding/json"
-	"math"
 	"strconv"
 
 	"github.com/glm4-metal/glm4-metal/model"
@@ -23,6 +22,7 @@ type sampling struct {
 	LogitBias         map[string]float64 `json:"logit_bias"`
 	Stop              texts              `json:"stop"`
 	MaxTokens         *int               `json:"max_tokens"`
+	IgnoreEOS         *bool              `json:"ignore_eos"`
 }
 
 // options are the defaults with what the request says. Values that no model could obey are errors.
@@ -35,6 +35,7 @@ func (q *sampling) options(defaults model.Options) (model.Options, error) {
 	set(&o.RepetitionPenalty, q.RepetitionPenalty)
 	set(&o.PresencePenalty, q.PresencePenalty)
 	set(&o.FrequencyPenalty, q.FrequencyPenalty)
+	set(&o.IgnoreEOS, q.IgnoreEOS)
 	if o.TopK == -1 { // vLLM's word for all
 		o.TopK = 0
 	}
@@ -114,9 +115,4 @@ func (t *thoughts) add(e model.Event) {
 	case e.Text != "" || e.Call != nil:
 		t.pending = 0
 	}
-}
-
-// finite is a log probability as JSON can have it: OpenAI's API writes -9999 for what cannot be.
-func finite(logprob float32) float64 {
-	return math.Max(float64(logprob), -9999)
 }

@@ -116,11 +116,16 @@ func (s *eventStream) keepAlive() {
 	}
 }
 
-// begun tells whether something has been written, so that an error has to be an event.
-func (s *eventStream) begun() bool {
+// closeUnbegun closes a stream of which nothing has been written, and tells whether it was one: then an error may have a
+// status, else it has to be an event.
+func (s *eventStream) closeUnbegun() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.sent
+	if !s.sent {
+		s.closed = true
+		s.timer.Stop()
+	}
+	return !s.sent
 }
 
 // close ends the stream, and the pings that go out while nothing else does. Nothing is written behind it; it may be
