@@ -47,9 +47,7 @@ func decodeMessages(raw rawObject, defaults model.Options, count bool) (*message
 	r.decodeToolChoice(o.get("tool_choice").object(), tools)
 
 	var c turns
-	if system := decodeSystem(o.get("system")); system != "" {
-		c.add(model.SystemMessage(system))
-	}
+	c.system(decodeSystem(o.get("system")))
 	messages := o.get("messages").required("an array of messages")
 	for _, m := range messages.atMost(maxMessages) {
 		decodeMessage(&c, m.required("a message").object())
@@ -155,9 +153,7 @@ func decodeMessage(c *turns, m object) {
 	case "assistant":
 		decodeAssistant(c, content)
 	case "system":
-		if text := decodeSystem(content); text != "" {
-			c.add(model.SystemMessage(text))
-		}
+		c.system(decodeSystem(content))
 	}
 }
 

@@ -43,7 +43,7 @@ func TestMessagesRequestIsMisread(t *testing.T) {
 		{Role: model.RoleAssistant, Content: "I read.", ToolCalls: []model.ToolCall{{Name: "Read", Arguments: `{"b": 1, "a": 2}`},
 			{Name: "Now", Arguments: "{}"}}},
 		model.ToolResult("Error: no\nfile"), model.ToolResult("noon"), model.UserMessage("go on"),
-		model.AssistantMessage("ok"), model.SystemMessage("late"), model.UserMessage("paper"),
+		model.AssistantMessage("ok"), model.UserMessage("<system-reminder>\nlate\n</system-reminder>"), model.UserMessage("paper"),
 	}, q.Messages)
 	require.Equal(t, model.Options{MaxTokens: 1024, Temperature: 0.5, TopP: 0.9, MinP: 0.1, Stop: []string{"\n\nHuman:"},
 		MaxReasoning: 500}, q.Options)

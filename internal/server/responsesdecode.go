@@ -198,7 +198,7 @@ func decodeItem(c *turns, item object) {
 		case "assistant":
 			c.add(model.AssistantMessage(decodeParts(content, "")))
 		case "system", "developer":
-			c.add(model.SystemMessage(decodeParts(content, "\n")))
+			c.system(decodeParts(content, "\n"))
 		}
 	case "function_call":
 		id := item.get("call_id").required("a string").text()

@@ -25,6 +25,19 @@ func (c *turns) add(m model.Message) {
 	c.results = append(c.results, "")
 }
 
+// system adds what a system text says. GLM-4-0414's prompts have all system texts in front: one that came late there would
+// have everything behind it computed again, so it is put where it is said, in the form that Claude Code has for that.
+func (c *turns) system(text string) {
+	late := slices.ContainsFunc(c.messages, func(m model.Message) bool { return m.Role != model.RoleSystem })
+	switch {
+	case text == "":
+	case late:
+		c.add(model.UserMessage("<system-reminder>\n" + text + "\n</system-reminder>"))
+	default:
+		c.add(model.SystemMessage(text))
+	}
+}
+
 // call adds a call to the assistant's message before it, or to a new one.
 func (c *turns) call(id, name, arguments string) {
 	last := len(c.messages) - 1
