@@ -60,7 +60,7 @@ func newApp() *cli.App {
 			program + " help COMMAND tells more about a command.",
 		Version: version(),
 		Commands: []*cli.Command{
-			chatCommand(), generateCommand(), showCommand(), convertCommand(), benchCommand(), doctorCommand(),
+			chatCommand(), generateCommand(), serveCommand(), showCommand(), convertCommand(), benchCommand(), doctorCommand(),
 			tokenizeCommand(), templateCommand(), completionCommand(), helpCommand(), versionCommand(),
 		},
 		HideHelpCommand:           true,
@@ -80,7 +80,7 @@ func newApp() *cli.App {
 		command.Description = fill(command.Description)
 		switch command.Name {
 		case "chat": // takes signals itself
-		case "generate", "convert", "bench", "doctor":
+		case "generate", "serve", "convert", "bench", "doctor":
 			command.Action = interruptible(command.Action, true)
 		default:
 			command.Action = interruptible(command.Action, false)

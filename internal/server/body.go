@@ -76,7 +76,7 @@ func fieldJSON(field string, data []byte, into any) error {
 		return badRequest(field, "%s is no JSON at byte %d: %v", what, syntax.Offset, err)
 	case errors.As(err, &typ):
 		at := joinField(field, typ.Field)
-		return badRequest(at, "%s is a %s; it must be %s", at, typ.Value, wanted(typ.Type.Kind().String()))
+		return badRequest(at, "%s is %s; it must be %s", at, article(typ.Value), wanted(typ.Type.Kind().String()))
 	case err != nil:
 		return badRequest(field, "%s: %v", what, err)
 	}
@@ -92,6 +92,17 @@ func joinField(outer, inner string) string {
 		return outer
 	}
 	return outer + "." + inner
+}
+
+// article puts one in front of what encoding/json calls a value.
+func article(value string) string {
+	switch {
+	case value == "bool":
+		return "true or false"
+	case value == "array", value == "object":
+		return "an " + value
+	}
+	return "a " + value
 }
 
 // wanted says in JSON's words what a Go kind holds.

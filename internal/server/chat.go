@@ -46,7 +46,7 @@ func (q *chatRequest) request(defaults model.Options) (r model.Request, err erro
 	if err := q.check(); err != nil {
 		return r, err
 	}
-	if r.Messages, err = conversation(q.Messages); err != nil {
+	if r.Messages, err = chatMessages(q.Messages); err != nil {
 		return r, err
 	}
 	if r.Tools, err = functionTools(q.Tools); err != nil {

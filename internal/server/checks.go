@@ -143,18 +143,30 @@ func cleanPath(r *http.Request) bool {
 	return path.Clean(r.URL.Path) == r.URL.Path && r.URL.RawPath == ""
 }
 
-// notFound is the error of a path or a method that there is not. It names the path that may be meant.
-func (s *Server) notFound(r *http.Request) error {
+// notFound is the error of a path or a method that there is not. It names what may be meant.
+func (s *Server) notFound(w http.ResponseWriter, r *http.Request) error {
 	want := path.Clean("/" + r.URL.Path)
-	if _, ok := s.paths[want]; !ok {
-		want = "/v1" + want
-	}
-	_, ok := s.paths[want]
-	switch {
-	case ok && want == r.URL.Path:
-		return refused(http.StatusMethodNotAllowed, "method_not_allowed", "%s does not take %s", want, r.Method)
-	case ok:
-		return refused(http.StatusNotFound, "not_found", "there is no %q here; did you mean %s?", r.URL.Path, want)
+	for _, prefix := range []string{"", "/v1"} {
+		methods := s.methods(prefix + want)
+		switch {
+		case len(methods) == 0:
+		case prefix+want != r.URL.Path || r.URL.RawPath != "":
+			return refused(http.StatusNotFound, "not_found", "there is no %q here; did you mean %s?", r.URL.Path, prefix+want)
+		default:
+			allow := strings.Join(methods, ", ")
+			w.Header().Set("Allow", allow)
+			return refused(http.StatusMethodNotAllowed, "method_not_allowed", "%s takes %s, not %s", want, allow, r.Method)
+		}
 	}
 	return refused(http.StatusNotFound, "not_found", "there is no %q here", r.URL.Path)
+}
+
+// methods are those that a path takes.
+func (s *Server) methods(path string) (methods []string) {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+		if _, pattern := s.mux.Handler(&http.Request{Method: method, URL: &url.URL{Path: path}}); pattern != "" {
+			methods = append(methods, method)
+		}
+	}
+	return methods
 }

@@ -24,7 +24,7 @@ type engine struct {
 	idle    *time.Timer   // unloads
 	stop    context.CancelFunc
 	closed  bool
-	changed *sync.Cond    // loading and users
+	changed *sync.Cond // loading and users
 }
 
 func newEngine(o Options) *engine {

@@ -15,8 +15,8 @@ import (
 // metrics are what GET /metrics tells, in a registry of their own.
 type metrics struct {
 	handler          http.Handler
-	requests         *prometheus.CounterVec   // by path and status
-	duration         *prometheus.HistogramVec // by path
+	requests         *prometheus.CounterVec   // by route and status
+	duration         *prometheus.HistogramVec // by route
 	prefill          prometheus.Histogram
 	decode           prometheus.Histogram
 	promptTokens     prometheus.Counter
@@ -36,9 +36,9 @@ func newMetrics(e *engine) *metrics {
 	}
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "glm4_requests_total",
-			Help: "Requests that have ended, by path and HTTP status."}, []string{"path", "status"}),
+			Help: "Requests that have ended, by route and HTTP status."}, []string{"route", "status"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "glm4_request_seconds",
-			Help: "Time of requests, by path.", Buckets: secondsBuckets}, []string{"path"}),
+			Help: "Time of requests, by route.", Buckets: secondsBuckets}, []string{"route"}),
 		prefill: histogram("glm4_prefill_seconds", "Time to compute a prompt, up to its first token.", secondsBuckets),
 		decode: histogram("glm4_token_seconds", "Mean time of a token of an answer, behind the first.",
 			[]float64{.001, .0025, .005, .01, .02, .03, .04, .05, .075, .1, .15, .2, .3, .5, 1, 2}),

@@ -153,5 +153,5 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		s.mux.ServeHTTP(w, r)
 		return
 	}
-	s.fail(w, s.dialectOf(r), s.notFound(r))
+	s.fail(w, s.dialectOf(r), s.notFound(w, r))
 }

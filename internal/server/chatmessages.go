@@ -28,8 +28,8 @@ type chatToolCall struct {
 	} `json:"function"`
 }
 
-// conversation makes messages for the model of those of a request. Results of tools come in the order of their calls.
-func conversation(raw []json.RawMessage) ([]model.Message, error) {
+// chatMessages makes messages for the model of those of a request. Results of tools come in the order of their calls.
+func chatMessages(raw []json.RawMessage) ([]model.Message, error) {
 	switch {
 	case len(raw) == 0:
 		return nil, badRequest("messages", "messages is missing or empty; it must have a message at least")
