@@ -36,6 +36,7 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) error {
 		return tooLong(err)
 	}
 	defer answer.Close()
+	defer func() { note(r, answer.Result()) }()
 
 	events := answer.Events()
 	if reply != nil {
@@ -44,18 +45,13 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) error {
 	if q.oneCall {
 		events = firstCall(events)
 	}
-	result := func() model.Result {
-		result := answer.Result()
-		note(r, result)
-		return result
-	}
 	stream := &messageStream{
 		message: &message{ID: newID("msg_"), Type: "message", Role: "assistant", Model: s.o.Model, Content: []messageBlock{}},
 		hidden:  q.hidden, maxTokens: q.Options.MaxTokens, newID: newID,
 		send: discard,
 	}
 	if !q.stream {
-		if err := stream.run(answer.PromptTokens(), events, result); err != nil {
+		if err := stream.run(answer.PromptTokens(), events, answer.Result); err != nil {
 			return tooLong(err)
 		}
 		return writeJSON(w, http.StatusOK, stream.message)
@@ -63,7 +59,7 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) error {
 	out := newEventStream(w, ping)
 	defer out.close()
 	stream.send = out.send
-	if err := stream.run(answer.PromptTokens(), events, result); err != nil {
+	if err := stream.run(answer.PromptTokens(), events, answer.Result); err != nil {
 		e := explain(tooLong(err))
 		noteFailure(r, e)
 		out.send("error", anthropic(e))

@@ -30,15 +30,11 @@ func (s *Server) responses(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer answer.Close()
+	defer func() { note(r, answer.Result()) }()
 
 	events := answer.Events()
 	if q.oneCall {
 		events = firstCall(events)
-	}
-	result := func() model.Result {
-		result := answer.Result()
-		note(r, result)
-		return result
 	}
 	q.response.ID, q.response.CreatedAt, q.response.Model = newID("resp_"), now(), s.o.Model
 	stream := &responseStream{response: &q.response, newID: newID, now: now, send: discard}
@@ -46,7 +42,7 @@ func (s *Server) responses(w http.ResponseWriter, r *http.Request) error {
 		stream.done = func() error { return s.stored.add(q, stream) }
 	}
 	if !q.stream {
-		if err := stream.run(events, result); err != nil {
+		if err := stream.run(events, answer.Result); err != nil {
 			return err
 		}
 		return writeJSON(w, http.StatusOK, stream.response)
@@ -54,7 +50,7 @@ func (s *Server) responses(w http.ResponseWriter, r *http.Request) error {
 	out := newEventStream(w, nil)
 	defer out.close()
 	stream.send = out.send
-	if err := stream.run(events, result); err != nil {
+	if err := stream.run(events, answer.Result); err != nil {
 		e := explain(err)
 		noteFailure(r, e)
 		stream.fail(e)
