@@ -47,8 +47,7 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) error {
 	}
 	stream := &messageStream{
 		message: &message{ID: newID("msg_"), Type: "message", Role: "assistant", Model: s.o.Model, Content: []messageBlock{}},
-		hidden:  q.hidden, maxTokens: q.Options.MaxTokens, newID: newID,
-		send: discard,
+		hidden:  q.hidden, maxTokens: q.Options.MaxTokens, newID: newID, send: discard,
 	}
 	if !q.stream {
 		if err := stream.run(answer.PromptTokens(), events, answer.Result); err != nil {

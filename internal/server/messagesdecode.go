@@ -52,6 +52,7 @@ func decodeMessages(raw rawObject, defaults model.Options, count bool) (*message
 	for _, m := range messages.atMost(maxMessages) {
 		decodeMessage(&c, m.required("a message").object())
 	}
+	c.settle()
 	r.Messages = c.messages
 	switch n := len(c.messages); {
 	case n == 0:
@@ -218,6 +219,7 @@ func decodeAssistant(c *turns, content field) {
 	}
 	var text strings.Builder
 	message := model.Message{Role: model.RoleAssistant}
+	c.settle()
 	before := len(c.messages)
 	for _, item := range content.list() {
 		block := item.required("a content block").object()

@@ -68,8 +68,13 @@ func (r *responsesRequest) submit(
 	for {
 		answer, err := submit(ctx, r.Request)
 		var long *model.ContextError
-		if !r.drop || !errors.As(err, &long) || !dropOldest(&r.Request.Messages) {
+		switch {
+		case !errors.As(err, &long):
 			return answer, err
+		case !r.drop || !dropOldest(&r.Request.Messages):
+			e := explain(err)
+			e.Param = "input"
+			return nil, e
 		}
 	}
 }

@@ -54,6 +54,7 @@ func decodeResponses(
 		c = earlier.clone()
 	}
 	decodeInput(&c, o.get("input"))
+	c.settle()
 	if len(c.messages) == 0 {
 		o.get("input").refuse("is empty; at least one message is needed")
 	}

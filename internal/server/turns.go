@@ -7,31 +7,52 @@ import (
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
-// turns are the messages of a request. APIs tell by an id which call a tool's result belongs to; the prompt tells
-// it by their order.
+// turns are the messages of a request. APIs tell by an id which call a tool's result belongs to; the prompt tells it by
+// their order.
 type turns struct {
 	messages []model.Message
-	results  []string       // the call's id of each message that is a result, "" for others
 	calls    map[string]int // how many calls came before the one of this id
 	called   int
+	results  []result // that came last, which settle puts in order
 }
 
+type result struct {
+	call    int
+	content string
+}
+
+// clone gives turns that may go on without a change of these.
 func (c *turns) clone() turns {
-	return turns{slices.Clone(c.messages), slices.Clone(c.results), maps.Clone(c.calls), c.called}
+	n := turns{messages: slices.Clone(c.messages), calls: maps.Clone(c.calls), called: c.called}
+	if last := len(n.messages) - 1; last >= 0 {
+		n.messages[last].ToolCalls = slices.Clip(n.messages[last].ToolCalls)
+	}
+	return n
 }
 
 func (c *turns) add(m model.Message) {
+	c.settle()
 	c.messages = append(c.messages, m)
-	c.results = append(c.results, "")
 }
 
-// system adds what a system text says. GLM-4-0414's prompts have all system texts in front: one that came late there would
-// have everything behind it computed again, so it is put where it is said, in the form that Claude Code has for that.
+// settle adds the results that have come, in the order of their calls.
+func (c *turns) settle() {
+	slices.SortStableFunc(c.results, func(a, b result) int { return a.call - b.call })
+	for _, r := range c.results {
+		c.messages = append(c.messages, model.ToolResult(r.content))
+	}
+	c.results = nil
+}
+
+// system adds what a system text says. GLM-4-0414's prompts have all system texts in front: one that came late there
+// would have everything behind it computed again, so it is put where it is said, in the form that Claude Code has for
+// that.
 func (c *turns) system(text string) {
-	late := slices.ContainsFunc(c.messages, func(m model.Message) bool { return m.Role != model.RoleSystem })
+	c.settle()
+	last := len(c.messages) - 1
 	switch {
 	case text == "":
-	case late:
+	case last >= 0 && c.messages[last].Role != model.RoleSystem:
 		c.add(model.UserMessage("<system-reminder>\n" + text + "\n</system-reminder>"))
 	default:
 		c.add(model.SystemMessage(text))
@@ -40,13 +61,14 @@ func (c *turns) system(text string) {
 
 // call adds a call to the assistant's message before it, or to a new one.
 func (c *turns) call(id, name, arguments string) {
+	c.settle()
 	last := len(c.messages) - 1
 	if last < 0 || c.messages[last].Role != model.RoleAssistant {
 		c.add(model.Message{Role: model.RoleAssistant})
 		last++
 	}
 	m := &c.messages[last]
-	m.ToolCalls = append(slices.Clip(m.ToolCalls), model.ToolCall{Name: name, Arguments: arguments})
+	m.ToolCalls = append(m.ToolCalls, model.ToolCall{Name: name, Arguments: arguments})
 	if c.calls == nil {
 		c.calls = map[string]int{}
 	}
@@ -67,19 +89,14 @@ func (c *turns) answer(m model.Message, ids []string) {
 	}
 }
 
-// result adds what the call of an id gave, in front of the results of later calls. f is the id's field.
+// result takes what the call of an id gave. f is the id's field.
 func (c *turns) result(f field, id, content string) {
-	rank, known := c.calls[id]
+	call, known := c.calls[id]
 	if !known {
 		f.refuse("is %q, and there is no tool call of this id before it", id)
 		return
 	}
-	at := len(c.messages)
-	for at > 0 && c.results[at-1] != "" && c.calls[c.results[at-1]] > rank {
-		at--
-	}
-	c.messages = slices.Insert(c.messages, at, model.ToolResult(content))
-	c.results = slices.Insert(c.results, at, id)
+	c.results = append(c.results, result{call, content})
 }
 
 // toolSet collects the tools of a request.
