@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -75,13 +76,16 @@ func fieldJSON(field string, data []byte, into any) error {
 	case errors.As(err, &syntax):
 		return badRequest(field, "%s is no JSON at byte %d: %v", what, syntax.Offset, err)
 	case errors.As(err, &typ):
-		at := joinField(field, typ.Field)
+		at := joinField(field, embedded.Replace(typ.Field))
 		return badRequest(at, "%s is %s; it must be %s", at, article(typ.Value), wanted(typ.Type.Kind().String()))
 	case err != nil:
 		return badRequest(field, "%s: %v", what, err)
 	}
 	return nil
 }
+
+// embedded takes out the names of embedded structs, which encoding/json has in the path of a field.
+var embedded = strings.NewReplacer("sampling.", "", "constraints.", "", "streaming.", "")
 
 // joinField is the path of a field in another.
 func joinField(outer, inner string) string {

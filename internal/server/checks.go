@@ -115,7 +115,7 @@ func (s *Server) checkKey(r *http.Request) error {
 	if s.o.APIKey == "" {
 		return nil
 	}
-	if _, pattern := s.mux.Handler(r); s.public[pattern] {
+	if _, pattern := s.mux.Handler(r); s.public[pattern] && cleanPath(r) {
 		return nil
 	}
 	given := ""

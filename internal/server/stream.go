@@ -86,7 +86,8 @@ func (s *eventStream) end(text string) error {
 		h.Set("X-Accel-Buffering", "no") // nginx passes events on as they come
 		s.w.WriteHeader(http.StatusOK)
 	}
-	s.timer.Reset(pingEvery)
+	s.timer.Stop() // a reader that is slow needs no ping
+	defer s.timer.Reset(pingEvery)
 	c := http.NewResponseController(s.w)
 	s.err = c.SetWriteDeadline(time.Now().Add(writeWithin))
 	if errors.Is(s.err, http.ErrNotSupported) {
