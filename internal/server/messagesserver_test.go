@@ -4,11 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"iter"
-	"math"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,72 +16,33 @@ import (
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
-// newTestServer serves the demo. Where script is set, it makes the model write that behind a prompt, of which it is
-// given the text.
-func newTestServer(t *testing.T, format string, script func(prompt string) string) *httptest.Server {
-	t.Helper()
-	m, err := model.Load(context.Background(), "", model.ChatTemplate(format))
-	require.NoError(t, err)
-	o := Options{Load: func(context.Context) (*model.Model, error) { return m, nil }, Model: "glm-4"}
-	if script != nil {
-		o.Defaults.Processors = []model.LogitsProcessor{scripted(t, m.Text(), script)}
-	}
-	s := New(o)
-	web := httptest.NewServer(s.Handler())
-	t.Cleanup(func() {
-		web.Close()
-		require.NoError(t, s.Close())
-	})
-	return web
-}
-
-// scripted allows the next id of a script only, and at its end <|user|>.
-func scripted(t *testing.T, text *model.Text, script func(prompt string) string) model.LogitsProcessor {
-	assistant, _ := text.Special("<|assistant|>")
-	user, _ := text.Special("<|user|>")
-	return func(tokens []int32, logits []float32) {
-		at := len(tokens) - 1
-		for at > 0 && tokens[at] != assistant {
-			at--
+// template has a server write prompts in a format.
+func template(nameOrFile string) func(*Options) {
+	return func(o *Options) {
+		o.Load = func(ctx context.Context) (*model.Model, error) {
+			return model.Load(ctx, "", model.Backend("cpu"), model.ChatTemplate(nameOrFile))
 		}
-		ids, err := text.Encode(context.Background(), script(text.Decode(tokens[:at+1])))
-		require.NoError(t, err)
-		next := user
-		if n := len(tokens) - at - 1; n < len(ids) {
-			next = ids[n]
-		}
-		for i := range logits {
-			logits[i] = float32(math.Inf(-1))
-		}
-		logits[next] = 0
 	}
 }
 
-// ask posts a body and gives the answer's.
-func ask(t *testing.T, web *httptest.Server, path, body string) (status int, answer string) {
-	t.Helper()
-	r, err := http.Post(web.URL+path, "application/json", strings.NewReader(body))
-	require.NoError(t, err)
-	defer r.Body.Close()
-	data, err := io.ReadAll(r.Body)
-	require.NoError(t, err)
-	return r.StatusCode, string(data)
+func post(s *Server, path, body string) (status int, answer string) {
+	w := ask(s, "POST", path, body)
+	return w.Code, w.Body.String()
 }
 
 // askMessage asks for a message.
-func askMessage(t *testing.T, web *httptest.Server, body string) message {
+func askMessage(t *testing.T, s *Server, body string) (m message) {
 	t.Helper()
-	status, answer := ask(t, web, "/v1/messages", body)
-	require.Equal(t, 200, status, answer)
-	var m message
-	require.NoError(t, json.Unmarshal([]byte(answer), &m))
+	w := ask(s, "POST", "/v1/messages", body)
+	require.Equal(t, 200, w.Code, w.Body)
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &m))
 	return m
 }
 
 func TestBegunAnswerIsNotContinued(t *testing.T) {
 	for _, format := range []string{"glm-4-0414", "glm-4-9b-chat"} { // the demo was not trained to reason
-		web := newTestServer(t, format, nil)
-		whole := askMessage(t, web, `{"max_tokens": 20, "temperature": 0, "messages": [{"role": "user", "content": "Hello"}]}`)
+		s := newServer(t, template(format))
+		whole := askMessage(t, s, `{"max_tokens": 20, "temperature": 0, "messages": [{"role": "user", "content": "Hello"}]}`)
 		text := *whole.Content[0].Text
 		for at := range text {
 			if at == 0 || text[at] != ' ' {
@@ -93,7 +50,7 @@ func TestBegunAnswerIsNotContinued(t *testing.T) {
 			}
 			begun, err := json.Marshal(text[:at])
 			require.NoError(t, err)
-			rest := askMessage(t, web, `{"max_tokens": 20, "temperature": 0, "messages": [{"role": "user", "content": "Hello"},
+			rest := askMessage(t, s, `{"max_tokens": 20, "temperature": 0, "messages": [{"role": "user", "content": "Hello"},
 				{"role": "assistant", "content": `+string(begun)+`}]}`)
 			require.True(t, strings.HasPrefix(text[:at]+*rest.Content[0].Text, text), "%s: %q after %q", format,
 				*rest.Content[0].Text, text[:at])
@@ -159,31 +116,31 @@ func TestBeginningIsToldAgain(t *testing.T) {
 func TestTemplateThatCannotContinueIsNotTold(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "own.jinja")
 	require.NoError(t, os.WriteFile(file, []byte(`{% for m in messages %}{{ m.content }}{% endfor %}`), 0o600))
-	web := newTestServer(t, file, nil)
-	status, answer := ask(t, web, "/v1/messages", `{"max_tokens": 1, "messages": [{"role": "assistant", "content": "a"}]}`)
+	s := newServer(t, template(file))
+	status, answer := post(s, "/v1/messages", `{"max_tokens": 1, "messages": [{"role": "assistant", "content": "a"}]}`)
 	require.Equal(t, 400, status)
 	require.Contains(t, answer, "own.jinja")
 	require.Contains(t, answer, `"type":"invalid_request_error"`)
 }
 
 func TestCountIsNotThePromptsLength(t *testing.T) {
-	web := newTestServer(t, "", nil)
+	s := newServer(t)
 	for _, body := range []string{
 		`"messages": [{"role": "user", "content": "Hello"}]`,
 		`"messages": [{"role": "user", "content": "Hello"}], "system": "Be brief.",
 			"tools": [{"name": "f", "input_schema": {"type": "object"}}]`,
 		`"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "I"}]`,
 	} {
-		status, answer := ask(t, web, "/v1/messages/count_tokens", `{"model": "glm-4", `+body+`}`)
+		status, answer := post(s, "/v1/messages/count_tokens", `{"model": "glm-4", `+body+`}`)
 		require.Equal(t, 200, status, answer)
-		m := askMessage(t, web, `{"model": "glm-4", "max_tokens": 1, `+body+`}`)
+		m := askMessage(t, s, `{"model": "glm-4", "max_tokens": 1, `+body+`}`)
 		require.JSONEq(t, fmt.Sprintf(`{"input_tokens": %d}`, m.Usage.InputTokens+m.Usage.CacheReadInputTokens), answer)
 	}
 }
 
 func TestStopSequenceIsNotTold(t *testing.T) {
-	web := newTestServer(t, "", func(string) string { return "one two three" })
-	m := askMessage(t, web, `{"max_tokens": 50, "stop_sequences": ["four", " thr"], "messages": [{"role": "user", "content": "Hello"}]}`)
+	s := newServer(t, scripted(t, func(string) string { return "one two three<|user|>" }))
+	m := askMessage(t, s, `{"max_tokens": 50, "stop_sequences": ["four", " thr"], "messages": [{"role": "user", "content": "Hello"}]}`)
 	require.Equal(t, "stop_sequence", *m.StopReason)
 	require.Equal(t, " thr", *m.StopSequence)
 	require.Equal(t, "one two", *m.Content[0].Text)
@@ -191,9 +148,9 @@ func TestStopSequenceIsNotTold(t *testing.T) {
 
 func TestPromptThatIsTooLongIsNotAnthropicsError(t *testing.T) {
 	long := strings.Repeat("word ", 20000)
-	web := newTestServer(t, "", nil)
+	s := newServer(t)
 	body := `"max_tokens": 1, "messages": [{"role": "user", "content": "` + long + `"}]}`
-	status, answer := ask(t, web, "/v1/messages", `{`+body)
+	status, answer := post(s, "/v1/messages", `{`+body)
 	require.Equal(t, 400, status)
 	require.Regexp(t, `^{"error":{"message":"prompt is too long: \d+ tokens > \d+ maximum","type":"invalid_request_error"},"type":"error"}`, answer)
 }
@@ -203,22 +160,22 @@ func chatter(prompt string) string {
 	last := prompt[strings.LastIndex(prompt, "<|user|>"):]
 	switch {
 	case !strings.Contains(prompt, "get_weather"):
-		return "Hello there."
+		return "Hello there.<|user|>"
 	case strings.Contains(last, "<|observation|>"):
-		return "It is sunny."
+		return "It is sunny.<|user|>"
 	}
-	return "I look.\nget_weather\n{\"city\": \"Paris\"}"
+	return "I look.\nget_weather\n{\"city\": \"Paris\"}<|observation|>"
 }
 
 func TestToolsOfMessagesFailOverThreeTurns(t *testing.T) {
-	web := newTestServer(t, "", chatter)
+	s := newServer(t, scripted(t, chatter))
 	history := `{"role": "user", "content": "Weather in Paris?"}`
-	post := func() message {
-		return askMessage(t, web, `{"max_tokens": 50, "tools": [{"name": "get_weather", "input_schema": {"type": "object"}}],
+	turn := func() message {
+		return askMessage(t, s, `{"max_tokens": 50, "tools": [{"name": "get_weather", "input_schema": {"type": "object"}}],
 			"messages": [`+history+`]}`)
 	}
 	for range 2 {
-		m := post()
+		m := turn()
 		require.Equal(t, "tool_use", *m.StopReason)
 		require.Equal(t, "I look.", *m.Content[0].Text)
 		require.JSONEq(t, `{"city": "Paris"}`, string(m.Content[1].Input))
@@ -226,7 +183,7 @@ func TestToolsOfMessagesFailOverThreeTurns(t *testing.T) {
 		require.NoError(t, err)
 		history += `, {"role": "assistant", "content": ` + string(content) + `}, {"role": "user", "content": [
 			{"type": "tool_result", "tool_use_id": "` + m.Content[1].ID + `", "content": "sun"}]}`
-		m = post()
+		m = turn()
 		require.Equal(t, "end_turn", *m.StopReason)
 		require.Equal(t, "It is sunny.", *m.Content[0].Text)
 		history += `, {"role": "assistant", "content": "It is sunny."}, {"role": "user", "content": "And now?"}`
@@ -234,14 +191,14 @@ func TestToolsOfMessagesFailOverThreeTurns(t *testing.T) {
 }
 
 func TestToolsOfResponsesFailOverThreeTurns(t *testing.T) {
-	web := newTestServer(t, "", chatter)
+	s := newServer(t, scripted(t, chatter))
 	previous, input := "null", `"Weather in Paris?"`
 	type answer struct {
 		ID     string
 		Output []responseItem
 	}
-	post := func() (a answer) {
-		status, text := ask(t, web, "/v1/responses", `{"tools": [{"type": "function", "name": "get_weather",
+	turn := func() (a answer) {
+		status, text := post(s, "/v1/responses", `{"tools": [{"type": "function", "name": "get_weather",
 			"parameters": {"type": "object"}}], "input": `+input+`, "previous_response_id": `+previous+`}`)
 		require.Equal(t, 200, status, text)
 		require.NoError(t, json.Unmarshal([]byte(text), &a))
@@ -249,57 +206,45 @@ func TestToolsOfResponsesFailOverThreeTurns(t *testing.T) {
 		return a
 	}
 	for range 2 {
-		a := post()
+		a := turn()
 		require.Equal(t, "message", a.Output[0].Type)
 		require.Equal(t, "function_call", a.Output[1].Type)
 		input = `[{"type": "function_call_output", "call_id": "` + a.Output[1].CallID + `", "output": "sun"}]`
-		a = post()
+		a = turn()
 		require.Len(t, a.Output, 1)
 		require.Equal(t, "message", a.Output[0].Type)
 		input = `"And now?"`
 	}
-	r, err := http.Get(web.URL + "/v1/responses/" + strings.Trim(previous, `"`))
-	require.NoError(t, err)
-	data, err := io.ReadAll(r.Body)
-	require.NoError(t, err)
-	require.NoError(t, r.Body.Close())
-	require.Equal(t, 200, r.StatusCode)
-	require.Contains(t, string(data), "It is sunny.")
+	w := ask(s, "GET", "/v1/responses/"+strings.Trim(previous, `"`), "")
+	require.Equal(t, 200, w.Code)
+	require.Contains(t, w.Body.String(), "It is sunny.")
 }
 
 func TestUnknownResponseIsNoError(t *testing.T) {
-	web := newTestServer(t, "", nil)
+	s := newServer(t)
 	for _, method := range []string{"GET", "DELETE"} {
-		r, err := http.NewRequest(method, web.URL+"/v1/responses/resp_x", nil)
-		require.NoError(t, err)
-		answer, err := http.DefaultClient.Do(r)
-		require.NoError(t, err)
-		require.NoError(t, answer.Body.Close())
-		require.Equal(t, 404, answer.StatusCode)
+		require.Equal(t, 404, ask(s, method, "/v1/responses/resp_x", "").Code)
 	}
-	status, answer := ask(t, web, "/v1/responses", `{"input": "a", "previous_response_id": "resp_x"}`)
+	status, answer := post(s, "/v1/responses", `{"input": "a", "previous_response_id": "resp_x"}`)
 	require.Equal(t, 404, status)
 	require.Contains(t, answer, `"code":"previous_response_not_found"`)
 }
 
 func TestResponseIsKeptAgainstTheRequest(t *testing.T) {
-	web := newTestServer(t, "", chatter)
-	_, text := ask(t, web, "/v1/responses", `{"input": "Hello", "store": false}`)
+	s := newServer(t, scripted(t, chatter))
+	_, text := post(s, "/v1/responses", `{"input": "Hello", "store": false}`)
 	var a struct{ ID string }
 	require.NoError(t, json.Unmarshal([]byte(text), &a))
-	r, err := http.Get(web.URL + "/v1/responses/" + a.ID)
-	require.NoError(t, err)
-	require.NoError(t, r.Body.Close())
-	require.Equal(t, 404, r.StatusCode)
+	require.Equal(t, 404, ask(s, "GET", "/v1/responses/"+a.ID, "").Code)
 }
 
 func TestStreamOverHTTPHasOtherEvents(t *testing.T) {
-	web := newTestServer(t, "", chatter)
-	status, answer := ask(t, web, "/v1/messages", `{"max_tokens": 50, "stream": true, "messages": [{"role": "user", "content": "Hello"}]}`)
+	s := newServer(t, scripted(t, chatter))
+	status, answer := post(s, "/v1/messages", `{"max_tokens": 50, "stream": true, "messages": [{"role": "user", "content": "Hello"}]}`)
 	require.Equal(t, 200, status)
 	require.True(t, strings.HasPrefix(answer, "event: message_start\ndata: {"), answer)
 	require.True(t, strings.HasSuffix(answer, "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"), answer)
-	status, answer = ask(t, web, "/v1/responses", `{"stream": true, "input": "Hello"}`)
+	status, answer = post(s, "/v1/responses", `{"stream": true, "input": "Hello"}`)
 	require.Equal(t, 200, status)
 	require.True(t, strings.HasPrefix(answer, "event: response.created\ndata: {"), answer)
 	require.Contains(t, answer, "event: response.completed\ndata: {")
