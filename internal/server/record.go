@@ -76,17 +76,17 @@ func (s *Server) recorded(next http.Handler) http.Handler {
 		w.Header().Set("X-Request-Id", v.id)
 		r = r.WithContext(context.WithValue(r.Context(), recordKey{}, v))
 		defer func() {
-			p := recover()
+			p, begun := recover(), v.status != 0
 			if p != nil {
 				s.log.ErrorContext(r.Context(), "panic", "id", v.id, "error", fmt.Sprint(p), "stack", string(debug.Stack()))
-				if v.status == 0 {
+				if !begun {
 					s.fail(v, s.dialectOf(r), &apiError{http.StatusInternalServerError, serverError, "", "",
 						"an internal error; the server's log has more under " + v.id})
 				}
 			}
 			s.finish(r, v, time.Since(start))
-			if p != nil {
-				panic(http.ErrAbortHandler) // closes the connection: what was written may be half of something
+			if p != nil && begun {
+				panic(http.ErrAbortHandler) // ends the connection: what was written may be half of something
 			}
 		}()
 		next.ServeHTTP(v, r)
