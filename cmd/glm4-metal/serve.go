@@ -246,18 +246,18 @@ func listenUnix(file string) (net.Listener, error) {
 
 // announce tells where the server is.
 func announce(c *cli.Context, address net.Addr, o server.Options) {
-	at, curl := "http://"+address.String(), "curl http://"+address.String()
+	at, curl, key := "http://"+address.String(), "http://"+address.String(), ""
 	if tcp, ok := address.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
-		curl = "curl http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
+		curl = "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
 	}
 	if address.Network() == "unix" {
-		at, curl = address.String(), "curl --unix-socket "+quoteShell(address.String())+" http://localhost"
+		at, curl = address.String(), "--unix-socket "+quoteShell(address.String())+" http://localhost"
 	}
 	if o.APIKey != "" {
-		curl += ` -H "Authorization: Bearer $` + keyVariable + `"`
+		key = ` -H "Authorization: Bearer $` + keyVariable + `"`
 	}
-	say(`%s listens on %s; try: %s/v1/chat/completions -d '{"messages": [{"role": "user", "content": "Hello"}]}'`,
-		o.Model, at, curl)
+	say(`%s listens on %s; try: curl %s/v1/chat/completions%s -d `+
+		`'{"messages": [{"role": "user", "content": "Hello"}]}'`, o.Model, at, curl, key)
 }
 
 // list reads names between commas.
