@@ -37,8 +37,8 @@ GET /health and /metrics. Whatever model a request names, this one answers.
 
 Only programs of this machine reach the server, unless --host says otherwise; then give it an API key, too. Clients
 send it as "Authorization: Bearer KEY" or "X-Api-Key: KEY". An argument is visible to all users of this machine, a file
-and $` + keyVariable + ` are not. Web pages of other sites may not ask, unless --allowed-origins names them (*: all), nor
-requests under a name of this machine that --allowed-hosts does not name.
+and $` + keyVariable + ` are not. Web pages of other sites may not ask, unless --allowed-origins names them (*: all),
+nor requests under a name of this machine that --allowed-hosts does not name.
 
 What a request does not say is as in the options here: always the likeliest token, up to the end of the context.
 Answers to one prompt are the faster the more of it the server has in its caches, which --prompt-cache-bytes bounds.

@@ -49,7 +49,7 @@ var foreign = []struct {
 	{"cors-origins origins cors", "allowed-origins", ""},
 	{"timeout to", "request-timeout", ""},
 	{"ttl sleep-idle-seconds", "keep-alive", ""},
-	{"prompt-cache-size cache-ram cram", "prompt-cache-bytes", "--prompt-cache-bytes SIZE bounds the caches in bytes here"},
+	{"prompt-cache-size cache-ram cram", "prompt-cache-bytes", "--prompt-cache-bytes SIZE bounds the caches in bytes"},
 	{"ssl-keyfile ssl-certfile ssl-key-file ssl-cert-file tls", "",
 		"there is no TLS; a proxy in front, such as nginx or Caddy, has it"},
 	{"metrics slots endpoint-metrics", "", "GET /metrics is always there"},
