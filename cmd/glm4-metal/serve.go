@@ -37,8 +37,8 @@ GET /health and /metrics. Whatever model a request names, this one answers.
 
 Only programs of this machine reach the server, unless --host says otherwise; then give it an API key, too. Clients
 send it as "Authorization: Bearer KEY" or "X-Api-Key: KEY". An argument is visible to all users of this machine, a file
-and $` + keyVariable + ` are not. Web pages of other sites may not ask, unless --allowed-origins names them (*: all), nor
-requests under a name of this machine that --allowed-hosts does not name.
+and $` + keyVariable + ` are not. Web pages of other sites may not ask, unless --allowed-origins names them (*: all),
+nor requests under a name of this machine that --allowed-hosts does not name.
 
 What a request does not say is as in the options here: always the likeliest token, up to the end of the context.
 Answers to one prompt are the faster the more of it the server has in its caches, which --prompt-cache-bytes bounds.
@@ -246,18 +246,18 @@ func listenUnix(file string) (net.Listener, error) {
 
 // announce tells where the server is.
 func announce(c *cli.Context, address net.Addr, o server.Options) {
-	at, curl := "http://"+address.String(), "curl http://"+address.String()
+	at, curl, key := "http://"+address.String(), "http://"+address.String(), ""
 	if tcp, ok := address.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
-		curl = "curl http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
+		curl = "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
 	}
 	if address.Network() == "unix" {
-		at, curl = address.String(), "curl --unix-socket "+quoteShell(address.String())+" http://localhost"
+		at, curl = address.String(), "--unix-socket "+quoteShell(address.String())+" http://localhost"
 	}
 	if o.APIKey != "" {
-		curl += ` -H "Authorization: Bearer $` + keyVariable + `"`
+		key = ` -H "Authorization: Bearer $` + keyVariable + `"`
 	}
-	say(`%s listens on %s; try: %s/v1/chat/completions -d '{"messages": [{"role": "user", "content": "Hello"}]}'`,
-		o.Model, at, curl)
+	say(`%s listens on %s; try: curl %s/v1/chat/completions%s -d `+
+		`'{"messages": [{"role": "user", "content": "Hello"}]}'`, o.Model, at, curl, key)
 }
 
 // list reads names between commas.

@@ -43,6 +43,16 @@ var foreign = []struct {
 	{"g generation-tokens tg", "n-gen", ""},
 	{"num-trials reps trials iterations", "repetitions", ""},
 	{"compare baseline", "against", ""},
+	{"listen bind address addr hostname", "host", ""},
+	{"served-model-name alias a", "model-name", ""},
+	{"np n-parallel max-num-seqs decode-concurrency num-parallel", "parallel", ""},
+	{"cors-origins origins cors", "allowed-origins", ""},
+	{"timeout to", "request-timeout", ""},
+	{"ttl sleep-idle-seconds", "keep-alive", ""},
+	{"prompt-cache-size cache-ram cram", "prompt-cache-bytes", "--prompt-cache-bytes SIZE bounds the caches in bytes"},
+	{"ssl-keyfile ssl-certfile ssl-key-file ssl-cert-file tls", "",
+		"there is no TLS; a proxy in front, such as nginx or Caddy, has it"},
+	{"metrics slots endpoint-metrics", "", "GET /metrics is always there"},
 	{"q-bits", "bits", ""},
 	{"q-group-size", "group-size", ""},
 	{"hf-path mlx-path quantize q-mode upload-repo dequantize", "",
@@ -80,7 +90,8 @@ var foreign = []struct {
 // foreignVerbs are commands of others.
 var foreignVerbs = map[string]string{
 	"run": "chat or generate", "complete": "generate", "ask": "generate", "prompt": "generate", "info": "show",
-	"inspect":   "show",
+	"inspect": "show",
+	"server":  "serve", "start": "serve", "listen": "serve",
 	"benchmark": "bench", "encode": "tokenize", "decode": "tokenize --decode", "detokenize": "tokenize --decode",
 	"apply-template": "template", "manpage": "completion man", "man": "completion man",
 }

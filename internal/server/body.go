@@ -100,10 +100,10 @@ func joinField(outer, inner string) string {
 
 // article puts one in front of what encoding/json calls a value.
 func article(value string) string {
-	switch {
-	case value == "bool":
+	switch value {
+	case "bool":
 		return "true or false"
-	case value == "array", value == "object":
+	case "array", "object":
 		return "an " + value
 	}
 	return "a " + value

@@ -55,7 +55,7 @@ func (s *Server) checkHost(r *http.Request) error {
 		}
 	}
 	return refused(http.StatusForbidden, "host_not_allowed",
-		"the server is not known as %q; start it with --allowed-hosts %s if it is yours", host, host)
+		"the server is not known as %q; whoever starts it can allow this host", host)
 }
 
 // hostName is a host without port and brackets, in small letters.
@@ -93,7 +93,7 @@ func (s *Server) checkOrigin(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return refused(http.StatusForbidden, "origin_not_allowed",
-		"%s may not ask this server; start it with --allowed-origins and the page's origin if it may", origin)
+		"%s may not ask this server; whoever starts it can allow the page's origin", origin)
 }
 
 // allowPreflight answers a browser that asks what a page may send (https://fetch.spec.whatwg.org/#http-cors-protocol).

@@ -26,7 +26,7 @@ func newClient(t testing.TB, change ...func(*Options)) (*openai.Client, *Server)
 }
 
 func chatRequestOf(text string) openai.ChatCompletionRequest {
-	return openai.ChatCompletionRequest{Model: "any", MaxTokens: 8,
+	return openai.ChatCompletionRequest{Model: "any", MaxCompletionTokens: 8,
 		Messages: []openai.ChatCompletionMessage{{Role: "user", Content: text}}}
 }
 

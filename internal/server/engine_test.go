@@ -91,7 +91,7 @@ func TestIdleModelStaysOrBusyOneGoes(t *testing.T) {
 		use()()
 		time.Sleep(time.Minute - 1)
 		require.True(t, e.state().loaded, "the time begins again")
-		time.Sleep(2)
+		time.Sleep(2 * time.Nanosecond)
 		synctest.Wait()
 		require.False(t, e.state().loaded)
 		use()()

@@ -64,7 +64,8 @@ func (e loadError) Unwrap() error { return e.error }
 // an underscore.
 var fields = map[string]string{"top-p": "top_p", "top-k": "top_k", "min-p": "min_p", "stop text": "stop"}
 
-// explain makes an error of the library one of the API: a ContextError is 400 context_length_exceeded, a full queue 503.
+// explain makes an error of the library one of the API: a ContextError is 400 context_length_exceeded, a full queue
+// 503.
 func explain(err error) *apiError {
 	var (
 		known    *apiError

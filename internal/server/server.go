@@ -1,8 +1,9 @@
 // Package server is the HTTP face of a model: OpenAI's chat completions, completions and responses, and Anthropic's
 // messages, as their official clients speak them.
 //
-// A request passes the checks of checks.go, is read by its API's file, which makes a [model.Request] of it, waits in the
-// model's pool, and is answered as JSON or as a stream of events (stream.go). The engine (engine.go) holds the model.
+// A request passes the checks of checks.go, is read by its API's file, which makes a [model.Request] of it, waits in
+// the model's pool, and is answered as JSON or as a stream of events (stream.go). The engine (engine.go) holds the
+// model.
 package server
 
 import (

@@ -4,11 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -322,4 +326,90 @@ func TestTokensComeBackOtherwise(t *testing.T) {
 		_, _, message := errorOf(t, ask(s, "POST", "/detokenize", body))
 		require.Contains(t, message, wants)
 	}
+}
+
+func TestLogTellsAPrompt(t *testing.T) {
+	for _, prompts := range []bool{false, true} {
+		var out lockedBuffer
+		s := newServer(t, func(o *Options) { o.Log, o.LogPrompts = slog.New(slog.NewJSONHandler(&out, nil)), prompts })
+		for _, body := range []string{`{"messages":[{"role":"user","content":"MYSTERY"}],"max_tokens":3}`,
+			`{"messages":[{"role":"MYSTERY","content":"MYSTERY"}]}`, `{"MYSTERY`} {
+			ask(s, "POST", "/v1/chat/completions?key=MYSTERY", body, "Authorization", "Bearer MYSTERY")
+		}
+		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+		var first, second map[string]any
+		if !prompts {
+			require.Len(t, lines, 3)
+			require.NotContains(t, out.String(), "MYSTERY")
+			require.NoError(t, json.Unmarshal([]byte(lines[0]), &first))
+			require.NoError(t, json.Unmarshal([]byte(lines[1]), &second))
+			require.Equal(t, "/v1/chat/completions", first["path"])
+			require.EqualValues(t, 200, first["status"])
+			require.EqualValues(t, 3, first["completion_tokens"])
+			require.EqualValues(t, 400, second["status"])
+			require.Equal(t, "messages[0].role", second["param"])
+			continue
+		}
+		require.Len(t, lines, 6)
+		require.Contains(t, lines[0], "MYSTERY")
+		require.NotContains(t, out.String(), "Bearer")
+	}
+}
+
+func TestMetricsCountNothing(t *testing.T) {
+	s := newServer(t)
+	ask(s, "POST", "/v1/chat/completions", `{`+hello+`,"max_tokens":3,"n":2}`)
+	ask(s, "POST", "/v1/chat/completions", `{`)
+	ask(s, "GET", "/nothing/at/all", "")
+	text := ask(s, "GET", "/metrics", "").Body.String()
+	for _, line := range []string{
+		`glm4_requests_total{route="POST /v1/chat/completions",status="200"} 1`,
+		`glm4_requests_total{route="POST /v1/chat/completions",status="400"} 1`,
+		`glm4_requests_total{route="other",status="404"} 1`,
+		"glm4_prompt_tokens_total 6", "glm4_completion_tokens_total 6", "glm4_model_loaded 1", "glm4_model_loads_total 1",
+		"glm4_requests_running 0", "glm4_prefill_seconds_count 2",
+	} {
+		require.Contains(t, text, line+"\n")
+	}
+}
+
+func TestRequestTakesForever(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck := func(tokens []int32, _ []float32) {
+			if len(tokens) > 8 { // two of the answer
+				time.Sleep(time.Hour)
+			}
+		}
+		s := newServer(t, func(o *Options) {
+			o.Timeout, o.Defaults.Processors = time.Minute, []model.LogitsProcessor{stuck}
+		})
+		w := ask(s, "POST", "/v1/chat/completions", `{`+hello+`}`)
+		require.Equal(t, http.StatusGatewayTimeout, w.Code)
+		code, _, _ := errorOf(t, w)
+		require.Equal(t, "timeout", code)
+		w = ask(s, "POST", "/v1/chat/completions", `{`+hello+`,"stream":true}`)
+		require.Equal(t, http.StatusOK, w.Code)
+		require.Contains(t, w.Body.String(), ": ping\n")
+		require.True(t, strings.HasSuffix(w.Body.String(),
+			`data: {"error":{"message":"the request has taken longer than it may","type":"server_error","param":null,`+
+				`"code":"timeout"}}`+"\n\n"), w.Body.String())
+	})
+}
+
+// lockedBuffer may be written to from several goroutines.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (b *lockedBuffer) Write(data []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(data)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
 }

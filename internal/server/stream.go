@@ -117,8 +117,8 @@ func (s *eventStream) keepAlive() {
 	}
 }
 
-// closeUnbegun closes a stream of which nothing has been written, and tells whether it was one: then an error may have a
-// status, else it has to be an event.
+// closeUnbegun closes a stream of which nothing has been written, and tells whether it was one: then an error may have
+// a status, else it has to be an event.
 func (s *eventStream) closeUnbegun() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

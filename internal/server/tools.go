@@ -9,8 +9,8 @@ import (
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
-// functionTools reads tools. Those that are no functions, such as web_search, are left out: clients declare them to every
-// server, and can do without.
+// functionTools reads tools. Those that are no functions, such as web_search, are left out: clients declare them to
+// every server, and can do without.
 func functionTools(raw []json.RawMessage) (tools []model.Tool, err error) {
 	if len(raw) > maxTools {
 		return nil, badRequest("tools", "tools has %d entries; it may have %d", len(raw), maxTools)
@@ -125,6 +125,6 @@ func plainText(field string, data json.RawMessage) error {
 	if data[0] == '{' && json.Unmarshal(data, &format) == nil && format.Type == "text" {
 		return nil
 	}
-	return unsupported(field, `%s is not supported: answers cannot be held to a format; leave it out or send {"type": "text"}`,
-		field)
+	return unsupported(field,
+		`%s is not supported: answers cannot be held to a format; leave it out or send {"type": "text"}`, field)
 }
