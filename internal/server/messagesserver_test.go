@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -248,4 +249,26 @@ func TestStreamOverHTTPHasOtherEvents(t *testing.T) {
 	require.Equal(t, 200, status)
 	require.True(t, strings.HasPrefix(answer, "event: response.created\ndata: {"), answer)
 	require.Contains(t, answer, "event: response.completed\ndata: {")
+}
+
+func TestStreamThatFailsEndsAsIfWhole(t *testing.T) {
+	for path, c := range map[string]struct{ body, last string }{
+		"/v1/messages":  {`{"max_tokens": 50, "stream": true, ` + hello + `}`, `event: error` + "\n" + `data: {"error":{"message":`},
+		"/v1/responses": {`{"stream": true, "input": "Hello"}`, `event: response.failed` + "\n" + `data: {"response":{"id":"resp_`},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		tokens := 0
+		s := newServer(t, func(o *Options) {
+			o.Defaults.Processors = []model.LogitsProcessor{func([]int32, []float32) {
+				if tokens++; tokens == 3 {
+					cancel()
+				}
+			}}
+		})
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, httptest.NewRequestWithContext(ctx, "POST", "http://localhost"+path, strings.NewReader(c.body)))
+		events := strings.Split(strings.TrimSuffix(w.Body.String(), "\n\n"), "\n\n")
+		require.True(t, strings.HasPrefix(events[len(events)-1], c.last), events[len(events)-1])
+		require.Contains(t, w.Body.String(), "Hello")
+	}
 }

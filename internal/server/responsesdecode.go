@@ -124,7 +124,8 @@ func (r *responsesRequest) decodeReasoning(reasoning object) {
 		r.Options.MaxReasoning = -1
 	}
 	for _, name := range []string{"summary", "generate_summary"} { // the latter is the older name
-		if reasoning.get(name).oneOf("auto", "concise", "detailed") != "" {
+		switch reasoning.get(name).oneOf("auto", "concise", "detailed", "none") {
+		case "auto", "concise", "detailed":
 			r.response.summarize = true
 		}
 	}
