@@ -39,7 +39,7 @@ func (s *Server) responses(w http.ResponseWriter, r *http.Request) error {
 	q.response.ID, q.response.CreatedAt, q.response.Model = newID("resp_"), now(), s.o.Model
 	stream := &responseStream{response: &q.response, newID: newID, now: now, send: discard}
 	if q.store {
-		stream.done = func() error { return s.stored.add(q, stream) }
+		stream.done = func() error { return s.stored.add(q) }
 	}
 	if !q.stream {
 		if err := stream.run(events, answer.Result); err != nil {

@@ -175,7 +175,7 @@ func TestEarlierResponseIsForgottenInItsFollower(t *testing.T) {
 		q.response.ID = id
 		stream := &responseStream{response: &q.response, newID: func(prefix string) string { return prefix + id },
 			now: func() int64 { return 0 }, send: discard}
-		stream.done = func() error { return store.add(q, stream) }
+		stream.done = func() error { return store.add(q) }
 		require.NoError(t, stream.run(said(events...), func() model.Result { return model.Result{} }))
 		return q
 	}
@@ -210,7 +210,7 @@ func TestStoreOfResponsesGrowsWithoutEnd(t *testing.T) {
 		q := &responsesRequest{}
 		q.response.ID = id
 		q.conversation.add(model.UserMessage(strings.Repeat("x", size)))
-		require.NoError(t, store.add(q, &responseStream{}))
+		require.NoError(t, store.add(q))
 	}
 	for i := range maxResponses + 10 {
 		add(strconv.Itoa(i), 1)

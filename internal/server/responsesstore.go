@@ -28,13 +28,13 @@ type storedResponse struct {
 }
 
 // add keeps a response that is whole.
-func (s *responseStore) add(q *responsesRequest, stream *responseStream) error {
+func (s *responseStore) add(q *responsesRequest) error {
 	data, err := q.response.encode()
 	if err != nil {
 		return err
 	}
 	v := &storedResponse{q.response.ID, data, q.conversation.clone(), len(data)}
-	v.conversation.answer(stream.answer, stream.callIDs)
+	v.conversation.answer(q.response.Output)
 	for _, m := range v.conversation.messages { // shared with earlier responses, which may go first
 		v.bytes += len(m.Content) + len(m.Reasoning)
 		for _, c := range m.ToolCalls {

@@ -49,6 +49,8 @@ type responseItem struct {
 	CallID    string  `json:"call_id,omitempty"`
 	Name      string  `json:"name,omitempty"`
 	Arguments *string `json:"arguments,omitempty"`
+
+	text string // of its content, once it is whole
 }
 
 // responseStream makes a response of an answer's events, and tells each step of it in the API's events.
@@ -59,8 +61,6 @@ type responseStream struct {
 	send     func(event string, data any) error
 	done     func() error // keeps the whole response, nil: nothing does
 
-	answer   model.Message // what the history keeps
-	callIDs  []string      // of its calls
 	sequence int
 	item     *responseItem // that is open, the last of the output
 	text     strings.Builder
@@ -78,14 +78,12 @@ func (s *responseStream) emit(event string, data members) {
 
 // run goes through the events. An error is theirs, or that of send.
 func (s *responseStream) run(events iter.Seq2[model.Event, error], result func() model.Result) error {
-	s.answer.Role = model.RoleAssistant
 	s.emit("response.created", members{"response": s.response})
 	s.emit("response.in_progress", members{"response": s.response})
 	for e, err := range events {
 		if err != nil {
 			return err
 		}
-		s.answer.Add(e)
 		s.event(e)
 		if s.err != nil {
 			return s.err
@@ -161,7 +159,6 @@ func summaryText(text string) members { return members{"type": "summary_text", "
 func (s *responseStream) call(call *model.ToolCall) {
 	item := &responseItem{ID: s.newID("fc_"), Type: "function_call", Status: "in_progress", CallID: s.newID("call_"),
 		Name: call.Name, Arguments: new(string)}
-	s.callIDs = append(s.callIDs, item.CallID)
 	s.begin(item)
 	item.Arguments = &call.Arguments
 	s.at("response.function_call_arguments.delta", "", members{"delta": call.Arguments})
@@ -174,6 +171,7 @@ func (s *responseStream) close(status string) {
 		return
 	}
 	text := s.text.String()
+	s.item.text = text
 	switch {
 	case s.item.Type == "message":
 		s.item.Content = &[]any{outputText(text)}

@@ -76,16 +76,15 @@ func (c *turns) call(id, name, arguments string) {
 	c.called++
 }
 
-// answer adds what the model has answered, with the ids of its calls.
-func (c *turns) answer(m model.Message, ids []string) {
-	calls := m.ToolCalls
-	m.Reasoning, m.ToolCalls = "", nil
-	if m.Content == "" && len(calls) == 0 {
-		return
-	}
-	c.add(m)
-	for i, call := range calls {
-		c.call(ids[i], call.Name, call.Arguments)
+// answer adds what the model has answered.
+func (c *turns) answer(output []any) {
+	for _, item := range output {
+		switch item := item.(*responseItem); {
+		case item.Type == "function_call":
+			c.call(item.CallID, item.Name, *item.Arguments)
+		case item.Type == "message" && item.text != "":
+			c.add(model.AssistantMessage(item.text))
+		}
 	}
 }
 
