@@ -80,6 +80,7 @@ type Result struct {
 	FinishReason     FinishReason  // "" before the first generation has ended
 	Stopped          bool          // a stop token ended it, not a stop text
 	StopToken        int32         // that one, where Stopped is set
+	StopText         string        // the one of Options.Stop that ended it, "" where none did
 	PromptTokens     int           // all of the prompt's
 	CachedTokens     int           // of the prompt, found in the cache and not computed again
 	CompletionTokens int           // generated, without the stop token
@@ -107,7 +108,7 @@ func (r *Result) then(next Result) {
 		*r = next
 		return
 	}
-	r.FinishReason, r.Stopped, r.StopToken = next.FinishReason, next.Stopped, next.StopToken
+	r.FinishReason, r.Stopped, r.StopToken, r.StopText = next.FinishReason, next.Stopped, next.StopToken, next.StopText
 	r.CompletionTokens += next.CompletionTokens
 	r.GenerationTime += next.TTFT + next.GenerationTime
 }

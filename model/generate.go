@@ -120,7 +120,7 @@ func (s *Session) generate(
 		r.CompletionTokens++
 		piece, stopped := text.next(token.ID)
 		if stopped {
-			r.FinishReason = FinishStop
+			r.FinishReason, r.StopText = FinishStop, text.stop.found
 		}
 		if !yield(Event{Token: &token, Text: piece}, nil) || stopped {
 			return nil

@@ -6,6 +6,7 @@ import "strings"
 type stopTexts struct {
 	texts []string
 	held  string
+	found string // the text that has stopped it
 }
 
 // next takes more of the stream and gives what is certain to come before any stop text. After stopped the rest of
@@ -19,7 +20,7 @@ func (s *stopTexts) next(text string) (out string, stopped bool) {
 	first := -1
 	for _, stop := range s.texts {
 		if i := strings.Index(text, stop); i >= 0 && (first < 0 || i < first) {
-			first = i
+			first, s.found = i, stop
 		}
 	}
 	if first >= 0 {

@@ -61,9 +61,9 @@ func newApp() *cli.App {
 			program + " help COMMAND tells more about a command.",
 		Version: version(),
 		Commands: []*cli.Command{
-			chatCommand(), generateCommand(), pullCommand(), listCommand(), showCommand(), rmCommand(), launchCommand(),
-			convertCommand(), benchCommand(), doctorCommand(), tokenizeCommand(), templateCommand(), completionCommand(),
-			helpCommand(), versionCommand(),
+			chatCommand(), generateCommand(), serveCommand(), launchCommand(), pullCommand(), listCommand(), showCommand(),
+			rmCommand(), convertCommand(), benchCommand(), doctorCommand(), tokenizeCommand(), templateCommand(),
+			completionCommand(), helpCommand(), versionCommand(),
 		},
 		HideHelpCommand:           true,
 		DisableSliceFlagSeparator: true, // a stop text may hold a comma
@@ -82,7 +82,7 @@ func newApp() *cli.App {
 		command.Description = fill(command.Description)
 		switch command.Name {
 		case "chat", "launch": // take signals themselves
-		case "generate", "pull", "rm", "convert", "bench", "doctor":
+		case "generate", "serve", "pull", "rm", "convert", "bench", "doctor":
 			command.Action = interruptible(command.Action, true)
 		default:
 			command.Action = interruptible(command.Action, false)

@@ -167,7 +167,7 @@ func TestFlagsOfOthersAreNotExplained(t *testing.T) {
 		{"generate --promt hi", "did you mean --prompt; "},
 		{"generate -pHello", "unknown flag -pHello; did you mean -p Hello; "},
 		{"generate -5", "a text that begins with a dash goes behind --prompt or --; "},
-		{"show --temp 1", "unknown flag --temp; --temp is a flag of chat, generate; "},
+		{"show --temp 1", "unknown flag --temp; --temp is a flag of chat, generate, serve; "},
 		{"show --verbos", "unknown flag --verbos; see glm4-metal show --help"},
 		{"--model m", "the command comes first: glm4-metal chat --model; "},
 		{"--verson", "unknown flag --verson; see glm4-metal --help"},

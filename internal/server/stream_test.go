@@ -1,0 +1,112 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// slowWriter is a reader that takes as long for each write, or does not take it in time.
+type slowWriter struct {
+	*httptest.ResponseRecorder
+	takes    time.Duration
+	deadline time.Time
+}
+
+func (w *slowWriter) SetWriteDeadline(at time.Time) error {
+	w.deadline = at
+	return nil
+}
+
+func (w *slowWriter) Write(data []byte) (int, error) {
+	time.Sleep(min(w.takes, time.Until(w.deadline)))
+	if w.takes > 0 && !time.Now().Before(w.deadline) {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return w.ResponseRecorder.Write(data)
+}
+
+func TestSilentStreamIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := httptest.NewRecorder()
+		s := newEventStream(w, nil)
+		time.Sleep(pingEvery - 1)
+		require.Empty(t, w.Body.String())
+		time.Sleep(2 * time.Nanosecond)
+		synctest.Wait()
+		require.Equal(t, ": ping\n", w.Body.String(), "an empty line would end an event without data")
+		require.Equal(t, "text/event-stream; charset=utf-8", w.Header().Get("Content-Type"))
+		require.True(t, w.Flushed)
+		time.Sleep(pingEvery / 2)
+		require.NoError(t, s.send("", map[string]string{"a": "<b>"}))
+		time.Sleep(pingEvery - 1)
+		require.Equal(t, ": ping\ndata: {\"a\":\"<b>\"}\n\n", w.Body.String(), "the time begins again with an event")
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		require.NoError(t, s.sendText("[DONE]"))
+		s.close()
+		s.close()
+		time.Sleep(2 * pingEvery)
+		require.Equal(t, ": ping\ndata: {\"a\":\"<b>\"}\n\n: ping\ndata: [DONE]\n\n", w.Body.String())
+		require.Error(t, s.send("", 1), "closed")
+	})
+}
+
+func TestPingOfAnAPIIsNoEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := httptest.NewRecorder()
+		s := newEventStream(w, func() (string, any) { return "ping", map[string]string{"type": "ping"} })
+		defer s.close()
+		time.Sleep(pingEvery)
+		synctest.Wait()
+		require.Equal(t, "event: ping\ndata: {\"type\":\"ping\"}\n\n", w.Body.String())
+	})
+}
+
+func TestErrorBehindAPingHasAStatus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := httptest.NewRecorder()
+		s := newEventStream(w, nil)
+		time.Sleep(pingEvery)
+		synctest.Wait()
+		require.False(t, s.closeUnbegun(), "the status is out")
+		require.NoError(t, s.send("error", 1))
+		s.close()
+
+		s = newEventStream(httptest.NewRecorder(), nil)
+		require.True(t, s.closeUnbegun())
+		time.Sleep(2 * pingEvery)
+		require.Error(t, s.send("", 1), "nothing may be written behind the error's body")
+	})
+}
+
+func TestSlowReaderHoldsAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &slowWriter{ResponseRecorder: httptest.NewRecorder(), takes: writeWithin / 2}
+		s := newEventStream(w, nil)
+		defer s.close()
+		require.NoError(t, s.send("", 1))
+		require.NoError(t, s.send("", 2), "each write has time of its own")
+		w.takes = writeWithin * 2
+		begin := time.Now()
+		require.ErrorIs(t, s.send("", 3), os.ErrDeadlineExceeded)
+		require.Equal(t, writeWithin, time.Since(begin))
+		w.takes = 0
+		require.ErrorIs(t, s.send("", 4), os.ErrDeadlineExceeded, "half an event may be out")
+	})
+}
+
+// plainWriter can neither flush nor keep deadlines.
+type plainWriter struct{ http.ResponseWriter }
+
+func TestWriterThatCannotStream(t *testing.T) {
+	s := newEventStream(plainWriter{httptest.NewRecorder()}, nil)
+	defer s.close()
+	require.True(t, errors.Is(s.send("", 1), http.ErrNotSupported))
+}
