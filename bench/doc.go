@@ -28,5 +28,5 @@
 //
 // Machines throttle and have other guests. A row names what was known of that, gives the median beside the mean, and
 // the first repetition beside the last. Two versions are compared by turns in the same minutes, never by figures of
-// different days.
+// different days. What the GEMV kernels cost on Apple's instruction set is counted without a Mac: see agx.md.
 package bench

@@ -25,7 +25,7 @@ type ModuleQuantization struct{ Bits, GroupSize int }
 // wayOut ends an error about a quantisation that cannot be read.
 const wayOut = "supported are the plain bf16, f16 and f32 weights and MLX affine quantisation with 4 or 8 bits in " +
 	"groups of 32, 64 or 128; " +
-	"take such a model (mlx-community/GLM-4-9B-0414-4bit) or make one from the original with glm4-metal convert"
+	"take such a model (mlx-community/GLM-4-9B-0414-4bit) or make one from the original"
 
 // module returns what applies to a module that goes by several names, and whether an override says so.
 func (q Quantization) module(names ...string) (m ModuleQuantization, override bool) {

@@ -109,14 +109,41 @@ func (c *Chat) turn(run func(yield func(Event, error) bool)) iter.Seq2[Event, er
 // answer streams an answer to the messages and adds it to them.
 func (c *Chat) answer(ctx context.Context, yield func(Event, error) bool) {
 	c.result = refused
-	_, ids, err := c.m.text.Prompt(ctx, c.messages, c.tools, true)
+	q, err := c.ask(ctx)
 	if err != nil {
 		c.result.FinishReason = failure(ctx, err)
 		yield(Event{}, err)
 		return
 	}
+	c.respond(ctx, q, yield)
+}
+
+// question is what an answer is generated from.
+type question struct {
+	ids     []int32            // the prompt
+	parser  *chatformat.Parser // of the answer
+	thought *reasoning
+}
+
+// ask makes the prompt for an answer to the messages. Where that is not to reason, it ends with the end of reasoning.
+func (c *Chat) ask(ctx context.Context) (q question, err error) {
+	if _, q.ids, err = c.m.text.Prompt(ctx, c.messages, c.tools, true); err != nil {
+		return q, err
+	}
+	q.parser = c.m.text.format.NewParser(formatTools(c.tools), "")
+	q.thought = newReasoning(q.parser, c.options.MaxReasoning)
+	if q.thought.over() {
+		q.ids = append(q.ids, c.reasoningEnd()...)
+		q.parser.Write(chatformat.ReasoningEnd)
+	}
+	return q, nil
+}
+
+func (c *Chat) reasoningEnd() []int32 { return c.m.text.tokenizer.Encode(chatformat.ReasoningEnd) }
+
+// respond streams the answer to a question and adds it to the messages.
+func (c *Chat) respond(ctx context.Context, q question, yield func(Event, error) bool) {
 	answer := Message{Role: RoleAssistant}
-	parser := c.m.text.format.NewParser(formatTools(c.tools), "")
 	listening := true
 	say := func(token *Token, deltas []chatformat.Delta) bool {
 		for _, e := range fromDeltas(token, deltas) {
@@ -125,8 +152,8 @@ func (c *Chat) answer(ctx context.Context, yield func(Event, error) bool) {
 		}
 		return listening
 	}
-	err = c.generate(ctx, ids, parser, say)
-	say(nil, parser.Close())
+	err := c.generate(ctx, q, say)
+	say(nil, q.parser.Close())
 	if len(answer.ToolCalls) > 0 && c.result.FinishReason == FinishStop {
 		c.result.FinishReason = FinishToolCalls
 	}
@@ -138,18 +165,12 @@ func (c *Chat) answer(ctx context.Context, yield func(Event, error) bool) {
 	}
 }
 
-// generate reads the answer to a prompt with a parser and gives it to say until that is false. Where the reasoning has
-// reached its limit it is closed, and the answer goes on in another part.
-func (c *Chat) generate(
-	ctx context.Context, prompt []int32, parser *chatformat.Parser, say func(*Token, []chatformat.Delta) bool,
-) error {
-	ids, o, thought := prompt, c.options, newReasoning(parser, c.options.MaxReasoning)
+// generate reads the answer to a question and gives it to say until that is false. Where the reasoning has reached its
+// limit it is closed, and the answer goes on in another part.
+func (c *Chat) generate(ctx context.Context, q question, say func(*Token, []chatformat.Delta) bool) error {
+	ids, o, parser, thought := q.ids, c.options, q.parser, q.thought
 	next, _ := c.m.text.Special(c.m.text.family.Assistant)
-	end := c.m.text.tokenizer.Encode(chatformat.ReasoningEnd)
-	if thought.over() {
-		ids = append(ids, end...)
-		parser.Write(chatformat.ReasoningEnd)
-	}
+	end := c.reasoningEnd()
 	part := part{enough: thought.over}
 	for {
 		listening := true

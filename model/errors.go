@@ -11,7 +11,7 @@ var (
 	ErrBusy = errors.New("a generation runs here; end its loop, or cancel its context and wait for its end")
 
 	// ErrClosed is the error of what is used after its Close.
-	ErrClosed = errors.New("the model or session is closed")
+	ErrClosed = errors.New("the model, pool or session is closed")
 
 	// ErrUnsupported is wrapped by the errors of [Load] and [OpenCheckpoint] about a model of another family, and about
 	// one that the device cannot run where another device may. It is [errors.ErrUnsupported].

@@ -12,7 +12,7 @@ import (
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
-// demo loads the built-in demo; a folder's name loads a GLM-4.
+// demo loads the built-in demo; a GLM-4 is loaded by its folder or its name on the hub.
 func demo() *model.Model {
 	m, err := model.Load(context.Background(), "")
 	if err != nil {
@@ -38,6 +38,30 @@ func Example() {
 		fmt.Print(e.Text)
 	}
 	// Output: I am the built-in demo of glm4-metal, a very small GLM-4 trained on a few thousand sentences.
+}
+
+// Without an Output this is compiled and not run, as it would fetch 5.3 GB.
+func ExamplePull() {
+	ctx := context.Background()
+	const name = "glm4:9b-4bit"
+	_, err := model.Find(name)
+	if missing := new(model.NotFoundError); errors.As(err, &missing) && missing.Repository != "" {
+		_, err = model.Pull(ctx, name, func(done, total int64) { fmt.Printf("\r%d%%", 100*done/total) })
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	m, err := model.Load(ctx, name)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+}
+
+func ExampleFind() {
+	_, err := model.Find("glm4:9b-4bits")
+	fmt.Println(err)
+	// Output: glm4:9b-4bits: there is no such folder or model; did you mean glm4:9b-4bit?
 }
 
 // A program would get the context from signal.NotifyContext, so that Ctrl-C cancels it.
@@ -259,4 +283,30 @@ func ExampleOpenText() {
 	// [gMASK]<sop><|system|>
 	// Be brief.<|user|>
 	// Hello<|assistant|>
+}
+
+func ExampleModel_NewPool() {
+	m := demo()
+	defer m.Close()
+	pool := m.NewPool(model.PoolOptions{Parallel: 2})
+	defer pool.Close()
+	talk := []model.Message{model.SystemMessage("Answer in one sentence."), model.UserMessage("Hello")}
+	for range 2 {
+		answer, err := pool.Submit(context.Background(), model.Request{Messages: talk})
+		if err != nil {
+			log.Fatal(err)
+		}
+		for _, err := range answer.Events() {
+			if err != nil {
+				log.Fatal(err)
+			}
+		}
+		fmt.Println(answer.PromptTokens()-answer.Result().CachedTokens, "tokens of the prompt computed")
+		if err := answer.Close(); err != nil {
+			log.Fatal(err)
+		}
+	}
+	// Output:
+	// 16 tokens of the prompt computed
+	// 1 tokens of the prompt computed
 }

@@ -156,7 +156,6 @@ type picker struct {
 	logits  []float32
 	device  backend.Sampling
 	async   bool
-	started int // id number of the last step that was started
 }
 
 func newPicker(s *Session, o *Options, p part, seed uint64, prompt []int32) *picker {
@@ -206,17 +205,16 @@ func (p *picker) step(ctx context.Context, n int) error {
 func (p *picker) next(ctx context.Context, n int) (token Token, err error) {
 	switch {
 	case p.async:
+		var following *backend.Sampling
 		if p.more(n + 1) {
-			if err := p.session.ahead(ctx, p.number(n+1), p.prompt+n, p.onDevice(n+1)); err != nil {
-				return token, err
-			}
-			p.started = n + 1
+			following = p.onDevice(n + 1)
 		}
-		if token.ID, err = p.session.await(ctx, p.number(n), p.started-n); err == nil && n > 0 {
+		err = p.session.ahead(ctx, p.number(n), p.prompt+n, following)
+		if token.ID = p.session.chosen; err == nil && n > 0 {
 			p.session.tokens = append(p.session.tokens, p.tokens[len(p.tokens)-1])
 		}
 	case p.sampler.o.onDevice():
-		token.ID, err = p.session.await(ctx, p.number(n), 0)
+		token.ID = p.session.chosen
 	default:
 		token.ID, token.Logprob, token.Top, err = p.sampler.pick(p.tokens, p.logits, p.number(n))
 	}

@@ -1,12 +1,11 @@
 package model
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"io/fs"
 	"math"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -88,14 +87,15 @@ func (o *loadOptions) check() error {
 	return &OptionError{"backend", strconv.Quote(o.backend), "auto, metal or cpu"}
 }
 
-// Load puts a checkpoint on a device: a folder with config.json, safetensors files and a tokenizer, or "" for the
-// built-in demo. The weights stay mapped from their files until Close. Where one of them shrinks meanwhile, or its disk
-// fails, what reads it ends with a [*loader.FaultError]; in no other way may they change.
+// Load puts a checkpoint on a device: a folder with config.json, safetensors files and a tokenizer, or a name that
+// [Find] knows, or "" for the built-in demo. Nothing is fetched: [Pull] does that. The weights stay mapped from their
+// files until Close. Where one of them shrinks meanwhile, or its disk fails, what reads it ends with a
+// [*loader.FaultError]; in no other way may they change.
 //
 // ctx is looked at between the steps of loading and between the tensors; when it ends, its error is Load's. Others are
-// an [*OptionError]; one that wraps [fs.ErrNotExist] or [fs.ErrPermission] where the folder, one of its files or the
-// chat template is missing or cannot be read; one that wraps [ErrUnsupported]; or, for what is wrong with the
-// checkpoint and for too little memory, one that only its text tells.
+// an [*OptionError]; a [*NotFoundError]; one that wraps [fs.ErrNotExist] or [fs.ErrPermission] where the folder, one of
+// its files or the chat template is missing or cannot be read; one that wraps [ErrUnsupported]; or, for what is wrong
+// with the checkpoint and for too little memory, one that only its text tells.
 func Load(ctx context.Context, name string, options ...LoadOption) (*Model, error) {
 	o := readLoadOptions(options)
 	o.placed = func(done, total int64) error {
@@ -117,6 +117,9 @@ func Load(ctx context.Context, name string, options ...LoadOption) (*Model, erro
 		return nil, errors.Join(err, c.Close())
 	}
 	m.name = c.Dir
+	if name != "" && m.name != filepath.Clean(name) {
+		m.name = name // of the hub, which says more than the folder of the cache
+	}
 	prepared := m.prepare(ctx)
 	if err = ctx.Err(); err == nil {
 		err = m.attachText(ctx, o.chatTemplate)
@@ -135,21 +138,23 @@ func OpenCheckpoint(ctx context.Context, name string) (*loader.Checkpoint, error
 	if name == "" {
 		return loader.OpenFS(ctx, demo.FS(), demo.Name)
 	}
-	return loader.Open(ctx, name)
+	folder, err := Find(name)
+	if err != nil {
+		return nil, err
+	}
+	return loader.Open(ctx, folder)
 }
 
 // OpenText reads the tokenizer and the chat template of what Load would load, and nothing else. chatTemplate is as in
 // [ChatTemplate]; with "" the checkpoint's own template may be missing or unusable: Text.ChatFormat says so. Errors are
 // those of Load, as far as they come from these files.
 func OpenText(ctx context.Context, name, chatTemplate string) (*Text, error) {
-	var fsys fs.FS
 	if name == "" {
-		fsys = demo.FS()
-	} else {
-		if err := loader.CheckFolder(name); err != nil {
-			return nil, err
-		}
-		fsys = os.DirFS(name)
+		return readText(ctx, demo.FS(), demo.Name, chatTemplate, chatformat.FamilyOf(""))
 	}
-	return readText(ctx, fsys, cmp.Or(name, demo.Name), chatTemplate, chatformat.FamilyOf(""))
+	folder, err := Find(name)
+	if err != nil {
+		return nil, err
+	}
+	return readText(ctx, os.DirFS(folder), folder, chatTemplate, chatformat.FamilyOf(""))
 }

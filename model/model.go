@@ -39,7 +39,9 @@ type Model struct {
 	vocab int // ids below are real tokens, the head's rows from here on are padding
 	stops map[int32]bool
 
-	turn    chan struct{} // holds one while a step runs, since the scratch is shared
+	// holds one while a step runs, since the scratch is shared: who waits to send gets it in order, and who has just had
+	// it is the last
+	turn    chan struct{}
 	scratch *decoder.Scratch
 	closed  atomic.Bool
 }
@@ -259,7 +261,7 @@ func (m *Model) Close() error {
 
 // Info describes a loaded model.
 type Info struct {
-	Name     string        // the folder, or the demo's name
+	Name     string        // the folder, the name of the hub that Load was given, or the demo's name
 	Config   loader.Config // of the network
 	Backend  string        // "cpu" or "metal"
 	Device   string        // what the system calls the GPU or the CPU

@@ -12,8 +12,8 @@ import (
 )
 
 // Session is one timeline of tokens and their KV cache, which starts empty and grows with the text; [Model.NewSession]
-// makes it. It is for one goroutine at a time; several sessions of a model may be used side by side, and their steps
-// take turns. Close it to free the cache.
+// makes it. It is for one goroutine at a time; several sessions of a model may be used side by side, and their steps,
+// a chunk of a prompt or a token each, take turns in the order in which they ask. Close it to free the cache.
 //
 // While a generation runs, up to the end of its loop, another one and all that would change the tokens gives [ErrBusy].
 type Session struct {
@@ -26,9 +26,11 @@ type Session struct {
 	logits backend.Buffer    // of one token, [vocab]
 	picked [2]backend.Tokens // the ids that the device chose in even and in odd steps
 
-	tokens    []int32 // what the cache holds
-	unsettled bool    // steps may run, or a stop be left, of an earlier generation
-	meter     *meter  // while a prompt is computed and someone wants to know how far it is
+	tokens    []int32      // what the cache holds
+	bytes     atomic.Int64 // of the cache
+	chosen    int32        // the id that the device picked in the last step that was waited for
+	unsettled bool         // steps may run, or a stop be left, of an earlier generation
+	meter     *meter       // while a prompt is computed and someone wants to know how far it is
 	result    atomic.Pointer[Result]
 }
 
@@ -72,13 +74,8 @@ func (s *Session) Tokens() []int32 { return slices.Clone(s.tokens) }
 // Len is the number of tokens in the cache.
 func (s *Session) Len() int { return len(s.tokens) }
 
-// CacheBytes is the memory that the KV cache takes on the device.
-func (s *Session) CacheBytes() int64 {
-	if s.cache == nil {
-		return 0
-	}
-	return s.cache.Bytes()
-}
+// CacheBytes is the memory that the KV cache takes on the device. It may be called from several goroutines.
+func (s *Session) CacheBytes() int64 { return s.bytes.Load() }
 
 // Truncate forgets all but the first n tokens; n beyond the end changes nothing. A generation cuts off by itself what
 // its prompt does not begin with. The error is [ErrBusy], or nil.
@@ -121,6 +118,7 @@ func (s *Session) Close() error {
 		s.picked[i] = nil
 	}
 	s.stream, s.cache, s.logits, s.tokens = nil, nil, nil, nil
+	s.bytes.Store(0)
 	return errors.Join(errs...)
 }
 
@@ -146,6 +144,9 @@ func (s *Session) step(ctx context.Context, ids []int32, logits backend.Buffer, 
 		return err
 	}
 	s.tokens = append(s.tokens, ids...)
+	if pick != nil {
+		s.chosen = s.picked[pick.Step%2].IDs()[0]
+	}
 	if read != nil {
 		read(logits.Floats())
 	}
@@ -181,6 +182,7 @@ func (s *Session) submit(ids backend.Tokens, at backend.Span, logits backend.Buf
 	if err := s.cache.Grow(at.Pos + at.N); err != nil {
 		return err
 	}
+	s.bytes.Store(s.cache.Bytes())
 	stream := s.stream
 	if s.meter != nil {
 		stream = s.meter.step(stream, at.N)
@@ -192,26 +194,26 @@ func (s *Session) submit(ids backend.Tokens, at backend.Span, logits backend.Buf
 	return s.stream.Submit()
 }
 
-// ahead starts a step on the id that the device picks in the step before, which may still be running: the one that
-// gives the id number n of the answer, at a position of the context.
+// ahead waits for the step that chooses the id number n of the answer. Where pick is not nil it first starts the next
+// step on that id, at a position of the context, which the device picks for. Both take one turn, so that a token waits
+// for the other sessions once.
 func (s *Session) ahead(ctx context.Context, n uint64, pos int, pick *backend.Sampling) error {
 	if err := s.m.take(ctx); err != nil {
 		return err
 	}
 	defer s.m.leave()
-	return s.submit(s.picked[(n-1)%2], backend.Span{Pos: pos, N: 1}, s.logits, 1, pick)
-}
-
-// await waits for all steps but the last `running` ones and gives the id number n of the answer.
-func (s *Session) await(ctx context.Context, n uint64, running int) (int32, error) {
-	if err := s.m.take(ctx); err != nil {
-		return 0, err
+	running := 0
+	if pick != nil {
+		if err := s.submit(s.picked[n%2], backend.Span{Pos: pos, N: 1}, s.logits, 1, pick); err != nil {
+			return err
+		}
+		running = 1
 	}
-	defer s.m.leave()
 	if err := s.stream.Wait(running); err != nil {
-		return 0, err
+		return err
 	}
-	return s.picked[n%2].IDs()[0], nil
+	s.chosen = s.picked[n%2].IDs()[0]
+	return nil
 }
 
 // settle waits for all steps and forgets what they ended with. While another session has its turn, that is left to the
@@ -236,10 +238,7 @@ func (s *Session) prefill(ctx context.Context, ids []int32, pick *backend.Sampli
 	if err := s.m.checkWeights(ctx); err != nil {
 		return 0, err
 	}
-	// the last one is computed again, for its logits
-	for cached < min(len(ids)-1, len(s.tokens)) && ids[cached] == s.tokens[cached] {
-		cached++
-	}
+	cached = commonPrefix(ids[:len(ids)-1], s.tokens) // the last one is computed again, for its logits
 	s.truncate(cached)
 	if report != nil {
 		s.meter = newMeter(s.m.weights, cached, len(ids), report)

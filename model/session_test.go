@@ -396,9 +396,9 @@ func TestBadLoadOptionIsTaken(t *testing.T) {
 		_, err := Load(context.Background(), "testdata/glm4-a", option)
 		require.EqualError(t, err, want)
 	}
-	_, err := Load(context.Background(), "testdata/nothing")
+	_, err := Load(context.Background(), "./testdata/nothing")
 	require.EqualError(t, err,
-		"testdata/nothing: there is no such folder; give the path of a checkpoint (config.json, *.safetensors, "+
+		"./testdata/nothing: there is no such folder; give the path of a checkpoint (config.json, *.safetensors, "+
 			"tokenizer.json)")
 	_, err = Load(context.Background(), "testdata/glm4-a")
 	require.ErrorContains(t, err, "testdata/glm4-a: ")

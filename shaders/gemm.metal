@@ -22,25 +22,19 @@ template <typename W> struct Piece;
 template <> struct Piece<Q4> {
   typedef uint2 Stored;
   static constexpr constant uint Count = 16;
-  static float4 four(Stored s, uint i) {
-    uint codes = s[i / 2] >> (i % 2 * 16);
-    return float4(uint4(codes, codes >> 4, codes >> 8, codes >> 12) & 15);
-  }
+  static float4 four(Stored s, uint i) { return Q4::four(s[i / 2], i % 2); }
 };
 
 template <> struct Piece<Q8> {
   typedef uint4 Stored;
   static constexpr constant uint Count = 16;
-  static float4 four(Stored s, uint i) { return float4(as_type<uchar4>(s[i])); }
+  static float4 four(Stored s, uint i) { return Q8::four(s[i]); }
 };
 
 template <> struct Piece<W16> {
   typedef uint4 Stored;
   static constexpr constant uint Count = 8;
-  static float4 four(Stored s, uint i) {
-    uint2 bits = i == 0 ? s.xy : s.zw;
-    return weight_format == f16 ? float4(as_type<half4>(bits)) : widen(as_type<ushort4>(bits));
-  }
+  static float4 four(Stored s, uint i) { return W16::four(s, i); }
 };
 
 template <> struct Piece<W32> {
@@ -96,7 +90,7 @@ template <typename W> struct Copy {
         stored[p] = *(device const typename Piece<W>::Stored *)(rows[p].data + (k + col) * W::Bits / 8);
         if (W::Quantised && k % group_size == 0) {
           uint group = (k + col) / group_size;
-          scale[p] = scale_at(rows[p].scales, group);
+          scale[p] = scale_at(rows[p].scales, group) * W::unit();
           bias[p] = scale_at(rows[p].biases, group);
         }
       }

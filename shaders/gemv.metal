@@ -17,9 +17,8 @@ inline float dot8(thread const float *x, thread const float *w) {
 }
 
 // A piece of x that meets one of each of some rows: `prepare` changes four numbers of it first, and what dot gives is to
-// be multiplied by `scale`. Of weights without scales a piece is a word.
+// be multiplied by the unit of W. Of weights without scales a piece is a word.
 template <typename W> struct Piece {
-  static float scale() { return 1; }
   static float4 prepare(float4 x) { return x; }
   static float dot(device const uchar *data, uint piece, thread const float *x) {
     float w[8];
@@ -28,21 +27,16 @@ template <typename W> struct Piece {
   }
 };
 
-// The bits of a half whose exponent is 0 are a number of 2^-24ths, so a code is a half without a conversion, and its
-// product differs by that power of two alone. Where subnormal halves are not kept, codes are converted.
-constant constexpr float half_unit = 1.0f / 16777216;
-
 // Reads a code as a half, as the products do. It gives `turns` where subnormal halves are kept.
 [[max_total_threads_per_threadgroup(32)]] [[kernel]] void
 half_codes_kept(constant ProbeArgs &args [[buffer(0)]],
                 device float *kept [[buffer(1)]],
                 uint thread_index [[thread_position_in_grid]]) {
-  kept[thread_index] = args.one / half_unit * float(as_type<half>(ushort(args.turns)));
+  kept[thread_index] = args.one * half_steps * float(as_type<half>(ushort(args.turns)));
 }
 
 // A code stays where it is in its word, which multiplies it by a power of 16; x is divided by it, once for all rows.
 template <> struct Piece<Q4> {
-  static float scale() { return half_codes ? 1 / half_unit : 1; }
   static float4 prepare(float4 x) {
     x.y *= 1.0f / 16;
     if (half_codes) {
@@ -68,16 +62,17 @@ template <> struct Piece<Q4> {
   }
   static float dot(uint codes, thread const float *x) {
     if (half_codes) {
-      half2 a = as_type<half2>(codes & 0x000F000F), b = as_type<half2>(codes & 0x00F000F0);
-      half2 c = as_type<half2>(codes >> 8 & 0x000F000F), d = as_type<half2>(codes >> 8 & 0x00F000F0);
-      float sum = x[0] * float(a.x);
-      sum += x[1] * float(b.x);
-      sum += x[2] * float(c.x);
-      sum += x[3] * float(d.x);
-      sum += x[4] * float(a.y);
-      sum += x[5] * float(b.y);
-      sum += x[6] * float(c.y);
-      sum += x[7] * float(d.y);
+      uint next = codes >> 8;
+      float2 a = float2(as_type<half2>(codes & 0x000F000F)), b = float2(as_type<half2>(codes & 0x00F000F0));
+      float2 c = float2(as_type<half2>(next & 0x000F000F)), d = float2(as_type<half2>(next & 0x00F000F0));
+      float sum = x[0] * a.x;
+      sum += x[1] * b.x;
+      sum += x[2] * c.x;
+      sum += x[3] * d.x;
+      sum += x[4] * a.y;
+      sum += x[5] * b.y;
+      sum += x[6] * c.y;
+      sum += x[7] * d.y;
       return sum;
     }
     ushort2 two = as_type<ushort2>(codes);
@@ -94,7 +89,6 @@ template <> struct Piece<Q4> {
 };
 
 template <> struct Piece<Q8> {
-  static float scale() { return half_codes ? 1 / half_unit : 1; }
   static float4 prepare(float4 x) { return x; }
   static float dot(device const uchar *data, uint piece, thread const float *x) {
     uint4 codes = 0;
@@ -112,56 +106,24 @@ template <> struct Piece<Q8> {
   static float dot(uint2 codes, thread const float *x) {
     float w[8];
 #pragma unroll
-    for (uint i = 0; i < 2; i++) {
-      if (half_codes) {
-        half2 even = as_type<half2>(codes[i] & 0x00FF00FF), odd = as_type<half2>(codes[i] >> 8 & 0x00FF00FF);
-        w[4 * i] = even.x;
-        w[4 * i + 1] = odd.x;
-        w[4 * i + 2] = even.y;
-        w[4 * i + 3] = odd.y;
-      } else {
-#pragma unroll
-        for (uint j = 0; j < 4; j++) {
-          w[4 * i + j] = float(codes[i] >> (8 * j) & 255);
-        }
-      }
+    for (uint i = 0; i < 8; i++) {
+      w[i] = Q8::four(codes, i / 4)[i % 4];
     }
     return dot8(x, w);
   }
 };
 
 // What a lane of a quad has of R rows: lane i of it R / 4 of them, from the place R / 4 · i on.
-template <uint R> struct Share;
-
-template <> struct Share<8> {
-  using Indices = uint2;
-  using Numbers = float2;
-  static uint2 rows(RowsOf<8> rows, uint lane) { return {rows.at(lane % 4 * 2), rows.at(lane % 4 * 2 + 1)}; }
-  static float2 scales(device const uchar *scales, uint2 i) { return {scale_at(scales, i.x), scale_at(scales, i.y)}; }
-  static float2 sum_in_quad(thread const float4 *v, uint lane) {
-    float4 four = share_sums<2>(v[0], v[1], lane);
-    return share_sums<1>(four.xy, four.zw, lane);
+template <uint R> struct Share {
+  static constexpr constant uint Size = R / 4;
+  static float sum_of_quads(thread const float *v, uint lane) {
+    return R == 8 ? share_sums<4>(v[0], v[R / 8], lane) : v[0] + simd_shuffle_xor(v[0], 4);
   }
-  static float sum_of_quads(float2 v, uint lane) { return share_sums<4>(v.x, v.y, lane); }
 
   // The place of the row whose product a lane has: lanes l and l ^ Neighbour have rows 2i and 2i + 1, and lanes l and
   // l ^ 2 rows of the first and the second half.
-  static constexpr constant uint Neighbour = 4;
-  static uint place_of(uint lane) { return lane % 4 * 2 + lane / 4 % 2; }
-};
-
-template <> struct Share<4> {
-  using Indices = uint;
-  using Numbers = float;
-  static uint rows(RowsOf<4> rows, uint lane) { return rows.at(lane % 4); }
-  static float scales(device const uchar *scales, uint i) { return scale_at(scales, i); }
-  static float sum_in_quad(thread const float4 *v, uint lane) {
-    float2 two = share_sums<2>(v[0].xy, v[0].zw, lane);
-    return share_sums<1>(two.x, two.y, lane);
-  }
-  static float sum_of_quads(float v, uint) { return v + simd_shuffle_xor(v, 4); }
-  static constexpr constant uint Neighbour = 1;
-  static uint place_of(uint lane) { return lane % 4; }
+  static constexpr constant uint Neighbour = R == 8 ? 4 : 1;
+  static uint place_of(uint lane) { return lane % 4 * Size + lane / 4 % Size; }
 };
 
 // The most simdgroups of a split.
@@ -171,30 +133,34 @@ constant constexpr uint most_split = 4;
 template <typename W, uint R> struct Products {
   using Mine = Share<R>;
   Matrix<W> w;
+  RowsOf<R> rows;
   device const float4 *x;
   uint lane;
-  uint pieces[R];                // the first pieces of the rows
-  typename Mine::Indices groups; // the first groups of the rows whose scales the lane applies
-  typename Mine::Numbers scaled; // of those rows, where there are scales
-  float4 sums[R / 4];            // of all rows, where there are none
+  uint pieces;              // the first piece of the first row
+  uint groups[Mine::Size];  // the first groups of the rows whose scales the lane applies
+  float scaled[Mine::Size]; // the products of those rows
+  float sums[R];            // of all rows, where there are no scales
 
-  Products(Matrix<W> matrix, RowsOf<R> rows, device const float *vector, uint lane_index) {
+  Products(Matrix<W> matrix, RowsOf<R> rows_of, device const float *vector, uint lane_index) {
     w = matrix;
+    rows = rows_of;
     x = (device const float4 *)vector;
     lane = lane_index;
+    pieces = rows.start() * (w.cols / columns);
 #pragma unroll
     for (uint i = 0; i < R; i++) {
-      pieces[i] = rows.at(i) * (w.cols / columns);
-    }
-#pragma unroll
-    for (uint i = 0; i < R / 4; i++) {
       sums[i] = 0;
     }
-    groups = 0;
-    if (W::Quantised) {
-      groups = Mine::rows(rows, lane) * (w.cols / group_size);
+#pragma unroll
+    for (uint i = 0; i < Mine::Size; i++) {
+      groups[i] = W::Quantised ? rows.at(lane % 4 * Mine::Size + i) * (w.cols / group_size) : 0;
+      scaled[i] = 0;
     }
-    scaled = 0;
+  }
+
+  // The product of a row's piece with numbers of x.
+  float dot(uint place, uint piece, thread const float *numbers) const {
+    return Piece<W>::dot(w.data, pieces + piece + rows.offset(place) * (w.cols / columns), numbers);
   }
 
   // Adds the columns of a piece.
@@ -213,20 +179,20 @@ template <typename W, uint R> struct Products {
         }
       }
     }
-    float4 dots[R / 4];
-#pragma unroll
-    for (uint i = 0; i < R; i++) {
-      dots[i / 4][i % 4] = Piece<W>::dot(w.data, pieces[i] + piece, numbers);
-    }
     if (W::Quantised) {
-      typename Mine::Indices group = groups + piece / (group_size / columns);
-      typename Mine::Numbers scales = Mine::scales(w.scales, group), biases = Mine::scales(w.biases, group);
-      scaled += scales * Piece<W>::scale() * Mine::sum_in_quad(dots, lane) +
-                biases * quad_sum(total.x + total.y + (total.z + total.w));
+      float in_quad = quad_sum(total.x + total.y + (total.z + total.w));
+#pragma unroll
+      for (uint i = 0; i < Mine::Size; i++) { // in an order in which few sums are held at a time
+        uint group = groups[i] + piece / (group_size / columns);
+        float a = share_sums<2>(dot(i, piece, numbers), dot(i + R / 2, piece, numbers), lane);
+        float b = share_sums<2>(dot(i + R / 4, piece, numbers), dot(i + R / 4 * 3, piece, numbers), lane);
+        scaled[i] += scale_at(w.scales, group) * W::unit() * share_sums<1>(a, b, lane) +
+                     scale_at(w.biases, group) * in_quad;
+      }
     } else {
 #pragma unroll
-      for (uint i = 0; i < R / 4; i++) {
-        sums[i] += dots[i];
+      for (uint i = 0; i < R; i++) {
+        sums[i] += dot(i, piece, numbers);
       }
     }
   }
@@ -236,11 +202,15 @@ template <typename W, uint R> struct Products {
     for (uint piece = 32 * first + lane; piece < w.cols / columns; piece += 32 * step) { // a quad whole or not at all
       add(piece);
     }
-    typename Mine::Numbers mine = scaled;
     if (!W::Quantised) {
-      mine = Mine::sum_in_quad(sums, lane);
+#pragma unroll
+      for (uint i = 0; i < Mine::Size; i++) {
+        float a = share_sums<2>(sums[i], sums[i + R / 2], lane);
+        float b = share_sums<2>(sums[i + R / 4], sums[i + R / 4 * 3], lane);
+        scaled[i] = share_sums<1>(a, b, lane);
+      }
     }
-    float sum = Mine::sum_of_quads(mine, lane);
+    float sum = Mine::sum_of_quads(scaled, lane);
     sum += simd_shuffle_xor(sum, 8);
     return sum + simd_shuffle_xor(sum, 16);
   }
@@ -294,7 +264,7 @@ template <typename W, uint R>
   Matrix<W> w = matrix_of(row, Matrix<W>{wq, wq_scales, wq_biases, args.cols}, args.q_rows,
                           Matrix<W>{wk, wk_scales, wk_biases, args.cols}, args.kv_rows,
                           Matrix<W>{wv, wv_scales, wv_biases, args.cols});
-  RowsOf<R> rows = {row, row + R, row + R / 2, row + R, 0};
+  RowsOf<R> rows = {row, ~0u, R, 0};
   float mine = Products<W, R>(w, rows, x, lane).joined_result(part, partial);
   float other = simd_shuffle_xor(mine, Share<R>::Neighbour);
   uint place = Share<R>::place_of(lane);
@@ -320,7 +290,7 @@ template <typename W, uint R>
     return;
   }
   Matrix<W> matrix = {w, scales, biases, args.cols};
-  RowsOf<R> rows = {first, args.rows, first + R / 2, args.rows, 0};
+  RowsOf<R> rows = {first, args.rows, R, 0};
   float sum = Products<W, R>(matrix, rows, x, lane).joined_result(part, partial);
   uint place = Share<R>::place_of(lane);
   if (part == 0 && lane < R && rows.owns(place)) {
@@ -343,7 +313,7 @@ template <typename W, uint R>
     return;
   }
   Matrix<W> matrix = {w, scales, biases, args.cols};
-  RowsOf<R> rows = {first, args.ffn, args.ffn + first, 2 * args.ffn, args.ffn};
+  RowsOf<R> rows = {first, args.ffn, R / 2, args.ffn};
   float mine = Products<W, R>(matrix, rows, x, lane).result();
   float other = simd_shuffle_xor(mine, 2);
   uint place = Share<R>::place_of(lane);
@@ -369,7 +339,7 @@ template <typename W, uint R>
   Pair best = no_pair;
   if (first < args.rows) {
     Matrix<W> matrix = {w, scales, biases, args.cols};
-    RowsOf<R> rows = {first, args.rows, first + R / 2, args.rows, 0};
+    RowsOf<R> rows = {first, args.rows, R, 0};
     float logit = Products<W, R>(matrix, rows, x, lane).result();
     uint place = Share<R>::place_of(lane), row = rows.at(place);
     if (lane < R && rows.owns(place)) {

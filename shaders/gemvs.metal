@@ -34,34 +34,35 @@ template <typename W, uint T> struct Products {
 
   // Adds the eight columns of a word.
   void add(uint word) {
-    float weights[4][8];
+    typename W::Word stored[4];
 #pragma unroll
     for (uint i = 0; i < 4; i++) {
-      W::load(w.data, words[i] + word, weights[i]);
+      stored[i] = W::word(w.data, words[i] + word);
     }
+    float2 own = 0; // scale and bias
     if (W::Quantised) {
       uint group = groups + word / (group_size / 8);
-      float2 own = {scale_at(w.scales, group), scale_at(w.biases, group)};
-#pragma unroll
-      for (uint i = 0; i < 4; i++) {
-        float2 affine = quad_broadcast(own, i); // scale and bias
-#pragma unroll
-        for (uint j = 0; j < 8; j++) {
-          weights[i][j] = weights[i][j] * affine.x + affine.y;
-        }
-      }
+      own = {scale_at(w.scales, group) * W::unit(), scale_at(w.biases, group)};
     }
 #pragma unroll
-    for (uint t = 0; t < T; t++) {
-      uint from = min(t, n - 1) * (w.cols / 4) + 2 * word;
+    for (uint h = 0; h < 2; h++) {
+      float4 weights[4];
 #pragma unroll
-      for (uint h = 0; h < 2; h++) {
-        float4 four = x[from + h];
+      for (uint i = 0; i < 4; i++) {
+        weights[i] = W::four(stored[i], h);
+        if (W::Quantised) {
+          float2 affine = quad_broadcast(own, i);
+          weights[i] = weights[i] * affine.x + affine.y;
+        }
+      }
+#pragma unroll
+      for (uint t = 0; t < T; t++) {
+        float4 four = x[min(t, n - 1) * (w.cols / 4) + 2 * word + h];
 #pragma unroll
         for (uint i = 0; i < 4; i++) {
 #pragma unroll
           for (uint j = 0; j < 4; j++) {
-            sums[t][i] += four[j] * weights[i][4 * h + j];
+            sums[t][i] += four[j] * weights[i][j];
           }
         }
       }
@@ -119,7 +120,7 @@ template <typename W, uint T>
   Matrix<W> w = matrix_of(row, Matrix<W>{wq, wq_scales, wq_biases, args.cols}, args.q_rows,
                           Matrix<W>{wk, wk_scales, wk_biases, args.cols}, args.kv_rows,
                           Matrix<W>{wv, wv_scales, wv_biases, args.cols});
-  Products<W, T> products(w, {row, row + 8, row + 4, row + 8, 0}, x, args.n, lane);
+  Products<W, T> products(w, {row, ~0u, 8, 0}, x, args.n, lane);
   products.multiply();
   QKVResult result = {q, keys, values, rope, q_bias, k_bias, v_bias};
 #pragma unroll
@@ -146,7 +147,7 @@ template <typename W, uint T>
   if (first >= args.rows) {
     return;
   }
-  EightRows rows = {first, args.rows, first + 4, args.rows, 0};
+  EightRows rows = {first, args.rows, 8, 0};
   Products<W, T> products(Matrix<W>{w, scales, biases, args.cols}, rows, x, args.n, lane);
   products.multiply();
   uint row = rows.at(place_of(lane));
@@ -174,7 +175,7 @@ template <typename W, uint T>
   if (first >= args.ffn) {
     return;
   }
-  EightRows rows = {first, args.ffn, args.ffn + first, 2 * args.ffn, args.ffn};
+  EightRows rows = {first, args.ffn, 4, args.ffn};
   Products<W, T> products(Matrix<W>{w, scales, biases, args.cols}, rows, x, args.n, lane);
   products.multiply();
   uint row = rows.at(place_of(lane));

@@ -61,13 +61,12 @@ func (s Shape) takes(t Tile) bool {
 }
 
 // builtIn is the choice for a device on which nothing was measured. By the instructions counted on G13, 8x16 is the
-// best for 4 bit; 8 bit was not counted. Out, Down and QKV of GLM-4-9B are 512 to 576 simdgroups of eight rows, about 3
-// for each scheduler of a GPU with 40 cores, too few to hide latency: a split doubles them, unless it leaves simdgroups
-// without columns.
+// best for codes. Out, Down and QKV of GLM-4-9B are 512 to 576 simdgroups of eight rows, about 3 for each scheduler of
+// a GPU with 40 cores, too few to hide latency: a split doubles them, unless it leaves simdgroups without columns.
 func (s Shape) builtIn() Tile {
 	const mostRows = 8192 // of a split: 6 for each such scheduler without it
 	t := narrow
-	if wide := (Tile{8, 16, 1}); s.Format == Q4 && s.takes(wide) {
+	if wide := (Tile{8, 16, 1}); s.takes(wide) {
 		t = wide
 	}
 	split := t

@@ -26,7 +26,7 @@ func TestBuiltInTileIsAnother(t *testing.T) {
 		{Shape{"head", Q4, 64, 151552, 4096}, wide},
 		{Shape{"out", Q4, 128, 8200, 4096}, wide},
 		{Shape{"out", Q4, 32, 4096, 4096}, Tile{8, 8, 2}},
-		{Shape{"out", Q8, 64, 4096, 4096}, Tile{8, 8, 2}},
+		{Shape{"out", Q8, 64, 4096, 4096}, Tile{8, 16, 2}},
 		{Shape{"out", BF16, 0, 4096, 4096}, Tile{8, 8, 2}},
 		{Shape{"head", F16, 0, 151552, 4096}, plain},
 		{Shape{"out", Q4, 64, 40, 64}, wide},

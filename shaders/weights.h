@@ -32,66 +32,83 @@ inline float scale_at(device const uchar *scales, uint i) {
   return scale_format == f16 ? float(as_type<half>(bits)) : widen(bits);
 }
 
-// A kind of weights is a struct with the width of a number (Bits), whether groups of columns have scales (Quantised),
-// and load, which gives a word of a matrix, eight numbers as they are stored, without scale and bias. Words are counted
-// in 32 bits, as all other indices: the load then adds them to the address itself.
+// The bits of a half whose exponent is 0 count 2^-24ths, so a code is a half without a conversion, and its product
+// differs by that power of two alone. Where subnormal halves are not kept, codes are converted. Both halves of a word
+// are widened at once: taken out one by one, the upper ones are shifted down first.
+constant constexpr float half_steps = 16777216; // in 1
 
-// Q4 are 4-bit codes, eight in a uint32, lowest bits first.
-struct Q4 {
-  static constexpr constant uint Bits = 4;
-  static constexpr constant bool Quantised = true;
+// A kind of weights is a struct with the width of a number (Bits), whether groups of columns have scales (Quantised),
+// Word, eight numbers as they are stored, word, which loads one of a matrix, and four, which gives the first four of its
+// numbers or the others, still without scale and bias and to be multiplied by unit, a power of two.
+// Words are counted in 32 bits, as all other indices: the load then adds them to the address itself.
+template <typename W> struct Kind {
+  // The eight numbers of a word.
   static void load(device const uchar *data, uint word, thread float *w) {
-    uint codes = ((device const uint *)data)[word];
+    auto eight = W::word(data, word);
 #pragma unroll
     for (uint i = 0; i < 8; i++) {
-      w[i] = float(codes >> (4 * i) & 15);
+      w[i] = W::four(eight, i / 4)[i % 4];
     }
+  }
+};
+
+// Q4 are 4-bit codes, eight in a uint32, lowest bits first.
+struct Q4 : Kind<Q4> {
+  static constexpr constant uint Bits = 4;
+  static constexpr constant bool Quantised = true;
+  typedef uint Word;
+  static Word word(device const uchar *data, uint i) { return ((device const uint *)data)[i]; }
+  static float unit() { return half_codes ? half_steps : 1; }
+  static float4 four(Word codes, uint half_of) {
+    ushort two = as_type<ushort2>(codes)[half_of];
+    ushort4 four = ushort4(two & 15, two >> 4 & 15, two >> 8 & 15, two >> 12);
+    return half_codes ? float4(as_type<half4>(four)) : float4(four);
   }
 };
 
 // Q8 are 8-bit codes.
-struct Q8 {
+struct Q8 : Kind<Q8> {
   static constexpr constant uint Bits = 8;
   static constexpr constant bool Quantised = true;
-  static void load(device const uchar *data, uint word, thread float *w) {
-    uint2 codes = ((device const uint2 *)data)[word];
-#pragma unroll
-    for (uint i = 0; i < 8; i++) {
-      w[i] = float(codes[i / 4] >> (8 * (i % 4)) & 255);
+  typedef uint2 Word;
+  static Word word(device const uchar *data, uint i) { return ((device const uint2 *)data)[i]; }
+  static float unit() { return half_codes ? half_steps : 1; }
+  static float4 four(uint codes) {
+    if (half_codes) {
+      float2 even = float2(as_type<half2>(codes & 0x00FF00FF)), odd = float2(as_type<half2>(codes >> 8 & 0x00FF00FF));
+      return float4(even.x, odd.x, even.y, odd.y);
     }
+    return float4(as_type<uchar4>(codes));
   }
+  static float4 four(Word codes, uint half_of) { return four(codes[half_of]); }
 };
 
 // W16 are f16 or bf16 numbers, as weight_format says.
-struct W16 {
+struct W16 : Kind<W16> {
   static constexpr constant uint Bits = 16;
   static constexpr constant bool Quantised = false;
-  static void load(device const uchar *data, uint word, thread float *w) {
-    uint4 bits = ((device const uint4 *)data)[word];
-#pragma unroll
-    for (uint i = 0; i < 4; i++) {
-      ushort2 two = as_type<ushort2>(bits[i]);
-      float2 v = weight_format == f16 ? float2(as_type<half2>(two)) : widen(two);
-      w[2 * i] = v.x;
-      w[2 * i + 1] = v.y;
-    }
+  typedef uint4 Word;
+  static Word word(device const uchar *data, uint i) { return ((device const uint4 *)data)[i]; }
+  static float unit() { return 1; }
+  static float4 four(Word numbers, uint half_of) {
+    uint2 bits = half_of == 0 ? numbers.xy : numbers.zw;
+    return weight_format == f16 ? float4(as_type<half4>(bits)) : widen(as_type<ushort4>(bits));
   }
 };
 
 // W32 are floats.
-struct W32 {
+struct W32 : Kind<W32> {
   static constexpr constant uint Bits = 32;
   static constexpr constant bool Quantised = false;
-  static void load(device const uchar *data, uint word, thread float *w) {
-#pragma unroll
-    for (uint i = 0; i < 2; i++) {
-      float4 v = ((device const float4 *)data)[2 * word + i];
-#pragma unroll
-      for (uint j = 0; j < 4; j++) {
-        w[4 * i + j] = v[j];
-      }
-    }
+  struct Word {
+    float4 low, high;
+  };
+  static Word word(device const uchar *data, uint i) {
+    device const float4 *numbers = (device const float4 *)data + 2 * i;
+    return {numbers[0], numbers[1]};
   }
+  static float unit() { return 1; }
+  static float4 four(Word numbers, uint half_of) { return half_of == 0 ? numbers.low : numbers.high; }
 };
 
 // A matrix [rows][cols] of a kind W: row-major numbers and, when quantised, scales and biases [rows][cols /
@@ -107,7 +124,7 @@ template <typename W> struct Matrix {
     W::load(data, row * (cols / 8) + col / 8, w);
     if (W::Quantised) {
       uint group = row * (cols / group_size) + col / group_size;
-      float scale = scale_at(scales, group), bias = scale_at(biases, group);
+      float scale = scale_at(scales, group) * W::unit(), bias = scale_at(biases, group);
 #pragma unroll
       for (uint i = 0; i < 8; i++) {
         w[i] = w[i] * scale + bias;
@@ -130,24 +147,25 @@ Matrix<W> matrix_of(thread uint &row, Matrix<W> a, uint a_rows, Matrix<W> b, uin
   return c;
 }
 
-// The R rows of which a simdgroup of gemv or gemvs computes the products: half from `first` up to `end`, and half from
-// `second` up to `second_end`, of rows that begin at 0 and at `begin`. Where fewer are left, a half begins with rows
-// that are another simdgroup's to write: so its places are steps of one size behind the first of them.
+// The R rows of which a simdgroup of gemv or gemvs computes the products: a run of them from `first` on, of the first
+// `rows` of a matrix, and where that is R / 2, another one `second` rows behind it. Where fewer are left, a run begins
+// with rows that are another simdgroup's to write, so that a place is as far behind the first one in all simdgroups.
 template <uint R> struct RowsOf {
-  uint first, end;
-  uint second, second_end, begin;
+  uint first, rows, run, second;
 
-  uint start(uint place) const {
-    return place < R / 2 ? min(first, max(end, R / 2) - R / 2) : min(second, max(second_end, begin + R / 2) - R / 2);
-  }
+  // The row at place 0.
+  uint start() const { return min(first, max(rows, run) - run); }
+
+  // How far the row at a place is behind it.
+  uint offset(uint place) const { return min(place % run, rows - 1) + place / run * second; }
 
   // The row at one of the places, which exists.
-  uint at(uint place) const { return min(start(place) + place % (R / 2), (place < R / 2 ? end : second_end) - 1); }
+  uint at(uint place) const { return start() + offset(place); }
 
   // Whether its product is to be written.
   bool owns(uint place) const {
-    uint row = start(place) + place % (R / 2);
-    return place < R / 2 ? row >= first && row < end : row >= second && row < second_end;
+    uint row = start() + place % run;
+    return row >= first && row < rows;
   }
 };
 

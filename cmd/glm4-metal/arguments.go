@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,11 +12,13 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/glm4-metal/glm4-metal/internal/hub"
+	"github.com/glm4-metal/glm4-metal/internal/nearest"
 	"github.com/glm4-metal/glm4-metal/internal/textfile"
-	"github.com/glm4-metal/glm4-metal/loader"
+	"github.com/glm4-metal/glm4-metal/model"
 )
 
-// placeholder is the word in backquotes in a flag's usage, which stands for its value and says what that is: a FOLDER,
+// placeholder is the word in backquotes in a flag's usage, which stands for its value and says what that is: a MODEL,
 // a FILE, a FAMILY of chat formats (or a file), a TEXT, or one of the words between bars. "" for a switch.
 func placeholder(f cli.Flag) string {
 	d, ok := f.(cli.DocGenerationFlag)
@@ -56,8 +59,9 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 	}
 	command := app.Command(args[1])
 	switch {
-	case command == nil && isFlag(args[1]) && !slices.Contains([]string{"-h", "-help", "--help", "-v", "-version",
-		"--version"}, args[1]):
+	case slices.Contains([]string{"-h", "-help", "--help"}, args[1]):
+		return []string{args[0], "help"}, nil
+	case command == nil && isFlag(args[1]) && !slices.Contains([]string{"-v", "-version", "--version"}, args[1]):
 		return nil, unknownFlag(app, nil, args[1])
 	case command == nil:
 		return args, nil
@@ -128,7 +132,7 @@ func flagValue(command *cli.Command, f cli.Flag, typed, value string, next []str
 		}
 	}
 	switch placeholder(f) {
-	case "FOLDER", "FILE", "FAMILY":
+	case "MODEL", "FILE", "FAMILY":
 		value = expandHome(value)
 	case "TEXT":
 		text, err := textfile.Decode(typed, []byte(value))
@@ -167,7 +171,7 @@ func noArgument(c *cli.Context) error {
 // The rule for the model is the same in every verb: an argument names it, else --model, else the environment. The demo
 // answers only where none of these is there; one that is empty is a mistake.
 
-// modelName is the model of a verb whose one argument can be a folder; "" stands for the demo.
+// modelName is the model of a verb whose one argument can be one; "" stands for the demo.
 func modelName(c *cli.Context) (string, error) {
 	switch c.NArg() {
 	case 0:
@@ -175,12 +179,12 @@ func modelName(c *cli.Context) (string, error) {
 	case 1:
 		return modelArgument(c, c.Args().First())
 	}
-	return "", usagef("unexpected argument %q: %s takes one, the folder of a checkpoint; see %s --help", c.Args().Get(1),
+	return "", usagef("unexpected argument %q: %s takes one, a model; see %s --help", c.Args().Get(1),
 		c.Command.Name, c.Command.HelpName)
 }
 
-// modelAndText divides the arguments of a verb that works on a text: the first may be the folder of a checkpoint, the
-// others are the text. name "" stands for the demo.
+// modelAndText divides the arguments of a verb that works on a text: the first may be a model, the others are the
+// text. name "" stands for the demo.
 func modelAndText(c *cli.Context) (name string, words []string, err error) {
 	words = c.Args().Slice()
 	folder, err := isModel(words)
@@ -194,7 +198,7 @@ func modelAndText(c *cli.Context) (name string, words []string, err error) {
 		name, err = modelFlagged(c)
 	}
 	if err == nil && name != "" {
-		err = loader.CheckFolder(name) // before a text is waited for
+		_, err = model.Find(name) // before a text is waited for
 	}
 	return name, words, err
 }
@@ -202,15 +206,15 @@ func modelAndText(c *cli.Context) (name string, words []string, err error) {
 func modelFlagged(c *cli.Context) (string, error) {
 	if c.IsSet("model") {
 		if c.String("model") == "" {
-			return "", usagef("%s is empty; give it the folder of a checkpoint, or leave it out for the built-in demo",
+			return "", usagef("%s is empty; give it a model, or leave it out for the built-in demo",
 				asTyped(c, "model"))
 		}
 		return c.String("model"), nil
 	}
 	name, isSet := os.LookupEnv(modelVariable)
 	if isSet && name == "" {
-		return "", usagef("%s is set in the environment, but empty; let it name the folder of a checkpoint, or unset it "+
-			"for the built-in demo", modelVariable)
+		return "", usagef("%s is set in the environment, but empty; let it name a model, or unset it for the "+
+			"built-in demo", modelVariable)
 	}
 	return expandHome(name), nil
 }
@@ -218,7 +222,7 @@ func modelFlagged(c *cli.Context) (string, error) {
 func modelArgument(c *cli.Context, argument string) (string, error) {
 	switch {
 	case argument == "":
-		return "", usagef("the argument is empty; give the folder of a checkpoint, or no argument for the built-in demo")
+		return "", usagef("the argument is empty; give a model, or no argument for the built-in demo")
 	case c.IsSet("model"):
 		return "", usagef("two models are named, %q and %s %q; name one (a text that looks like a path goes behind --prompt)",
 			argument, asTyped(c, "model"), c.String("model"))
@@ -226,8 +230,8 @@ func modelArgument(c *cli.Context, argument string) (string, error) {
 	return expandHome(argument), nil
 }
 
-// pathWord is a word that is a path from here, or a name such as mlx-community/GLM-4-9B-0414-4bit.
-var pathWord = regexp.MustCompile(`^[\w.-]+(/[\w.-]+)*/?$`)
+// modelWord is a word that is a path from here, or a name such as mlx-community/GLM-4-9B-0414-4bit or org/name@v1.
+var modelWord = regexp.MustCompile(`^[\w.-]+(/[\w.-]+)+(@[\w./-]+)?/?$`)
 
 // isModel tells whether the first of these arguments is a model and no text. What could be either is a mistake.
 func isModel(arguments []string) (bool, error) {
@@ -251,16 +255,39 @@ func isModel(arguments []string) (bool, error) {
 		}
 		return true, nil
 	case exists && !isFolder(argument) && (isPath || len(arguments) == 1):
-		return false, usagef("%q is a file; --file takes its text, --model the folder of a checkpoint, --prompt the words "+
+		return false, usagef("%q is a file; --file takes its text, --model a checkpoint, --prompt the words "+
 			"themselves", argument)
 	case isPath:
 		return true, nil
-	case strings.Contains(argument, "/") && pathWord.MatchString(argument) &&
-		strings.ContainsFunc(argument, unicode.IsLetter):
-		return false, usagef("%q looks like a model, and there is no such folder; name a checkpoint with --model, or give "+
-			"the text with --prompt", argument)
 	}
-	return false, nil
+	return isHubModel(argument)
+}
+
+// isHubModel tells whether an argument that is no file's name is a short name, or in the cache of the hub.
+func isHubModel(argument string) (bool, error) {
+	if _, ok := knownModel(argument); ok {
+		return true, nil
+	}
+	if strings.Contains(argument, ":") {
+		if near := nearest.Name(strings.ToLower(argument), hub.Names()); near != "" {
+			return false, usagef("%q is no model; did you mean %s; a text that looks like one goes behind --prompt", argument,
+				near)
+		}
+	}
+	if !modelWord.MatchString(argument) || !strings.ContainsFunc(argument, unicode.IsLetter) {
+		return false, nil
+	}
+	_, err := model.Find(argument)
+	var missing *model.NotFoundError
+	switch {
+	case err == nil, errors.As(err, &missing) && len(missing.Missing) > 0:
+		return true, nil
+	case missing != nil:
+		return false, usagef("%q looks like a model, and there is no such folder, nor is it in the cache: %s pull %s "+
+			"fetches it; a text goes behind --prompt", argument, program, argument)
+	}
+	return false, usagef("%q looks like a model, and there is no such folder; name a checkpoint with --model, or give "+
+		"the text with --prompt", argument)
 }
 
 // looksLikePath tells whether a text can only be a path: one word from the root, the home folder or here.

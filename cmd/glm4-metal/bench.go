@@ -19,7 +19,7 @@ func benchCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "bench",
 		Usage:     "measure or project tokens a second",
-		UsageText: program + " bench [options] [FOLDER]...",
+		UsageText: program + " bench [options] [MODEL]...",
 		Description: `Measures each model, one after another: pp512 is a prompt of 512 tokens, tg128 the generation of
 128, "@ d4096" either behind 4096 tokens. Prompts are random, end tokens do not end, repetitions go by turns over the
 tests. Columns and fields are called as llama-bench calls them; "limit" is what the device allows, as measured between

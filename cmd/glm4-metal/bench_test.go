@@ -63,8 +63,6 @@ func TestBenchMistakeIsNotExplained(t *testing.T) {
 		{"--kv-bits 4", "--kv-bits is 4; it must be 16 or 32"},
 		{"--prefill-step-size -1", "--prefill-step-size is -1; it must be 0 (the default) or more"},
 		{"a --model b", `two models are named, "a" and --model "b"`},
-		{"glm4:9b-4bit", "glm4:9b-4bit is mlx-community/GLM-4-9B-0414-4bit on the hub, and nothing is downloaded: name the " +
-			"folder that has it, or add --project"},
 		{"-ub 256", "unknown flag -ub; did you mean --prefill-step-size N; "},
 		{"--num-trials 3", "unknown flag --num-trials; did you mean --repetitions N; "},
 		{"-g 128", "unknown flag -g; did you mean --n-gen LIST; "},

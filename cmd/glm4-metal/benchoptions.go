@@ -15,7 +15,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/glm4-metal/glm4-metal/bench"
-	"github.com/glm4-metal/glm4-metal/internal/hub"
 )
 
 // measuringFlags say how models are measured, and where the rows go.
@@ -49,12 +48,6 @@ type measurement struct {
 func readMeasurement(c *cli.Context) (m measurement, err error) {
 	if m.models, err = benchNames(c); err != nil {
 		return m, err
-	}
-	for _, name := range m.models {
-		if k, ok := hub.Find(name); ok && !isFolder(name) {
-			return m, usagef("%s is %s on the hub, and nothing is downloaded: name the folder that has it, or add --project",
-				name, k.Repository)
-		}
 	}
 	if m.options, err = benchOptions(c); err != nil {
 		return m, err

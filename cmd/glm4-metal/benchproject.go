@@ -113,20 +113,12 @@ func readCandidate(ctx context.Context, name string, kvBits int) (one candidate,
 	}
 	checkpoint, err := model.OpenCheckpoint(ctx, name)
 	if err != nil {
-		return one, unknownName(name, err)
+		return one, err
 	}
 	defer checkpoint.Close()
 	one.name, one.config = filepath.Base(cmp.Or(name, demo.Name)), checkpoint.Config
 	one.shape, err = bench.ShapeOf(checkpoint, kvBits)
 	return one, err
-}
-
-// unknownName adds the names of the catalog to the error of one that neither it nor the disk has.
-func unknownName(name string, err error) error {
-	if name == "" || looksLikePath(name) || isFolder(name) {
-		return err
-	}
-	return fmt.Errorf("%w, or one of %s", err, strings.Join(hub.Names(), ", "))
 }
 
 // measureLimits measures the limits of a device for the weights of these checkpoints.

@@ -23,15 +23,17 @@ func chatCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "chat",
 		Usage:     "hold a conversation",
-		UsageText: program + " chat [options] [FOLDER]",
+		UsageText: program + " chat [options] [MODEL]",
 		Description: `Each line is a message. A pasted text is one message, however many lines it has, and so is what stands
 between two lines of """. Lines that begin with / are commands; /help lists them. Ctrl-C stops an answer, the next
 one leaves.
 When the input is a pipe, each line of it is answered on standard output.
+A model that is not here is fetched if you say so.
 
 Examples:
   glm4-metal chat
-  glm4-metal chat ./GLM-4-9B-0414-4bit --temp 0.7
+  glm4-metal chat glm4:9b-4bit --temp 0.7
+  glm4-metal chat ./GLM-4-9B-0414-4bit
   GLM4_MODEL=./GLM-Z1-9B-0414-4bit glm4-metal chat --system-prompt "Answer in one sentence."
   printf 'Hello\nWho are you?\n' | glm4-metal chat`,
 		Flags: slices.Concat([]cli.Flag{
@@ -64,6 +66,9 @@ func chat(c *cli.Context) error {
 	r := &repl{style: style, interactive: isTerminal(os.Stdin), noHistory: c.Bool("no-history"), leave: leave}
 	defer r.watchSignals()()
 
+	if err := offer(ctx, name); err != nil {
+		return err
+	}
 	if r.model, err = load(ctx, c, name); err != nil {
 		return err
 	}
@@ -139,7 +144,7 @@ func (r *repl) banner(isDemo bool) {
 	fmt.Fprintf(os.Stderr, "%s on %s (%s), context %d tokens\n", visibleLine(i.Name), i.Backend, visibleLine(i.Device),
 		i.Context)
 	if isDemo {
-		fmt.Fprintf(os.Stderr, "This is the small built-in demo. A real GLM-4: %s chat FOLDER\n", program)
+		fmt.Fprintf(os.Stderr, "This is the small built-in demo. A real GLM-4: %s chat %s\n", program, firstModel)
 	}
 	fmt.Fprint(os.Stderr, "Type a message, or /help; Ctrl-D leaves.\n\n")
 }

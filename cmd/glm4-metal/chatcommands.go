@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/glm4-metal/glm4-metal/internal/nearest"
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
@@ -84,7 +85,7 @@ func (r *repl) command(ctx context.Context, line string) error {
 		names = append(names, c.names...)
 	}
 	meant := ""
-	if near := nearest(strings.ToLower(name), names); near != "" {
+	if near := nearest.Name(strings.ToLower(name), names); near != "" {
 		meant = "did you mean /" + near + "? "
 	}
 	return fmt.Errorf("there is no command /%s; %s/help lists the commands, and // begins a message with a slash", name,

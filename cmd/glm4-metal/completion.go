@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/glm4-metal/glm4-metal/internal/chatformat"
+	"github.com/glm4-metal/glm4-metal/internal/hub"
 )
 
 func completionCommand() *cli.Command {
@@ -39,6 +41,10 @@ Examples:
 				writeFish(&b, completedCommands(c.App))
 			case "man":
 				writeManual(&b, c.App)
+			case modelWords: // what the scripts ask for
+				for _, name := range modelNames() {
+					b.WriteString(name + "\n")
+				}
 			default:
 				return usagef("completion is for bash, zsh, fish and man, not for %q", shell)
 			}
@@ -48,23 +54,45 @@ Examples:
 	}
 }
 
+// modelWords is the argument of completion that prints names of models.
+const modelWords = "models"
+
+// modelNames are the short names, and the other names in the cache.
+func modelNames() []string {
+	names := hub.Names()
+	h, err := hub.Open()
+	if err != nil {
+		return names
+	}
+	found, _ := h.List() // what cannot be read is not completed
+	for _, l := range listings(found) {
+		if !slices.Contains(names, l.Name) {
+			names = append(names, l.Name)
+		}
+	}
+	return names
+}
+
 // completedCommand is what a shell has to know of a command.
 type completedCommand struct {
 	name, usage string
 	flags       []completedFlag
-	words       []string // that its argument can be
-	folders     bool     // its argument can be a folder
+	argument    completedValue
 }
 
 type completedFlag struct {
 	names    []string // as they are typed
 	usage    string
 	isSwitch bool
-	value    string   // placeholder
-	words    []string // that the value can be
-	files    bool     // the value can be a file
-	folders  bool     // the value can be a folder
+	value    string // placeholder
+	can      completedValue
 	repeated bool
+}
+
+// completedValue is what an argument, or the value of a flag, can be.
+type completedValue struct {
+	words                  []string
+	files, folders, models bool
 }
 
 func completedCommands(app *cli.App) []completedCommand {
@@ -73,13 +101,18 @@ func completedCommands(app *cli.App) []completedCommand {
 		names = append(names, command.Name)
 	}
 	for _, command := range app.VisibleCommands() {
-		c := completedCommand{name: command.Name, usage: command.Usage,
-			folders: strings.Contains(command.UsageText, "[FOLDER]") || strings.Contains(command.UsageText, "SRC DST")}
+		isModel := strings.Contains(command.UsageText, "[MODEL]") || strings.Contains(command.UsageText, "SRC DST")
+		c := completedCommand{name: command.Name, usage: command.Usage, argument: completedValue{
+			folders: isModel || strings.Contains(command.UsageText, "[FOLDER]"),
+			models:  isModel || strings.Contains(command.UsageText, "NAME..."),
+		}}
 		switch command.Name {
 		case "help":
-			c.words = names
+			c.argument.words = names
 		case "completion":
-			c.words = []string{"bash", "zsh", "fish", "man"}
+			c.argument.words = []string{"bash", "zsh", "fish", "man"}
+		case "launch":
+			c.argument.words = toolNames()
 		}
 		for _, f := range append(command.VisibleFlags(), cli.HelpFlag) {
 			c.flags = append(c.flags, completeFlag(f))
@@ -95,27 +128,34 @@ func completeFlag(f cli.Flag) completedFlag {
 	c := completedFlag{
 		names: flagNames(f), usage: flagUsage(f.(cli.DocGenerationFlag)), isSwitch: value == "", value: value,
 		repeated: repeated,
-		files:    value == "FILE" || value == "FAMILY", folders: value == "FOLDER",
+		can: completedValue{files: value == "FILE" || value == "FAMILY", folders: value == "MODEL",
+			models: value == "MODEL"},
 	}
 	switch {
 	case value == "FAMILY":
-		c.words = chatformat.Names()
+		c.can.words = chatformat.Names()
 	case strings.Contains(value, "|"):
-		c.words = strings.Split(value, "|")
+		c.can.words = strings.Split(value, "|")
 	}
 	return c
 }
 
-// writeBash writes a function that needs nothing but bash 3.2, as it is on a Mac.
+// writeBash writes a function that needs nothing but bash 3.2, as it is on a Mac. Bash takes the colon in a model's
+// name for the end of a word: the parts are joined, and what is before the last colon is left out of the replies.
 func writeBash(w *strings.Builder, commands []completedCommand) {
 	fmt.Fprintf(w, `# bash completion of %[1]s
 _glm4_metal() {
-    local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}" i
+    local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}" i first=$COMP_CWORD head
     COMPREPLY=()
+    while (( first > 2 )) && [[ ${COMP_WORDS[first]} == ":" || ${COMP_WORDS[first-1]} == ":" ]]; do
+        (( first-- ))
+        current="${COMP_WORDS[first]}$current"
+        previous="${COMP_WORDS[first-1]}"
+    done
     if [[ $current == "=" ]]; then
         current=""
     elif [[ $previous == "=" ]]; then
-        previous="${COMP_WORDS[COMP_CWORD-2]}"
+        previous="${COMP_WORDS[first-2]}"
     fi
     if (( COMP_CWORD == 1 )); then
         COMPREPLY=($(compgen -W "%[2]s --help --version" -- "$current"))
@@ -129,7 +169,7 @@ _glm4_metal() {
 		for _, f := range c.flags {
 			flags = append(flags, f.names...)
 			if !f.isSwitch {
-				fmt.Fprintf(w, "        %s) %sreturn ;;\n", strings.Join(f.names, "|"), bashReply(f.words, f.files, f.folders))
+				fmt.Fprintf(w, "        %s) %sreturn ;;\n", strings.Join(f.names, "|"), bashReply(f.can))
 			}
 		}
 		fmt.Fprintf(w, `        esac
@@ -138,21 +178,29 @@ _glm4_metal() {
         else
             %s:
         fi ;;
-`, strings.Join(flags, " "), bashReply(c.words, false, c.folders))
+`, strings.Join(flags, " "), bashReply(c.argument))
 	}
 	fmt.Fprint(w, `    esac
 }
 complete -F _glm4_metal `+program+"\n")
 }
 
-// bashReply is the command that completes words, files or folders. A name of a file may hold spaces.
-func bashReply(words []string, files, folders bool) string {
+// askModels is the command that prints names of models.
+const askModels = program + " completion " + modelWords + " 2>/dev/null"
+
+// bashReply is the command that completes a value. A name of a file may hold spaces.
+func bashReply(v completedValue) string {
 	var b strings.Builder
-	if len(words) > 0 {
-		fmt.Fprintf(&b, `COMPREPLY=($(compgen -W "%s" -- "$current")); `, strings.Join(words, " "))
+	if len(v.words) > 0 {
+		fmt.Fprintf(&b, `COMPREPLY=($(compgen -W "%s" -- "$current")); `, strings.Join(v.words, " "))
 	}
-	if files || folders {
-		kind := map[bool]string{true: "-f", false: "-d"}[files]
+	if v.models {
+		b.WriteString(`COMPREPLY=($(compgen -W "$(` + askModels + `)" -- "$current")); ` +
+			`if [[ $COMP_WORDBREAKS == *:* && $current == *:* ]]; then head="${current%:*}:"; ` +
+			`for i in "${!COMPREPLY[@]}"; do COMPREPLY[i]="${COMPREPLY[i]#"$head"}"; done; fi; `)
+	}
+	if v.files || v.folders {
+		kind := map[bool]string{true: "-f", false: "-d"}[v.files]
 		fmt.Fprintf(&b, `compopt -o filenames 2>/dev/null; while IFS= read -r i; do COMPREPLY+=("$i"); done `+
 			`< <(compgen %s -- "$current"); `, kind)
 	}
@@ -194,7 +242,7 @@ _glm4_metal() {
 				fmt.Fprintf(w, " \\\n        %s", quoteShell(zshFlag(f, name)))
 			}
 		}
-		fmt.Fprintf(w, " \\\n        %s ;;\n", quoteShell("*:argument:"+zshAction(c.words, false, c.folders)))
+		fmt.Fprintf(w, " \\\n        %s ;;\n", quoteShell("*:argument:"+zshAction(c.argument)))
 	}
 	fmt.Fprintf(w, `    esac
 }
@@ -218,23 +266,33 @@ func zshFlag(f completedFlag, name string) string {
 	}
 	spec += "[" + escape.Replace(f.usage) + "]"
 	if !f.isSwitch {
-		spec += ":" + escape.Replace(f.value) + ":" + zshAction(f.words, f.files, f.folders)
+		spec += ":" + escape.Replace(f.value) + ":" + zshAction(f.can)
 	}
 	return spec
 }
 
-func zshAction(words []string, files, folders bool) string {
-	switch {
-	case len(words) > 0 && files:
-		return fmt.Sprintf(`{ compadd %s; _files }`, strings.Join(words, " "))
-	case len(words) > 0:
-		return "(" + strings.Join(words, " ") + ")"
-	case files:
-		return "_files"
-	case folders:
-		return "_files -/"
+func zshAction(v completedValue) string {
+	var parts []string
+	if v.models {
+		parts = append(parts, "compadd -- $("+askModels+")")
 	}
-	return " "
+	switch {
+	case len(v.words) > 0 && v.files:
+		parts = append(parts, "compadd "+strings.Join(v.words, " "), "_files")
+	case len(v.words) > 0:
+		return "(" + strings.Join(v.words, " ") + ")"
+	case v.files:
+		parts = append(parts, "_files")
+	case v.folders:
+		parts = append(parts, "_files -/")
+	}
+	switch len(parts) {
+	case 0:
+		return " "
+	case 1:
+		return parts[0]
+	}
+	return "{ " + strings.Join(parts, "; ") + " }"
 }
 
 func writeFish(w *strings.Builder, commands []completedCommand) {
@@ -249,11 +307,8 @@ func writeFish(w *strings.Builder, commands []completedCommand) {
 	line("__fish_use_subcommand", "-l version -s v -d 'print the version'")
 	for _, c := range commands {
 		inside := "__fish_seen_subcommand_from " + c.name
-		if len(c.words) > 0 {
-			line(inside, "-a "+quoteShell(strings.Join(c.words, " ")))
-		}
-		if c.folders {
-			line(inside, "-a '(__fish_complete_directories)'")
+		if values := fishValues(c.argument); values != "" {
+			line(inside, "-a "+quoteShell(values))
 		}
 		for _, f := range c.flags {
 			var spec []string
@@ -264,19 +319,26 @@ func writeFish(w *strings.Builder, commands []completedCommand) {
 			if !f.isSwitch {
 				spec = append(spec, "-x")
 			}
-			values := strings.Join(f.words, " ")
-			if f.files {
-				values += " (__fish_complete_path)"
-			}
-			if f.folders {
-				values += " (__fish_complete_directories)"
-			}
-			if values = strings.TrimSpace(values); values != "" {
+			if values := fishValues(f.can); values != "" {
 				spec = append(spec, "-a "+quoteShell(values))
 			}
 			line(inside, strings.Join(append(spec, "-d", quoteShell(f.usage)), " "))
 		}
 	}
+}
+
+func fishValues(v completedValue) string {
+	values := slices.Clone(v.words)
+	if v.models {
+		values = append(values, "("+askModels+")")
+	}
+	if v.files {
+		values = append(values, "(__fish_complete_path)")
+	}
+	if v.folders {
+		values = append(values, "(__fish_complete_directories)")
+	}
+	return strings.Join(values, " ")
 }
 
 // quoteShell quotes a text for bash, zsh and fish.

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/glm4-metal/glm4-metal/loader"
+	"github.com/glm4-metal/glm4-metal/model"
 )
 
 func convertCommand() *cli.Command {
@@ -16,13 +17,14 @@ func convertCommand() *cli.Command {
 		Name:      "convert",
 		Usage:     "quantise a checkpoint, or lay it out to be used in place",
 		UsageText: program + " convert [options] SRC DST",
-		Description: `Reads the checkpoint in the folder SRC and writes the folder DST, which must not exist or be empty.
+		Description: `Reads the model SRC, a folder or a name of the hub that was pulled, and writes the folder DST, which
+must not exist or be empty.
 Weights in bf16, f16 or f32, under the names of glm4, glm or chatglm, are packed as mlx_lm.convert packs them;
 mlx-lm can use the result, too. Packed weights stay as they are. A GPU uses the new files in place, without a copy.
 Tokenizer, chat template, generation config and licence go along. Nothing is called DST before it is whole.
 
 Examples:
-  glm4-metal convert ./GLM-4-9B-0414 ./GLM-4-9B-0414-4bit
+  glm4-metal convert glm4:9b ./GLM-4-9B-0414-4bit
   glm4-metal convert ./GLM-4-9B-0414 ./GLM-4-9B-0414-8bit --bits 8 --group-size 32
   glm4-metal convert ./glm-4-9b-chat ./glm-4-9b-chat-bf16 --bits 16
   glm4-metal convert ./GLM-4-9B-0414-4bit ./GLM-4-9B-0414-4bit-aligned`,
@@ -55,27 +57,25 @@ type conversion struct {
 func runConvert(c *cli.Context) error {
 	switch {
 	case c.NArg() > 2:
-		return usagef("unexpected argument %q: convert takes two, the folder of a checkpoint and the one to write",
+		return usagef("unexpected argument %q: convert takes two, a model and the folder to write",
 			c.Args().Get(2))
 	case c.NArg() < 2 || c.Args().Get(0) == "" || c.Args().Get(1) == "":
-		return usagef("convert needs two arguments, the folder of a checkpoint and the one to write; see %s --help",
+		return usagef("convert needs two arguments, a model and the folder to write; see %s --help",
 			c.Command.HelpName)
 	}
 	o, err := convertOptions(c)
 	if err != nil {
 		return err
 	}
-	bar := startProgress("converting", func(done, total int64, elapsed time.Duration) string {
-		rate := float64(done) / elapsed.Seconds()
-		text := fmt.Sprintf(" of %s, %.0f MB/s", gigabytes(total), rate/1e6)
-		if done > 0 {
-			text += fmt.Sprintf(", %.0f s left", float64(total-done)/rate)
-		}
-		return text
-	})
+	source, err := model.Find(expandHome(c.Args().Get(0)))
+	if err != nil {
+		return err
+	}
+	var p pace
+	bar := startProgress("converting", p.amount)
 	o.Progress = bar.set
 	start := time.Now()
-	result, err := loader.Convert(c.Context, expandHome(c.Args().Get(0)), expandHome(c.Args().Get(1)), o)
+	result, err := loader.Convert(c.Context, source, expandHome(c.Args().Get(1)), o)
 	bar.stop()
 	if err != nil {
 		return err
@@ -139,9 +139,9 @@ func describeConversion(r loader.Conversion, took time.Duration) string {
 }
 
 // alignCommand is the command that makes a checkpoint's files usable in place.
-func alignCommand(dir string, quantised bool) string {
+func alignCommand(from, to string, quantised bool) string {
 	plain := map[bool]string{false: "--bits 16 "}[quantised]
-	return fmt.Sprintf("%s convert %s%s %s", program, plain, shellWord(dir), shellWord(dir+"-aligned"))
+	return fmt.Sprintf("%s convert %s%s %s", program, plain, shellWord(from), shellWord(to))
 }
 
 // plainWord is a word that a shell takes as it stands.

@@ -79,7 +79,7 @@ func TestConversionIsDescribedWrong(t *testing.T) {
 	} {
 		require.Equal(t, want, describeConversion(r, 4*time.Second))
 	}
-	require.Equal(t, "glm4-metal convert --bits 16 a/b-c a/b-c-aligned", alignCommand("a/b-c", false))
-	require.Equal(t, `glm4-metal convert 'a'\''b' 'a'\''b-aligned'`, alignCommand("a'b", true))
-	require.False(t, strings.Contains(alignCommand("a b;c", true), " a b;c"))
+	require.Equal(t, "glm4-metal convert --bits 16 a/b-c a/b-c-aligned", alignCommand("a/b-c", "a/b-c-aligned", false))
+	require.Equal(t, `glm4-metal convert 'a'\''b' 'a'\''b-aligned'`, alignCommand("a'b", "a'b-aligned", true))
+	require.False(t, strings.Contains(alignCommand("a b;c", "d", true), " a b;c"))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,11 +12,12 @@ import (
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
-// advice is what the libraries advise in words of their own, and the flag that does it here.
+// advice is what the libraries advise in words of their own, and the flag or verb that does it here.
 var advice = []struct {
 	words *regexp.Regexp
 	flag  string
 }{
+	{regexp.MustCompile("make one from the original"), program + " convert"},
 	{regexp.MustCompile("a smaller context|raise the limit"), "--max-kv-size"},
 	{regexp.MustCompile("use the CPU"), "--backend cpu"},
 	{regexp.MustCompile("nor a file that can be read|or a template file for it|in its place, or a simpler template"),
@@ -47,7 +49,7 @@ func flagError(c *cli.Context, err error) error {
 	return err
 }
 
-// explain adds the flags of the command line to the errors of the libraries, which know none.
+// explain adds the flags and verbs of the command line to the errors of the libraries, which know none.
 func explain(err error) error {
 	var option *model.OptionError
 	if errors.As(err, &option) && flagOf(option.Option) != "" && strings.Contains(err.Error(), option.Error()) {
@@ -58,6 +60,12 @@ func explain(err error) error {
 		return nil
 	}
 	text := err.Error()
+	var missing *model.NotFoundError
+	if errors.As(err, &missing) && missing.Repository != "" {
+		what := map[bool]string{true: "the rest", false: "it"}[len(missing.Missing) > 0]
+		text = strings.Replace(text, missing.Error(), fmt.Sprintf("%v; to fetch %s: %s pull %s", missing, what, program,
+			missing.Name), 1)
+	}
 	for _, a := range advice {
 		if at := a.words.FindStringIndex(text); at != nil && !strings.Contains(text, a.flag) {
 			text = text[:at[1]] + " (" + a.flag + ")" + text[at[1]:]

@@ -44,6 +44,10 @@ func TestErrorDoesNotNameTheFlag(t *testing.T) {
 		{errors.New("no kernel; use the CPU and report it"), "no kernel; use the CPU (--backend cpu) and report it"},
 		{errors.New("out of memory: take a smaller context, or use the CPU"),
 			"out of memory: take a smaller context (--max-kv-size), or use the CPU (--backend cpu)"},
+		{&model.NotFoundError{Name: "a/b@c", Repository: "a/b", Cache: "/cache"},
+			"a/b@c: there is no such folder, and it is not in /cache; to fetch it: glm4-metal pull a/b@c"},
+		{fmt.Errorf("m: %w", &model.NotFoundError{Name: "a/b", Repository: "a/b", Cache: "/f", Missing: []string{"x", "y"}}),
+			"m: a/b is not whole in /f: it lacks x, y; to fetch the rest: glm4-metal pull a/b"},
 		{errors.New("something else"), "something else"},
 	} {
 		err := explain(test.err)
@@ -62,7 +66,7 @@ func TestLibraryNamesAFlag(t *testing.T) {
 			}
 		}
 	}
-	dashed := regexp.MustCompile("--([a-z][a-z-]*)")
+	dashed, verb := regexp.MustCompile("--([a-z][a-z-]*)"), regexp.MustCompile(program+" (pull|list|rm|convert)")
 	files := 0
 	for _, dir := range []string{"model", "loader", "metal", "shaders", "bench", "internal"} {
 		require.NoError(t, filepath.WalkDir(filepath.Join("../..", dir), func(path string, _ fs.DirEntry, err error) error {
@@ -81,6 +85,7 @@ func TestLibraryNamesAFlag(t *testing.T) {
 				for _, found := range dashed.FindAllStringSubmatch(literal, -1) {
 					require.False(t, kind == token.STRING && flags[found[1]], "%s: %s", path, literal)
 				}
+				require.False(t, kind == token.STRING && verb.MatchString(literal), "%s: %s", path, literal)
 			}
 		}))
 	}

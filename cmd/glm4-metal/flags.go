@@ -17,8 +17,8 @@ import (
 const modelVariable = "GLM4_MODEL"
 
 func modelFlag() cli.Flag {
-	return &cli.StringFlag{Name: "model", Usage: "`FOLDER` of a checkpoint; default $" + modelVariable +
-		", else the built-in demo"}
+	return &cli.StringFlag{Name: "model", Usage: "run this `MODEL`: a folder, a short name, or org/name of the hub; " +
+		"default $" + modelVariable + ", else the built-in demo"}
 }
 
 func chatTemplateFlag() cli.Flag {

@@ -19,7 +19,7 @@ func generateCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "generate",
 		Usage:     "answer one prompt",
-		UsageText: program + " generate [options] [FOLDER] --prompt TEXT",
+		UsageText: program + " generate [options] [MODEL] --prompt TEXT",
 		Description: aboutInput + `
 With --messages the text is one more message of the user, and may be missing. With --raw <|user|> and the like in the
 text are control tokens, as for Hugging Face's tokenizers; in messages they are text.

@@ -51,7 +51,7 @@ func TestMacThatLacksSomethingHasNoAnswer(t *testing.T) {
 			"threadgroup, this GPU runs 128; ",
 		"maxThreadsPerThreadgroup=64":     "kernel gemm_out_q4 needs 128 threads a threadgroup, this GPU runs 64; ",
 		"maxThreadgroupMemoryLength=8192": "8192",
-		"matrixLayout=1":                  "metal: metalsim computes wrong products: ",
+		"matrixLayout=1":                  "metal: simdgroup matrices lie otherwise in the lanes of this GPU, metalsim: lane ",
 		"emptyLibrary=1":                  "compile here: the compiler gave a library without functions; ",
 		"deviceLost=1":                    "metal: run command buffer: the device was lost: load the model again, or ",
 		"failAllocation=1":                "metal: buffer of 256 bytes: out of GPU memory: ",

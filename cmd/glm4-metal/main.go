@@ -56,12 +56,14 @@ func newApp() *cli.App {
 		Name:      program,
 		Usage:     "run GLM-4 models",
 		UsageText: program + " COMMAND [options]",
-		Description: "Without --model and $" + modelVariable + " a small built-in demo model answers.\n" +
+		Description: "A model is a folder, a short name such as " + firstModel + ", or org/name as on the\n" +
+			"Hugging Face hub. Without one a small built-in demo answers.\n" +
 			program + " help COMMAND tells more about a command.",
 		Version: version(),
 		Commands: []*cli.Command{
-			chatCommand(), generateCommand(), serveCommand(), showCommand(), convertCommand(), benchCommand(), doctorCommand(),
-			tokenizeCommand(), templateCommand(), completionCommand(), helpCommand(), versionCommand(),
+			chatCommand(), generateCommand(), serveCommand(), launchCommand(), pullCommand(), listCommand(), showCommand(),
+			rmCommand(), convertCommand(), benchCommand(), doctorCommand(), tokenizeCommand(), templateCommand(), completionCommand(),
+			helpCommand(), versionCommand(),
 		},
 		HideHelpCommand:           true,
 		DisableSliceFlagSeparator: true, // a stop text may hold a comma
@@ -79,8 +81,8 @@ func newApp() *cli.App {
 		command.CustomHelpTemplate = commandHelp
 		command.Description = fill(command.Description)
 		switch command.Name {
-		case "chat": // takes signals itself
-		case "generate", "serve", "convert", "bench", "doctor":
+		case "chat", "launch": // take signals themselves
+		case "generate", "serve", "pull", "rm", "convert", "bench", "doctor":
 			command.Action = interruptible(command.Action, true)
 		default:
 			command.Action = interruptible(command.Action, false)
@@ -137,9 +139,11 @@ func notify(to chan<- os.Signal, signals ...os.Signal) {
 
 // report says what went wrong, in one line, and gives the exit status.
 func report(stderr io.Writer, err error) int {
-	switch usage := (usageError{}); {
+	switch usage, status := (usageError{}), statusError(0); {
 	case err == nil:
 		return 0
+	case errors.As(err, &status):
+		return int(status)
 	case errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled):
 		return statusInterrupted
 	case errors.Is(err, syscall.EPIPE): // the reader has what it wanted

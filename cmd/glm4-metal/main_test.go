@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -64,16 +66,15 @@ func buildAndRun(m *testing.M) int {
 	return m.Run()
 }
 
-// command is a run of the program that knows nothing of this user's files.
+// users begins the variables of the environment that would make a test depend on its user.
+var users = regexp.MustCompile("^(" + modelVariable + "|HF_.*|HUGGING.*|TRANSFORMERS_OFFLINE|XDG_CACHE_HOME)=")
+
+// command is a run of the program that knows nothing of this user's files, and no hub.
 func command(t testing.TB, args ...string) *exec.Cmd {
 	c := exec.Command(binary, args...)
 	c.Dir = t.TempDir()
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, modelVariable+"=") {
-			c.Env = append(c.Env, v)
-		}
-	}
-	c.Env = append(c.Env, "HOME="+c.Dir, "XDG_CONFIG_HOME="+c.Dir, "TERM=xterm-256color")
+	c.Env = slices.DeleteFunc(os.Environ(), users.MatchString)
+	c.Env = append(c.Env, "HOME="+c.Dir, "XDG_CONFIG_HOME="+c.Dir, "TERM=xterm-256color", "HF_ENDPOINT=http://127.0.0.1:1")
 	return c
 }
 
@@ -155,7 +156,7 @@ func TestMistakesInTheCommandLine(t *testing.T) {
 func TestFlagsOfOthersAreNotExplained(t *testing.T) {
 	for _, test := range []struct{ line, want string }{
 		{"generate hi -m 20",
-			"unknown flag -m; --model FOLDER is llama.cpp's -m, --max-tokens N is mlx-lm's; see glm4-metal generate --help"},
+			"unknown flag -m; --model MODEL is llama.cpp's -m, --max-tokens N is mlx-lm's; see glm4-metal generate --help"},
 		{"generate hi --temperature 1", "unknown flag --temperature; did you mean --temp T; "},
 		{"generate hi --max_tokens=5", "unknown flag --max_tokens; did you mean --max-tokens; "},
 		{"generate hi -n 5", "unknown flag -n; did you mean --max-tokens N; "},
@@ -172,7 +173,7 @@ func TestFlagsOfOthersAreNotExplained(t *testing.T) {
 		{"--verson", "unknown flag --verson; see glm4-metal --help"},
 		{"genrate", `unknown command "genrate"; did you mean generate; `},
 		{"run", "did you mean chat or generate; "},
-		{"./m", "a folder comes behind one: glm4-metal chat ./m; "},
+		{"./m", "a model comes behind one: glm4-metal chat ./m; "},
 		{"help genrate", `unknown command "genrate"; did you mean generate; `},
 	} {
 		_, stderr, status := run(t, "", strings.Fields(test.line)...)
@@ -264,6 +265,10 @@ func TestNoArgumentsPrintHelp(t *testing.T) {
 	stdout, stderr, status := run(t, "")
 	require.Zero(t, status)
 	require.Empty(t, stderr)
+	asked, stderr, status := run(t, "", "--help")
+	require.Zero(t, status, stderr)
+	require.Empty(t, stderr)
+	require.Equal(t, stdout, asked)
 	for _, command := range newApp().Commands {
 		require.Contains(t, stdout, "  "+command.Name)
 		help, _, status := run(t, "", command.Name, "--help")

@@ -33,6 +33,12 @@ func writeManual(b *strings.Builder, app *cli.App) {
 .TP
 .B %s
 names the model where neither \-\-model nor an argument does.
+.TP
+.B HF_HOME, HF_HUB_CACHE
+move the cache of the Hugging Face hub, which is \(ti/.cache/huggingface/hub otherwise.
+.TP
+.B HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE, HTTPS_PROXY
+are for pull, as huggingface_hub has them.
 .SH EXIT STATUS
 .TP
 .B 0

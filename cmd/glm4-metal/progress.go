@@ -21,12 +21,16 @@ const (
 // echoedCtrlC is what a terminal may write behind a progress.
 const echoedCtrlC = "^C"
 
+// plainInterval is between the lines of a progress that has no terminal.
+const plainInterval = 5 * time.Second
+
 // progress is a line on a terminal that tells how far a work is. It has to be stopped, which takes the line away,
-// before anything else is written there. nil stands for no terminal, and shows nothing. Its methods may be called from
-// several goroutines.
+// before anything else is written there but by say. nil stands for no terminal, and shows nothing. Its methods may be
+// called from several goroutines.
 type progress struct {
 	out   io.Writer
-	width int // columns that the line may take
+	plain bool // no terminal: a line of its own each time
+	width int  // columns that the line may take
 	what  string
 	// amount says how much has been done, "" where that says nothing.
 	amount func(done, total int64, elapsed time.Duration) string
@@ -101,9 +105,16 @@ func (p *progress) draw() {
 		return
 	default:
 	}
-	line := string(`|/-\`[p.pictures%4]) + " " + p.what
+	line := p.what
+	if !p.plain {
+		line = string(`|/-\`[p.pictures%4]) + " " + line
+	}
 	if p.total > 0 {
 		line += fmt.Sprintf(" %d%%%s", 100*p.done/p.total, p.amount(p.done, p.total, time.Since(p.start)))
+	}
+	if p.plain {
+		fmt.Fprintln(p.out, visibleLine(line))
+		return
 	}
 	line = runewidth.Truncate(line, p.width, "")
 	drawn := runewidth.StringWidth(line)
@@ -125,9 +136,23 @@ func (p *progress) stop() {
 	default:
 	}
 	close(p.stopped)
+	p.erase()
+}
+
+// erase takes the line away. p is locked.
+func (p *progress) erase() {
 	if p.drawn > 0 { // blanks, which every terminal knows
 		fmt.Fprintf(p.out, "\r%s\r", strings.Repeat(" ", p.drawn+len(echoedCtrlC)))
 	}
+	p.drawn = 0
+}
+
+// say writes a line of its own above the progress.
+func (p *progress) say(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.erase()
+	fmt.Fprintln(p.out, visibleLine(line))
 }
 
 func startLoading() *progress {
@@ -140,4 +165,46 @@ func startPrompt() *progress {
 	return startProgress("reading the prompt", func(done, total int64, elapsed time.Duration) string {
 		return fmt.Sprintf(" of %d tokens, %.0f tokens/s", total, float64(done)/elapsed.Seconds())
 	})
+}
+
+// startTransfer shows how many bytes have come. Where there is no terminal it writes a line every few seconds.
+func startTransfer(what string) *progress {
+	var p pace
+	if bar := startProgress(what, p.amount); bar != nil {
+		return bar
+	}
+	bar := &progress{out: os.Stderr, plain: true, what: what, amount: p.amount}
+	bar.run(plainInterval, plainInterval)
+	return bar
+}
+
+// pace tells how fast bytes come, by those of the last paceSpan.
+type pace struct{ marks []paceMark }
+
+type paceMark struct {
+	at   time.Duration
+	done int64
+}
+
+const paceSpan = 10 * time.Second
+
+func (p *pace) amount(done, total int64, elapsed time.Duration) string {
+	if n := len(p.marks); n > 0 && done < p.marks[n-1].done { // something is fetched again
+		p.marks = nil
+	}
+	p.marks = append(p.marks, paceMark{elapsed, done})
+	for len(p.marks) > 2 && elapsed-p.marks[1].at >= paceSpan {
+		p.marks = p.marks[1:]
+	}
+	text, first := " of "+gigabytes(total), p.marks[0]
+	span := elapsed - first.at
+	if span < time.Second {
+		return text
+	}
+	perSecond := float64(done-first.done) / span.Seconds()
+	text += fmt.Sprintf(", %.1f MB/s", perSecond/1e6)
+	if left := float64(total-done) / perSecond; left > 0 && left < 1e6 { // seconds; +Inf where nothing comes
+		text += fmt.Sprintf(", %v left", time.Duration(left*float64(time.Second)).Round(time.Second))
+	}
+	return text
 }

@@ -83,3 +83,43 @@ func TestProgressOfWhatIsQuick(t *testing.T) {
 	none.set(1, 2)
 	none.stop()
 }
+
+func TestPaceIsThatOfLongAgo(t *testing.T) {
+	var p pace
+	at := func(seconds float64, done int64) string {
+		return p.amount(done, 5e9, time.Duration(seconds*float64(time.Second)))
+	}
+	require.Equal(t, " of 5.00 GB", at(0, 1e9))
+	require.Equal(t, " of 5.00 GB", at(0.5, 1e9))
+	require.Equal(t, " of 5.00 GB, 100.0 MB/s, 38s left", at(2, 1.2e9))
+	require.Equal(t, " of 5.00 GB, 10.0 MB/s, 6m10s left", at(12, 1.3e9))
+	require.Equal(t, " of 5.00 GB, 0.0 MB/s", at(30, 1.3e9), "nothing has come for long")
+	require.Equal(t, " of 5.00 GB", at(31, 1e9), "a file is fetched again")
+	require.Equal(t, " of 5.00 GB, 50.0 MB/s", at(111, 5e9))
+}
+
+func TestPlainProgressIsAPicture(t *testing.T) {
+	var out bytes.Buffer
+	var pace pace
+	p := &progress{out: &out, plain: true, what: "fetching x", amount: pace.amount}
+	p.run(time.Hour, time.Hour)
+	p.set(5e8, 2e9)
+	p.draw()
+	p.say("a \x1b[1mnotice")
+	p.draw()
+	p.stop()
+	require.Equal(t, "fetching x 25% of 2.00 GB\na \\x1b[1mnotice\nfetching x 25% of 2.00 GB\n", out.String())
+}
+
+func TestLineAboveTheProgressIsTorn(t *testing.T) {
+	var out bytes.Buffer
+	p := &progress{out: &out, width: 79, what: "fetching"}
+	p.run(time.Hour, time.Hour)
+	p.draw()
+	p.say("short")
+	p.draw()
+	p.stop()
+	lines := strings.Split(out.String(), "\n")
+	require.Equal(t, "short", screen(lines[0]))
+	require.Empty(t, screen(lines[1]))
+}

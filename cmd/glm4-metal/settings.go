@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/glm4-metal/glm4-metal/internal/nearest"
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
@@ -94,7 +95,7 @@ func (r *repl) set(_ context.Context, argument string) error {
 	at := slices.Index(names, name)
 	if at < 0 {
 		meant := ""
-		if near := nearest(strings.ToLower(name), names); near != "" {
+		if near := nearest.Name(strings.ToLower(name), names); near != "" {
 			meant = "did you mean " + near + "? "
 		}
 		return fmt.Errorf("there is no setting %s; %s/set lists them", name, meant)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -21,12 +22,12 @@ func showCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "show",
 		Usage:     "describe a checkpoint",
-		UsageText: program + " show [options] [FOLDER]",
+		UsageText: program + " show [options] [MODEL]",
 		Description: `Reads the headers of a checkpoint, not its weights.
 
 Examples:
   glm4-metal show
-  glm4-metal show ./GLM-4-9B-0414-4bit
+  glm4-metal show glm4:9b-4bit
   glm4-metal show ./GLM-4-9B-0414-4bit --tensors
   glm4-metal show ./GLM-4-9B-0414-4bit --json | jq .parameters`,
 		Flags: []cli.Flag{
@@ -70,6 +71,8 @@ type description struct {
 	KVBytes        int            `json:"kv_bytes_per_token"`
 	FullBytes      int64          `json:"full_context_bytes"` // weights, and the KV cache of a full context
 	List           []tensorJSON   `json:"tensor_list,omitempty"`
+
+	asked string // what Model was called by
 }
 
 type endToken struct {
@@ -133,7 +136,7 @@ func describe(ctx context.Context, name string, checkpoint *loader.Checkpoint) d
 	c := checkpoint.Config
 	a := backend.Attention{KVHeads: c.KVHeads, HeadDim: c.HeadDim}
 	d := description{
-		EOS: []endToken{}, Model: checkpoint.Dir, ModelType: c.ModelType,
+		asked: name, EOS: []endToken{}, Model: checkpoint.Dir, ModelType: c.ModelType,
 		Layers: c.Layers, Hidden: c.Hidden, FFN: c.FFN, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim,
 		RotaryDims: c.RotaryDims,
 		RopeTheta:  c.RopeTheta, Vocab: c.Vocab, Context: c.MaxPositions, TiedEmbeddings: c.TieEmbeddings,
@@ -238,7 +241,11 @@ func (d description) print() error {
 	} else {
 		wayOut := ""
 		if isFolder(d.Model) { // not the demo
-			wayOut = "; " + alignCommand(d.Model, d.Quantization.Bits > 0) + " makes it map in place"
+			to := d.asked
+			if !isFolder(to) { // a name of the hub
+				to = filepath.Base(to)
+			}
+			wayOut = "; " + alignCommand(d.asked, to+"-aligned", d.Quantization.Bits > 0) + " makes it map in place"
 		}
 		row("on a GPU", "%s copied once at loading: they do not begin where a GPU's loads need it%s", gigabytes(d.Copied),
 			wayOut)

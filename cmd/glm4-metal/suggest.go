@@ -6,7 +6,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
-	"github.com/xrash/smetrics"
+
+	"github.com/glm4-metal/glm4-metal/internal/nearest"
 )
 
 // foreign are flags of mlx-lm, llama.cpp, ollama, llm and transformers that are named otherwise here, or missing.
@@ -57,13 +58,13 @@ var foreign = []struct {
 	{"q-group-size", "group-size", ""},
 	{"hf-path mlx-path quantize q-mode upload-repo dequantize", "",
 		program + " convert SRC DST packs a checkpoint in 4 bits"},
-	{"m", "", "--model FOLDER is llama.cpp's -m, --max-tokens N is mlx-lm's"},
+	{"m", "", "--model MODEL is llama.cpp's -m, --max-tokens N is mlx-lm's"},
 	{"s", "", "--seed N is llama.cpp's -s, --system-prompt TEXT is llm's"},
 	{"t threads tb threads-batch", "", "all cores compute; GOMAXPROCS=N in the environment takes fewer"},
 	{"kv-group-size quantized-kv-start", "", "the KV cache is not quantised; --kv-bits takes 16 or 32"},
 	{"cnv conversation interactive interactive-first", "", program + " chat holds a conversation"},
-	{"hf hfr hf-repo hff hf-file mu model-url repo", "",
-		"nothing is downloaded; download the checkpoint and name its folder with --model"},
+	{"hf hfr hf-repo hff hf-file mu model-url repo", "model",
+		"--model takes org/name of the hub too, once " + program + " pull org/name has fetched it"},
 	{"adapter-path adapter lora lora-scaled", "",
 		"adapters are not applied; fuse them into the checkpoint first (mlx_lm.fuse)"},
 	{"draft-model num-draft-tokens md model-draft draft spec-draft-model", "",
@@ -93,6 +94,9 @@ var foreignVerbs = map[string]string{
 	"inspect": "show",
 	"server":  "serve", "start": "serve", "listen": "serve",
 	"benchmark": "bench", "encode": "tokenize", "decode": "tokenize --decode", "detokenize": "tokenize --decode",
+	"ps": "list", "ls": "list", "models": "list", "cache": "list", "scan": "list", "manage": "list or rm",
+	"delete": "rm", "remove": "rm", "uninstall": "rm", "download": "pull", "fetch": "pull", "get": "pull",
+	"install":        "pull",
 	"apply-template": "template", "manpage": "completion man", "man": "completion man",
 }
 
@@ -139,7 +143,7 @@ func flagAdvice(app *cli.App, command *cli.Command, typed string) string {
 	for _, f := range command.Flags {
 		names = append(names, f.Names()...)
 	}
-	if near := nearest(name, names); near != "" {
+	if near := nearest.Name(name, names); near != "" {
 		return "did you mean " + dashed(near) + "; "
 	}
 	if first := name[:min(1, len(name))]; len(name) > 1 && !strings.HasPrefix(typed, "--") &&
@@ -148,6 +152,9 @@ func flagAdvice(app *cli.App, command *cli.Command, typed string) string {
 	}
 	if findFlag(command, "prompt") != nil && (name == "" || !strings.ContainsAny(name[:1], "abcdefghijklmnopqrstuvwxyz")) {
 		return "a text that begins with a dash goes behind --prompt or --; "
+	}
+	if command.Name == "launch" {
+		return "what is for the tool goes behind --; "
 	}
 	return ""
 }
@@ -172,31 +179,12 @@ func unknownCommand(app *cli.App, typed string) error {
 	advice := ""
 	if verb, ok := foreignVerbs[strings.ToLower(typed)]; ok {
 		advice = "did you mean " + verb + "; "
-	} else if near := nearest(strings.ToLower(typed), names); near != "" {
+	} else if near := nearest.Name(strings.ToLower(typed), names); near != "" {
 		advice = "did you mean " + near + "; "
 	} else if folder, err := isModel([]string{typed}); folder && err == nil {
-		advice = fmt.Sprintf("a folder comes behind one: %s chat %s; ", program, typed)
+		advice = fmt.Sprintf("a model comes behind one: %s chat %s; ", program, typed)
 	} else if strings.ContainsAny(typed, " \n") {
 		advice = "a prompt comes behind generate; "
 	}
 	return usagef("unknown command %q; %sthe commands are %s", typed, advice, strings.Join(names, ", "))
-}
-
-// nearest is the name that a typing error is most likely to have been, "" where none is near: two letters may differ in
-// a longer name, one in a short one, or the end may be missing.
-func nearest(typed string, names []string) string {
-	best, least := "", 3
-	for _, name := range names {
-		if len(name) < 3 || len(typed) < 3 {
-			continue
-		}
-		d := smetrics.WagnerFischer(typed, name, 1, 1, 1)
-		if strings.HasPrefix(name, typed) {
-			d = min(d, 2)
-		}
-		if d < least && (d == 1 || len(name) > 3) {
-			best, least = name, d
-		}
-	}
-	return best
 }

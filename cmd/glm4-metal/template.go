@@ -13,7 +13,7 @@ func templateCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "template",
 		Usage:     "show the prompt that messages become",
-		UsageText: program + " template [options] [FOLDER] [TEXT]",
+		UsageText: program + " template [options] [MODEL] [TEXT]",
 		Description: `The messages are those of --messages, a JSON array of {"role", "content"} or what a chat's /save
 writes, and one of the user. No weights are loaded.
 

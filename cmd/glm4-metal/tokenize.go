@@ -17,7 +17,7 @@ func tokenizeCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "tokenize",
 		Usage:     "turn text into token ids and back",
-		UsageText: program + " tokenize [options] [FOLDER] [TEXT]",
+		UsageText: program + " tokenize [options] [MODEL] [TEXT]",
 		Description: aboutInput + `Nothing else is put in front of it.
 
 Examples:

@@ -8,6 +8,7 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/backend/cpu"
 	"github.com/glm4-metal/glm4-metal/internal/backend/gpu"
 	"github.com/glm4-metal/glm4-metal/internal/tuning"
+	"github.com/glm4-metal/glm4-metal/shaders"
 )
 
 // Open opens the device that "auto", which is also "", "metal" or "cpu" stands for, and says why it is that one. The
@@ -43,8 +44,19 @@ func openGPU() (backend.Device, error) {
 		return nil, err
 	}
 	if folder, err := tuning.Folder(); err == nil {
-		t, _ := tuning.Load(folder, tuning.KeyOf(d.Info().Device)) // doctor tells why one is not used
-		d.Tune(t)
+		tune(d, folder)
 	}
 	return d, nil
+}
+
+// tunable is a device with a choice of tiles.
+type tunable interface {
+	Info() backend.Info
+	Tune(shaders.Tuning)
+}
+
+// tune has a device take the tiles that a folder has for it; doctor tells why it takes none.
+func tune(d tunable, folder string) {
+	t, _ := tuning.Load(folder, tuning.KeyOf(d.Info().Device))
+	d.Tune(t)
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/glm4-metal/glm4-metal/internal/hub/hubtest"
 )
 
 // TestMain makes the test binary a little program that finds or pulls, for tests that need another process: one that is
@@ -47,7 +49,7 @@ func showBlobs() {
 	for _, blob := range blobsBelow(os.Getenv("HF_HOME")) {
 		data, err := os.ReadFile(blob)
 		if err == nil {
-			fmt.Fprintln(os.Stderr, "blob", filepath.Base(blob), testFile{data, true}.sha256())
+			fmt.Fprintln(os.Stderr, "blob", filepath.Base(blob), hubtest.File{Data: data, LFS: true}.SHA256())
 		}
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/glm4-metal/glm4-metal/internal/hub/hubtest"
 )
 
 const testShard = "model-00001-of-00002.safetensors"
@@ -58,12 +60,12 @@ func TestRefusalSaysNothing(t *testing.T) {
 	} {
 		for _, part := range []string{"/revision/", "/tree/", "/resolve/"} {
 			h := newHub(t, tinyFiles())
-			h.fault = failing(part, 99, c.status, c.headers...)
+			h.Fault = failing(part, 99, c.status, c.headers...)
 			client := h.client(t)
 			client.Settings.Token = c.token
 			_, err := client.Pull(t.Context(), testName, nil)
 			require.ErrorIs(t, err, c.is, "%v at %s", c, part)
-			require.ErrorContains(t, err, strings.ReplaceAll(c.says, "ENDPOINT", h.hub.URL), "%v at %s", c, part)
+			require.ErrorContains(t, err, strings.ReplaceAll(c.says, "ENDPOINT", h.URL), "%v at %s", c, part)
 			require.NotContains(t, err.Error(), "\u009b")
 			require.NotContains(t, err.Error(), "hf_x")
 			require.Empty(t, client.slept, "it will not pass")
@@ -90,7 +92,7 @@ func TestBusyHubIsNotAskedAgain(t *testing.T) {
 	} {
 		for _, part := range []string{"/revision/", "/tree/", "/resolve/" + testCommit + "/config.json"} {
 			h := newHub(t, tinyFiles())
-			h.fault = failing(part, 1, c.status, c.headers...)
+			h.Fault = failing(part, 1, c.status, c.headers...)
 			client := h.client(t)
 			client.clock.now = func() time.Time { return date }
 			h.requireWhole(t, client, client.pull(t))
@@ -100,23 +102,23 @@ func TestBusyHubIsNotAskedAgain(t *testing.T) {
 		}
 	}
 	h := newHub(t, tinyFiles())
-	h.fault = failing("/revision/", 99, 503)
+	h.Fault = failing("/revision/", 99, 503)
 	client := h.client(t)
 	_, err := client.Pull(t.Context(), testName, nil)
 	require.ErrorContains(t, err, "tried 6 times")
 	require.Equal(t, []time.Duration{1e9, 2e9, 4e9, 8e9, 8e9}, client.slept)
-	h.change(func() { h.fault = failing("/revision/", 99, 429, "Retry-After", "99999999999") })
+	h.Change(func() { h.Fault = failing("/revision/", 99, 429, "Retry-After", "99999999999") })
 	client = h.client(t)
 	_, err = client.Pull(t.Context(), testName, nil)
 	require.ErrorContains(t, err, "429")
-	h.change(func() { h.fault = failing("/revision/", 99, 429, "Retry-After", "7200") })
+	h.Change(func() { h.Fault = failing("/revision/", 99, 429, "Retry-After", "7200") })
 	_, err = client.Pull(t.Context(), testName, nil)
 	require.ErrorContains(t, err, "asks to come back in 2h0m1s")
 }
 
 // spoiled serves a shard wrongly, in its own way.
 func TestDamagedDownloadIsTaken(t *testing.T) {
-	whole := tinyFiles()[testShard].data
+	whole := tinyFiles()[testShard].Data
 	serve := func(w http.ResponseWriter, status int, headers http.Header, body []byte) {
 		for k, v := range headers {
 			w.Header()[k] = v
@@ -234,15 +236,15 @@ func TestDamagedDownloadIsTaken(t *testing.T) {
 		}, nil, "contradict one another"},
 	} {
 		h := newHub(t, tinyFiles())
-		etag := tinyFiles()[testShard].etag()
-		h.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+		etag := tinyFiles()[testShard].ETag()
+		h.Fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
 			return r.URL.Path == "/"+etag && c.answer(w, r, n)
 		}
 		client := h.client(t)
 		var done, total int64
 		folder, err := client.Pull(t.Context(), testName, func(d, a int64) { done, total = d, a })
 		var ranges []string
-		for _, line := range h.log() {
+		for _, line := range h.Log() {
 			if path, ok := strings.CutPrefix(line, "GET cdn/"+etag); ok {
 				ranges = append(ranges, strings.TrimSpace(path))
 			}
@@ -265,14 +267,14 @@ func TestDamagedDownloadIsTaken(t *testing.T) {
 			require.NotEqual(t, etag, filepath.Base(path), "%s: taken for the blob", name)
 			require.NotContains(t, path, etag+".0", name)
 		}
-		h.change(func() { h.fault = nil })
+		h.Change(func() { h.Fault = nil })
 		h.requireWhole(t, client, client.pull(t))
 	}
 }
 
 func TestStalledAnswerIsWaitedForForever(t *testing.T) {
 	h := newHub(t, tinyFiles())
-	etag := tinyFiles()[testShard].etag()
+	etag := tinyFiles()[testShard].ETag()
 	c := h.client(t)
 	stalled := make(chan bool, 2)
 	var mutex sync.Mutex
@@ -294,13 +296,13 @@ func TestStalledAnswerIsWaitedForForever(t *testing.T) {
 		}
 	}()
 	defer close(stalled)
-	h.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+	h.Fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
 		switch {
 		case r.URL.Path != "/"+etag || n > 2:
 			return false
 		case n == 1:
 			w.Header().Set("Content-Length", "150000")
-			w.Write(tinyFiles()[testShard].data[:1000])
+			w.Write(tinyFiles()[testShard].Data[:1000])
 			w.(http.Flusher).Flush()
 		}
 		stalled <- n == 1
@@ -308,8 +310,8 @@ func TestStalledAnswerIsWaitedForForever(t *testing.T) {
 		return true
 	}
 	// One file at a time, so that the last timer is that of the answer that stalls.
-	delete(h.commits[testCommit], "model-00002-of-00002.safetensors")
-	h.commits[testCommit][indexName] = testFile{[]byte(`{"weight_map": {"a": "` + testShard + `"}}`), false}
+	delete(h.Commits[testCommit], "model-00002-of-00002.safetensors")
+	h.Commits[testCommit][indexName] = hubtest.File{Data: []byte(`{"weight_map": {"a": "` + testShard + `"}}`)}
 	h.requireWhole(t, c, c.pull(t))
 	require.Len(t, c.notices, 2)
 	require.Contains(t, c.notices[0], errStalled.Error())
@@ -328,7 +330,7 @@ func TestTokenFollowsARedirect(t *testing.T) {
 		strings.Replace(stranger.URL, "127.0.0.1", "localhost", 1), // another host
 	} {
 		h := newHub(t, tinyFiles())
-		h.fault = failing("/revision/", 99, 307, "Location", to)
+		h.Fault = failing("/revision/", 99, 307, "Location", to)
 		c := h.client(t)
 		_, err := c.Pull(t.Context(), testName, nil)
 		require.NoError(t, err, "what it answers is looked at")
@@ -340,7 +342,7 @@ func TestTokenFollowsARedirect(t *testing.T) {
 		"/api/models/" + testName + "/revision/main": "more than 10 redirects",
 	} {
 		h := newHub(t, tinyFiles())
-		h.fault = failing("/revision/", 99, 302, "Location", to)
+		h.Fault = failing("/revision/", 99, 302, "Location", to)
 		_, err := h.client(t).Pull(t.Context(), testName, nil)
 		require.ErrorContains(t, err, fails, to)
 	}
@@ -354,10 +356,10 @@ func TestNextPageIsAnotherHosts(t *testing.T) {
 		`<http://127.0.0.1:1/api>; rel="prev", <http://127.0.0.1:1/api>; rel="last"`:    "", `<`: "", `nonsense`: "",
 	} {
 		h := newHub(t, tinyFiles())
-		h.page = 100
-		u, err := url.Parse(h.hub.URL)
+		h.Page = 100
+		u, err := url.Parse(h.URL)
 		require.NoError(t, err)
-		h.fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+		h.Fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
 			if strings.Contains(r.URL.Path, "/tree/") {
 				w.Header().Set("Link", strings.ReplaceAll(link, "PORT", u.Port()))
 			}
@@ -387,7 +389,7 @@ func TestHashThatIsNoneNamesAFile(t *testing.T) {
 		"ETag":               {failing(path, 99, 200, "X-Repo-Commit", testCommit, "ETag", `"../../x"`), "40 or 64 hex digits"},
 		"no ETag":            {failing(path, 99, 200, "X-Repo-Commit", testCommit), "has no ETag"},
 		"no commit":          {failing(path, 99, 200, "ETag", `"`+testCommit+`"`), "has no X-Repo-Commit"},
-		"another commit":     {failing(path, 99, 200, "X-Repo-Commit", other, "ETag", `"`+tinyFiles()[testShard].etag()+`"`), "become another"},
+		"another commit":     {failing(path, 99, 200, "X-Repo-Commit", other, "ETag", `"`+tinyFiles()[testShard].ETag()+`"`), "become another"},
 		"another ETag":       {failing(path, 99, 200, "X-Repo-Commit", testCommit, "ETag", `"`+other+`"`), "become another"},
 		"another size":       {failing(path, 99, 200, "X-Repo-Commit", testCommit, "ETag", `"`+other+`"`, "X-Linked-Size", "7"), "7 by the file's"},
 		"another ETag when it is fetched": {func(w http.ResponseWriter, r *http.Request, n int) bool {
@@ -395,7 +397,7 @@ func TestHashThatIsNoneNamesAFile(t *testing.T) {
 		}, "become another"},
 	} {
 		h := newHub(t, tinyFiles())
-		h.fault = c.fault
+		h.Fault = c.fault
 		client := h.client(t)
 		_, err := client.Pull(t.Context(), testName, nil)
 		require.ErrorContains(t, err, c.fails, name)
@@ -419,7 +421,7 @@ func answering(part, text string) func(http.ResponseWriter, *http.Request, int) 
 func TestUnreachableHubIsWaitedFor(t *testing.T) {
 	h := newHub(t, tinyFiles())
 	c := h.client(t)
-	h.hub.Close()
+	h.Close()
 	_, err := c.Pull(t.Context(), testName, nil)
 	require.ErrorContains(t, err, "connection refused")
 	require.ErrorContains(t, err, "tried 6 times")

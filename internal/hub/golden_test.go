@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/glm4-metal/glm4-metal/internal/hub/hubtest"
 )
 
 // golden is what huggingface_hub does; scripts/goldens/hub/make.py has written it.
@@ -47,12 +49,12 @@ func readGolden(t testing.TB) (g golden) {
 }
 
 // repository gives the files of a commit to a hub of ours.
-func (g golden) repository(t testing.TB, commit string) map[string]testFile {
-	files := map[string]testFile{}
+func (g golden) repository(t testing.TB, commit string) map[string]hubtest.File {
+	files := map[string]hubtest.File{}
 	for path, f := range g.Commits[commit] {
 		data, err := base64.StdEncoding.DecodeString(f.Data)
 		require.NoError(t, err)
-		files[path] = testFile{data, f.LFS}
+		files[path] = hubtest.File{Data: data, LFS: f.LFS}
 	}
 	return files
 }

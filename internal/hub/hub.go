@@ -62,7 +62,7 @@ type NotHereError struct {
 }
 
 func (e *NotHereError) Error() string {
-	return fmt.Sprintf("%s is not in %s; to fetch it: glm4-metal pull %s", e.Name, e.Cache, e.Name)
+	return fmt.Sprintf("%s is not in %s", e.Name, e.Cache)
 }
 
 // Unwrap gives fs.ErrNotExist.
@@ -84,7 +84,7 @@ func (e *IncompleteError) Error() string {
 	if e.Name == "" {
 		return fmt.Sprintf("%s: not whole: %s", e.Folder, what)
 	}
-	return fmt.Sprintf("%s: not whole in %s: %s; to fetch the rest: glm4-metal pull %s", e.Name, e.Folder, what, e.Name)
+	return fmt.Sprintf("%s: not whole in %s: %s", e.Name, e.Folder, what)
 }
 
 // Unwrap gives Err.

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/glm4-metal/glm4-metal/internal/hub/hubtest"
 )
 
 // command is a process that pulls from h into a home of its own.
@@ -22,7 +24,7 @@ func (h *testHub) command(t testing.TB, verb, home string, env ...string) (*exec
 	self, err := os.Executable()
 	require.NoError(t, err)
 	cmd := exec.CommandContext(t.Context(), self)
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HF_HOME=" + home, "HF_ENDPOINT=" + h.hub.URL,
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HF_HOME=" + home, "HF_ENDPOINT=" + h.URL,
 		"HUB_TEST_CHILD=" + verb, "HUB_TEST_NAME=" + testName}, env...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -39,20 +41,20 @@ func (h *testHub) at(t testing.TB, home string) *testClient {
 func TestKilledPullBeginsAgain(t *testing.T) {
 	h := newHub(t, tinyFiles())
 	home := t.TempDir()
-	etag := tinyFiles()[testShard].etag()
+	etag := tinyFiles()[testShard].ETag()
 	reached := make(chan bool, 1)
 	fault := func(w http.ResponseWriter, r *http.Request, n int) bool {
 		if r.URL.Path != "/"+etag || n > 1 {
 			return false
 		}
 		w.Header().Set("Content-Length", "150000")
-		w.Write(tinyFiles()[testShard].data[:70000])
+		w.Write(tinyFiles()[testShard].Data[:70000])
 		w.(http.Flusher).Flush()
 		reached <- true
 		<-r.Context().Done()
 		return true
 	}
-	h.change(func() { h.fault = fault })
+	h.Change(func() { h.Fault = fault })
 	cmd, stderr := h.command(t, "pull", home)
 	require.NoError(t, cmd.Start())
 	<-reached
@@ -68,9 +70,9 @@ func TestKilledPullBeginsAgain(t *testing.T) {
 	require.NoFileExists(t, blob)
 	_, err := c.Find(testName)
 	require.Error(t, err, "found although it is not whole")
-	h.log()
+	h.Log()
 	folder := c.pull(t)
-	require.Contains(t, h.log(), "GET cdn/"+etag+" 70000-")
+	require.Contains(t, h.Log(), "GET cdn/"+etag+" 70000-")
 	h.requireWhole(t, c, folder)
 
 	other := h.client(t)
@@ -81,7 +83,7 @@ func TestKilledPullBeginsAgain(t *testing.T) {
 func TestTwoProcessesFetchTwice(t *testing.T) {
 	h := newHub(t, tinyFiles())
 	home := t.TempDir()
-	etag := tinyFiles()[testShard].etag()
+	etag := tinyFiles()[testShard].ETag()
 	first, second := make(chan bool, 1), make(chan bool)
 	fault := func(w http.ResponseWriter, r *http.Request, n int) bool {
 		if r.URL.Path == "/"+etag {
@@ -90,7 +92,7 @@ func TestTwoProcessesFetchTwice(t *testing.T) {
 		}
 		return false
 	}
-	h.change(func() { h.fault = fault })
+	h.Change(func() { h.Fault = fault })
 	a, stderrA := h.command(t, "pull", home)
 	b, stderrB := h.command(t, "pull", home)
 	b.Stderr = nil
@@ -110,7 +112,7 @@ func TestTwoProcessesFetchTwice(t *testing.T) {
 	require.NoError(t, b.Wait(), stderrB)
 	for path := range tinyFiles() {
 		if wanted(path) {
-			require.Equal(t, 1, h.gets(path), path)
+			require.Equal(t, 1, h.Gets(path), path)
 		}
 	}
 	c := h.at(t, home)
@@ -156,9 +158,9 @@ func TestReadOnlyCacheCannotBeUsed(t *testing.T) {
 		require.Equal(t, folder, found)
 	}
 	// With something to write the error says where it may not.
-	h.change(func() {
-		h.main = strings.Repeat("2", 40)
-		h.commits[h.main] = tinyFiles()
+	h.Change(func() {
+		h.Main = strings.Repeat("2", 40)
+		h.Commits[h.Main] = tinyFiles()
 	})
 	_, stderr, err := run("pull")
 	require.Error(t, err)
@@ -174,7 +176,7 @@ func TestFullDiskLeavesWhatLooksWhole(t *testing.T) {
 	require.Error(t, cmd.Run())
 	require.Contains(t, stderr.String(), "bytes are free, and mlx-community/tiny-glm needs another 273")
 	require.Contains(t, stderr.String(), "HF_HUB_CACHE")
-	require.Zero(t, h.gets("config.json"), "fetched what does not fit")
+	require.Zero(t, h.Gets("config.json"), "fetched what does not fit")
 
 	// A disk that others fill meanwhile.
 	cmd, stderr = h.command(t, "pull", home, "HUB_TEST_DISK=200k", "HUB_TEST_DISK_LIES=1")
@@ -184,7 +186,7 @@ func TestFullDiskLeavesWhatLooksWhole(t *testing.T) {
 	require.Contains(t, stderr.String(), "make room and pull again")
 	whole := map[string]bool{}
 	for _, f := range tinyFiles() {
-		whole[f.sha256()] = true
+		whole[f.SHA256()] = true
 	}
 	for line := range strings.SplitSeq(stderr.String(), "\n") {
 		hash, ok := strings.CutPrefix(line, "blob ")
@@ -211,12 +213,12 @@ func TestProxyIsPassedBy(t *testing.T) {
 			w.Write([]byte("<html>Please log in"))
 			return
 		}
-		h.serve(w, r, "")
+		h.ServeHTTP(w, r)
 	}))
 	defer proxy.Close()
 	env := []string{"HTTP_PROXY=" + proxy.URL, "HF_ENDPOINT=http://hub.test", "GLM4_HUB_PLAIN_HTTP=1"}
 	// The pages of the listing, too, are at the name that the proxy knows.
-	h.change(func() { h.page = 100 })
+	h.Change(func() { h.Page = 100 })
 	home := t.TempDir()
 	cmd, stderr := h.command(t, "pull", home, env...)
 	out, err := cmd.Output()
@@ -236,34 +238,34 @@ func TestProxyIsPassedBy(t *testing.T) {
 // A shard of 256 MiB: the processor's time of a process that pulls it, as a share of one core at 100 MB/s.
 func BenchmarkPull(b *testing.B) {
 	files := tinyFiles()
-	large := testFile{bytes.Repeat([]byte("0123456789abcdef"), 16<<20), true}
+	large := hubtest.File{Data: bytes.Repeat([]byte("0123456789abcdef"), 16<<20), LFS: true}
 	files[testShard] = large
 	h := newHub(b, files)
-	etag, resolve := large.etag(), "/"+testName+"/resolve/"+testCommit+"/"+testShard
+	etag, resolve := large.ETag(), "/"+testName+"/resolve/"+testCommit+"/"+testShard
 	fault := func(w http.ResponseWriter, r *http.Request, n int) bool { // without hashing it every time
 		switch r.URL.Path {
 		case resolve:
 			w.Header().Set("X-Repo-Commit", testCommit)
 			w.Header().Set("X-Linked-Etag", etag)
-			w.Header().Set("Location", h.cdn.URL+"/"+etag)
+			w.Header().Set("Location", h.CDN+"/"+etag)
 			w.WriteHeader(302)
 		case "/" + etag:
-			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(large.data))
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(large.Data))
 		default:
 			return false
 		}
 		return true
 	}
-	h.change(func() { h.fault = fault })
+	h.Change(func() { h.Fault = fault })
 	var busy, user time.Duration
-	b.SetBytes(int64(len(large.data)))
+	b.SetBytes(int64(len(large.Data)))
 	for b.Loop() {
 		cmd, stderr := h.command(b, "pull", b.TempDir())
 		require.NoError(b, cmd.Run(), stderr)
 		user += cmd.ProcessState.UserTime()
 		busy += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	}
-	megabytes := float64(b.N) * float64(len(large.data)) / 1e6
+	megabytes := float64(b.N) * float64(len(large.Data)) / 1e6
 	b.ReportMetric(100*user.Seconds()/megabytes*100, "%user@100MB/s") // without the kernel's copies
 	b.ReportMetric(100*busy.Seconds()/megabytes*100, "%core@100MB/s")
 }

@@ -98,8 +98,8 @@ func (p *pull) run(ctx context.Context) error {
 		}
 	}
 	if !listed[configName] || !listed[indexName] && !listed[singleName] {
-		return fmt.Errorf("%s: no checkpoint that can be run here: it lacks %s or %s (or shards and their index)", p.repo,
-			configName, singleName)
+		return &kindError{errors.ErrUnsupported, fmt.Sprintf("%s: no checkpoint that can be run here: it lacks %s or %s (or "+
+			"shards and their index)", p.repo, configName, singleName)}
 	}
 	if err := p.room(list); err != nil {
 		return err
@@ -130,7 +130,8 @@ func (p *pull) check(listed map[string]bool) error {
 		case err != nil:
 			return err
 		case family == "":
-			return fmt.Errorf("%s: no GLM-4 checkpoint, by the model_type in %s", p.repo, configName)
+			return &kindError{errors.ErrUnsupported, fmt.Sprintf("%s: no GLM-4 checkpoint, by the model_type in %s", p.repo,
+				configName)}
 		}
 	}
 	var index []byte

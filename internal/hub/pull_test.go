@@ -16,6 +16,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/glm4-metal/glm4-metal/internal/hub/hubtest"
 )
 
 func TestCacheDiffersFromPythons(t *testing.T) {
@@ -26,9 +28,9 @@ func TestCacheDiffersFromPythons(t *testing.T) {
 	for i, commit := range commits {
 		files := g.repository(t, commit)
 		for path, f := range files {
-			require.Equal(t, g.Git[commit][path], f.git(), "the test's own hash")
+			require.Equal(t, g.Git[commit][path], f.Git(), "the test's own hash")
 		}
-		h.change(func() { h.commits[commit], h.main = files, commit })
+		h.Change(func() { h.Commits[commit], h.Main = files, commit })
 		folder := c.pull(t)
 		h.requireWhole(t, c, folder)
 		want := g.Trees[i]
@@ -46,7 +48,7 @@ func TestPullLosesSomething(t *testing.T) {
 	_, err := c.Find(testName)
 	var missing *NotHereError
 	require.ErrorAs(t, err, &missing)
-	require.ErrorContains(t, err, "glm4-metal pull "+testName)
+	require.ErrorContains(t, err, testName+" is not in "+c.Settings.Cache)
 
 	folder, err := c.Pull(t.Context(), testName, func(done, all int64) { last, total = done, all })
 	require.NoError(t, err)
@@ -54,18 +56,18 @@ func TestPullLosesSomething(t *testing.T) {
 	h.requireWhole(t, c, folder)
 	require.Equal(t, total, last)
 	require.Greater(t, total, int64(270000))
-	require.True(t, h.tokens[""])
-	require.False(t, h.tokens["cdn"], "the token went to another host")
+	require.True(t, h.HasToken(""))
+	require.False(t, h.HasToken("cdn"), "the token went to another host")
 	require.Empty(t, c.notices)
 
 	// All here: the hub says which commit and which files, and nothing else is asked for.
-	h.log()
+	h.Log()
 	last = 0
 	again, err := c.Pull(t.Context(), testName, func(done, all int64) { last = done })
 	require.NoError(t, err)
 	require.Equal(t, folder, again)
 	require.Equal(t, total, last)
-	for _, line := range h.log() {
+	for _, line := range h.Log() {
 		require.Contains(t, line, "/api/", "asked for a file that is here")
 	}
 	found, err := c.Find(testName)
@@ -74,14 +76,14 @@ func TestPullLosesSomething(t *testing.T) {
 	found, err = c.Find(testName + "@" + testCommit)
 	require.NoError(t, err)
 	require.Equal(t, folder, found)
-	require.Empty(t, h.log(), "a network call although everything is here")
+	require.Empty(t, h.Log(), "a network call although everything is here")
 }
 
 func TestPythonsListingIsAskedForAgain(t *testing.T) {
 	g := readGolden(t)
 	commit := strings.Repeat("1", 40)
 	h := newHub(t, nil)
-	h.commits[commit], h.main = g.repository(t, commit), commit
+	h.Commits[commit], h.Main = g.repository(t, commit), commit
 	c := h.client(t)
 	path := treePath(filepath.Join(c.Settings.Cache, "models--mlx-community--tiny-glm"), commit)
 	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
@@ -89,7 +91,7 @@ func TestPythonsListingIsAskedForAgain(t *testing.T) {
 	folder, err := c.Pull(t.Context(), testName+"@"+commit, nil)
 	require.NoError(t, err)
 	h.requireWhole(t, c, folder)
-	for _, line := range h.log() {
+	for _, line := range h.Log() {
 		require.NotContains(t, line, "/api/")
 	}
 	// What it lists is part of the checkpoint, and cannot lead elsewhere.
@@ -106,7 +108,7 @@ func TestPythonsListingIsAskedForAgain(t *testing.T) {
 func TestPartialFilesAreFetchedAgain(t *testing.T) {
 	files := tinyFiles()
 	const shard = "model-00001-of-00002.safetensors"
-	whole := files[shard].data
+	whole := files[shard].Data
 	for _, c := range []struct {
 		name, suffix string
 		content      []byte
@@ -122,7 +124,7 @@ func TestPartialFilesAreFetchedAgain(t *testing.T) {
 	} {
 		h := newHub(t, files)
 		client := h.client(t)
-		blob := filepath.Join(client.Settings.Cache, "models--mlx-community--tiny-glm/blobs", files[shard].etag())
+		blob := filepath.Join(client.Settings.Cache, "models--mlx-community--tiny-glm/blobs", files[shard].ETag())
 		require.NoError(t, os.MkdirAll(filepath.Dir(blob), 0o700))
 		require.NoError(t, os.WriteFile(blob+c.suffix, c.content, 0o600))
 		require.NoError(t, os.WriteFile(blob+".00000000.incomplete", whole[:10], 0o600), "shorter")
@@ -135,8 +137,8 @@ func TestPartialFilesAreFetchedAgain(t *testing.T) {
 		folder := client.pull(t)
 		h.requireWhole(t, client, folder)
 		var ranges []string
-		for _, line := range h.log() {
-			if path, ok := strings.CutPrefix(line, "GET cdn/"+files[shard].etag()); ok {
+		for _, line := range h.Log() {
+			if path, ok := strings.CutPrefix(line, "GET cdn/"+files[shard].ETag()); ok {
 				ranges = append(ranges, strings.TrimSpace(path))
 			}
 		}
@@ -152,38 +154,40 @@ func TestPartialFileIsTakenFromWhoWritesIt(t *testing.T) {
 	const shard = "model-00001-of-00002.safetensors"
 	h := newHub(t, files)
 	c := h.client(t)
-	blob := filepath.Join(c.Settings.Cache, "models--mlx-community--tiny-glm/blobs", files[shard].etag())
+	blob := filepath.Join(c.Settings.Cache, "models--mlx-community--tiny-glm/blobs", files[shard].ETag())
 	require.NoError(t, os.MkdirAll(filepath.Dir(blob), 0o700))
 	fresh, old := blob+".0123abcd.incomplete", blob+".89abcdef.incomplete"
-	require.NoError(t, os.WriteFile(fresh, files[shard].data[:1000], 0o600))
-	require.NoError(t, os.WriteFile(old, files[shard].data[:500], 0o600))
+	require.NoError(t, os.WriteFile(fresh, files[shard].Data[:1000], 0o600))
+	require.NoError(t, os.WriteFile(old, files[shard].Data[:500], 0o600))
 	before := time.Now().Add(-time.Hour)
 	require.NoError(t, os.Chtimes(old, before, before))
 	c.pull(t)
-	require.Contains(t, h.log(), "GET cdn/"+files[shard].etag()+" 500-", "nobody writes to it any more")
+	require.Contains(t, h.Log(), "GET cdn/"+files[shard].ETag()+" 500-", "nobody writes to it any more")
 	require.FileExists(t, fresh)
 	require.NoFileExists(t, old)
 	data, err := os.ReadFile(blob)
 	require.NoError(t, err)
-	require.True(t, bytes.Equal(files[shard].data, data))
+	require.True(t, bytes.Equal(files[shard].Data, data))
 }
 
 var realFlock = flock
 
 func TestAnotherModelIsFetched(t *testing.T) {
 	for name, c := range map[string]struct {
-		change func(files map[string]testFile)
+		change func(files map[string]hubtest.File)
 		fails  string
 	}{
-		"family": {func(f map[string]testFile) { f["config.json"] = testFile{[]byte(`{"model_type": "llama"}`), false} },
+		"family": {func(f map[string]hubtest.File) {
+			f["config.json"] = hubtest.File{Data: []byte(`{"model_type": "llama"}`)}
+		},
 			"no GLM-4 checkpoint"},
-		"config":     {func(f map[string]testFile) { f["config.json"] = testFile{[]byte(`{`), false} }, "config.json: unexpected end"},
-		"no config":  {func(f map[string]testFile) { delete(f, "config.json") }, "lacks config.json"},
-		"no weights": {func(f map[string]testFile) { delete(f, indexName) }, "lacks config.json or model.safetensors"},
-		"no shard": {func(f map[string]testFile) { delete(f, "model-00002-of-00002.safetensors") },
+		"config":     {func(f map[string]hubtest.File) { f["config.json"] = hubtest.File{Data: []byte(`{`)} }, "config.json: unexpected end"},
+		"no config":  {func(f map[string]hubtest.File) { delete(f, "config.json") }, "lacks config.json"},
+		"no weights": {func(f map[string]hubtest.File) { delete(f, indexName) }, "lacks config.json or model.safetensors"},
+		"no shard": {func(f map[string]hubtest.File) { delete(f, "model-00002-of-00002.safetensors") },
 			"not on the hub: model-00002-of-00002.safetensors"},
-		"no tokenizer": {func(f map[string]testFile) { delete(f, "tokenizer.json") }, "not on the hub: tokenizer.json"},
-		"climbs": {func(f map[string]testFile) { f["../../evil.json"] = testFile{[]byte("{}"), false} },
+		"no tokenizer": {func(f map[string]hubtest.File) { delete(f, "tokenizer.json") }, "not on the hub: tokenizer.json"},
+		"climbs": {func(f map[string]hubtest.File) { f["../../evil.json"] = hubtest.File{Data: []byte("{}")} },
 			`"../../evil.json", whose name is not allowed`},
 	} {
 		files := tinyFiles()
@@ -192,7 +196,7 @@ func TestAnotherModelIsFetched(t *testing.T) {
 		client := h.client(t)
 		_, err := client.Pull(t.Context(), testName, nil)
 		require.ErrorContains(t, err, c.fails, name)
-		require.Zero(t, h.gets("model-00001-of-00002.safetensors"), "%s: the weights are fetched first", name)
+		require.Zero(t, h.Gets("model-00001-of-00002.safetensors"), "%s: the weights are fetched first", name)
 		_, err = client.Find(testName)
 		require.Error(t, err, name)
 	}
@@ -202,8 +206,7 @@ func TestCancelIsNotHeard(t *testing.T) {
 	h := newHub(t, tinyFiles())
 	c := h.client(t)
 	c.pull(t) // what stays alive from then on is nobody's
-	h.hub.CloseClientConnections()
-	h.cdn.CloseClientConnections()
+	h.Disconnect()
 	before := runtime.NumGoroutine()
 	for _, where := range []string{"/api/", "/resolve/", "cdn"} {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -224,7 +227,7 @@ func TestCancelIsNotHeard(t *testing.T) {
 			}
 			return true
 		}
-		h.change(func() { h.fault = fault })
+		h.Change(func() { h.Fault = fault })
 		c.Settings.Cache = filepath.Join(t.TempDir(), "hub")
 		_, err := c.Pull(ctx, testName, nil)
 		require.ErrorIs(t, err, context.Canceled, where)
@@ -232,9 +235,8 @@ func TestCancelIsNotHeard(t *testing.T) {
 		_, err = c.Find(testName)
 		require.Error(t, err)
 	}
-	h.change(func() { h.fault = nil })
-	h.hub.CloseClientConnections()
-	h.cdn.CloseClientConnections()
+	h.Change(func() { h.Fault = nil })
+	h.Disconnect()
 	for end := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
@@ -254,7 +256,7 @@ func TestTwoPullsFetchTwice(t *testing.T) {
 	require.NoError(t, errors.Join(errs...))
 	for path := range tinyFiles() {
 		if wanted(path) {
-			require.Equal(t, 1, h.gets(path), path)
+			require.Equal(t, 1, h.Gets(path), path)
 		}
 	}
 	folder, err := c.Find(testName)
@@ -278,9 +280,9 @@ func TestSnapshotNeedsLinks(t *testing.T) {
 			require.NotContains(t, content, "->", name)
 			require.NotContains(t, name, "/blobs/", "twice on the disk")
 		}
-		h.log()
+		h.Log()
 		require.Equal(t, folder, c.pull(t))
-		require.Zero(t, h.gets("config.json"))
+		require.Zero(t, h.Gets("config.json"))
 	}
 }
 
@@ -289,14 +291,14 @@ func TestSnapshotWithoutLinksTakesAnothers(t *testing.T) {
 	h := newHub(t, tinyFiles())
 	c := h.client(t)
 	first := c.pull(t)
-	h.change(func() {
-		h.main = strings.Repeat("2", 40)
-		h.commits[h.main] = tinyFiles()
+	h.Change(func() {
+		h.Main = strings.Repeat("2", 40)
+		h.Commits[h.Main] = tinyFiles()
 	})
-	h.log()
+	h.Log()
 	c.Settings.NoLinks = true
 	second := c.pull(t)
-	require.Zero(t, h.gets(testShard), "it is here")
+	require.Zero(t, h.Gets(testShard), "it is here")
 	h.requireWhole(t, c, second)
 	h.requireWhole(t, c, first)
 	info, err := os.Lstat(filepath.Join(second, testShard))
@@ -319,28 +321,28 @@ func TestBrokenCacheIsNotMended(t *testing.T) {
 		blob, err := filepath.EvalSymlinks(pointer)
 		require.NoError(t, err)
 		require.NoError(t, spoil(blob, pointer))
-		h.log()
+		h.Log()
 		require.Equal(t, folder, c.pull(t), name)
 		h.requireWhole(t, c, folder)
-		require.Equal(t, map[bool]int{true: 0, false: 1}[name == "pointer gone"], h.gets(shard), name)
+		require.Equal(t, map[bool]int{true: 0, false: 1}[name == "pointer gone"], h.Gets(shard), name)
 	}
 }
 
 func TestOldNameIsFetchedAgain(t *testing.T) {
 	h := newHub(t, tinyFiles())
-	h.name = "zai-org/tiny"
+	h.Name = "zai-org/tiny"
 	c := h.client(t)
 	folder, err := c.Pull(t.Context(), "zai-org/tiny", nil)
 	require.NoError(t, err)
 	found, err := c.Find("THUDM/tiny")
 	require.NoError(t, err)
 	require.Equal(t, folder, found)
-	h.log()
-	h.change(func() { h.name = "THUDM/tiny" }) // the hub serves both
+	h.Log()
+	h.Change(func() { h.Name = "THUDM/tiny" }) // the hub serves both
 	again, err := c.Pull(t.Context(), "THUDM/tiny", nil)
 	require.NoError(t, err)
 	require.Equal(t, folder, again)
-	require.Zero(t, h.gets("config.json"))
+	require.Zero(t, h.Gets("config.json"))
 	require.NoDirExists(t, filepath.Join(c.Settings.Cache, "models--THUDM--tiny"))
 }
 
@@ -350,18 +352,18 @@ func TestUpdateHidesWhatIsHere(t *testing.T) {
 	c := h.client(t)
 	old := c.pull(t)
 	files := tinyFiles()
-	files[testShard] = testFile{[]byte("new"), true}
-	h.change(func() {
-		h.main = strings.Repeat("2", 40)
-		h.commits[h.main] = files
-		h.fault = failing(testShard, 99, 403)
+	files[testShard] = hubtest.File{Data: []byte("new"), LFS: true}
+	h.Change(func() {
+		h.Main = strings.Repeat("2", 40)
+		h.Commits[h.Main] = files
+		h.Fault = failing(testShard, 99, 403)
 	})
 	_, err := c.Pull(t.Context(), testName, nil)
 	require.ErrorIs(t, err, ErrNoAccess)
 	found, err := c.Find(testName)
 	require.NoError(t, err)
 	require.Equal(t, old, found)
-	h.change(func() { h.fault = nil })
+	h.Change(func() { h.Fault = nil })
 	updated := c.pull(t)
 	require.NotEqual(t, old, updated)
 	h.requireWhole(t, c, updated)
@@ -377,11 +379,11 @@ func TestOfflineAsksTheHub(t *testing.T) {
 	_, err := c.Pull(t.Context(), testName, nil)
 	require.ErrorIs(t, err, ErrOffline)
 	require.ErrorContains(t, err, "HF_HUB_OFFLINE")
-	require.Empty(t, h.log())
+	require.Empty(t, h.Log())
 	c.Settings.Offline = false
 	folder := c.pull(t)
-	h.log()
+	h.Log()
 	c.Settings.Offline = true
 	require.Equal(t, folder, c.pull(t))
-	require.Empty(t, h.log())
+	require.Empty(t, h.Log())
 }

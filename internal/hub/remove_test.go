@@ -24,7 +24,7 @@ func TestRemovingOneRevisionTakesTheOthersFiles(t *testing.T) {
 	require.Equal(t, before, cacheTree(t, h.Settings.Cache), "removed by planning")
 	// Two files are of the second commit alone: a shard and a configuration.
 	second := g.repository(t, pythonCommits[1])
-	require.EqualValues(t, len(second["model-00002-of-00002.safetensors"].data)+len(second["tokenizer_config.json"].data), plan.Freed)
+	require.EqualValues(t, len(second["model-00002-of-00002.safetensors"].Data)+len(second["tokenizer_config.json"].Data), plan.Freed)
 	require.NoError(t, plan.Do())
 
 	// As if the second commit had never been.
@@ -109,13 +109,13 @@ func TestRemovingTakesWhatAnotherRepositoryNeeds(t *testing.T) {
 	shared := readGolden(t).repository(t, pythonCommits[0])[testShard]
 	other := filepath.Join(h.Settings.Cache, "models--a--b/snapshots", testCommit)
 	require.NoError(t, os.MkdirAll(other, 0o755))
-	require.NoError(t, os.Symlink("../../../"+tinyFolder+"/blobs/"+shared.etag(), other+"/model.safetensors"))
+	require.NoError(t, os.Symlink("../../../"+tinyFolder+"/blobs/"+shared.ETag(), other+"/model.safetensors"))
 	plan, err := h.Removal(testName)
 	require.NoError(t, err)
 	require.NoError(t, plan.Do())
 	data, err := os.ReadFile(other + "/model.safetensors")
 	require.NoError(t, err)
-	require.Equal(t, shared.data, data)
+	require.Equal(t, shared.Data, data)
 	require.Len(t, slices.Collect(maps.Keys(plan.left(t))), 1)
 }
 
@@ -128,7 +128,7 @@ func TestRemovingWhatIsFetchedMeanwhile(t *testing.T) {
 	h := pythonCache(t)
 	before := cacheTree(t, h.Settings.Cache)
 	shard := readGolden(t).repository(t, pythonCommits[0])[testShard]
-	l, err := takeLock(context.Background(), filepath.Join(h.Settings.Cache, ".locks", tinyFolder, shard.etag()+".lock"), true, nil)
+	l, err := takeLock(context.Background(), filepath.Join(h.Settings.Cache, ".locks", tinyFolder, shard.ETag()+".lock"), true, nil)
 	require.NoError(t, err)
 	plan, err := h.Removal(testName)
 	require.NoError(t, err)

@@ -176,7 +176,11 @@ func Compile(source string, o Options) (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if err := os.Rename(built, path); err != nil {
+	link := filepath.Join(work, "link.so")
+	if err := os.Link(built, link); err != nil {
+		return "", err
+	}
+	if err := os.Rename(link, path); err != nil {
 		return "", err
 	}
 	return path, nil
@@ -349,10 +353,17 @@ func (o Options) gpu() string {
 		o.FlushHalf, o.MatrixLayout)
 }
 
+// run compiles and returns the path of what was built, in the cache.
 func (c *compilation) run(o Options) (string, error) {
 	preprocessed, err := c.preprocess(o)
 	if err != nil {
 		return "", err
+	}
+	// Most languages differ in what a text does not ask for.
+	path := filepath.Join(c.cache, fmt.Sprintf("text-%s.so", c.key(preprocessed, c.source,
+		fmt.Sprint(c.standard, c.flags, c.gpu))))
+	if exists(path) {
+		return path, nil
 	}
 	r, err := rewrite.Rewrite(preprocessed)
 	places := places{source: c.source, preprocessed: rows(preprocessed)}
@@ -381,7 +392,7 @@ func (c *compilation) run(o Options) (string, error) {
 			return "", places.report(merge(nil, found))
 		}
 	}
-	return built, nil
+	return path, os.Rename(built, path)
 }
 
 // preprocess expands macros and conditions, with nothing defined but what Metal defines.

@@ -29,30 +29,38 @@ func TestHalfCodesRoundOtherwise(t *testing.T) {
 			continue
 		}
 		data := random.Matrix(40, s.Columns(520), s)
-		x := random.Floats(data.Cols, 1)
-		format, err := formatOf(s.Format)
-		require.NoError(t, err)
-		shape := shaders.Shape{Op: "out", Format: format, Group: s.Group, Rows: data.Rows, Cols: data.Cols}
-		for _, tile := range shape.Tiles() {
+		alike := func(n int, tile any) {
+			x := random.Floats(n*data.Cols, 1)
 			var got [2][]float32
 			for i, d := range devices {
-				d.Tune(shaders.Tuning{shape: tile})
 				m, err := d.NewMatrix(data)
 				require.NoError(t, err)
-				in, err := d.NewBuffer(data.Cols)
+				in, err := d.NewBuffer(len(x))
 				require.NoError(t, err)
 				copy(in.Floats(), x)
-				out, err := d.NewBuffer(data.Rows)
+				out, err := d.NewBuffer(n * data.Rows)
 				require.NoError(t, err)
 				stream, err := d.NewStream()
 				require.NoError(t, err)
-				stream.Out(out, in, m, 1)
+				stream.Out(out, in, m, n)
 				require.NoError(t, stream.Submit())
 				require.NoError(t, stream.Wait(0))
 				got[i] = out.Floats()
 				require.NoError(t, stream.Close())
 			}
-			require.Equal(t, got[0], got[1], "%v in %v", s, tile)
+			require.Equal(t, got[0], got[1], "%v, %d tokens, %v", s, n, tile)
+		}
+		format, err := formatOf(s.Format)
+		require.NoError(t, err)
+		shape := shaders.Shape{Op: "out", Format: format, Group: s.Group, Rows: data.Rows, Cols: data.Cols}
+		for _, tile := range shape.Tiles() {
+			for _, d := range devices {
+				d.Tune(shaders.Tuning{shape: tile})
+			}
+			alike(1, tile)
+		}
+		for _, n := range []int{3, 7, 12, 13} { // gemvs with 4, 8 and 12 tokens, gemm
+			alike(n, "")
 		}
 	}
 }
