@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/glm4-metal/glm4-metal/internal/demo"
 	"github.com/glm4-metal/glm4-metal/internal/textfile"
 )
 
@@ -205,11 +203,5 @@ func serveLine(c *cli.Context) string {
 // servedName is the name that a server would give the model of the command line.
 func servedName(c *cli.Context) (string, error) {
 	name, err := modelFlagged(c)
-	if err != nil || name == "" {
-		return demo.Name, err
-	}
-	if whole, err := filepath.Abs(name); err == nil { // of "."
-		name = whole
-	}
-	return filepath.Base(name), nil
+	return modelLabel(name), err
 }

@@ -19,25 +19,23 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/glm4-metal/glm4-metal/internal/demo"
 	"github.com/glm4-metal/glm4-metal/internal/server"
 	"github.com/glm4-metal/glm4-metal/internal/textfile"
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
-// keyVariable is the environment variable that has the API key.
-const keyVariable = "GLM4_API_KEY"
-
 func serveCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "serve",
 		Usage:     "answer over HTTP, as OpenAI's API does",
-		UsageText: program + " serve [options] [FOLDER]",
+		UsageText: program + " serve [options] [MODEL]",
 		Description: `Paths: POST /v1/chat/completions and /v1/completions, GET /v1/models, POST /tokenize and /detokenize,
 GET /health and /metrics. Whatever model a request names, this one answers.
 
 Only programs of this machine reach the server, unless --host says otherwise; then give it an API key, too. Clients
 send it as "Authorization: Bearer KEY" or "X-Api-Key: KEY". An argument is visible to all users of this machine, a file
-and $` + keyVariable + ` are not. Web pages of other sites may not ask, unless --allowed-origins names them (*: all),
+and $` + keyEnvironment + ` are not. Web pages of other sites may not ask, unless --allowed-origins names them (*: all),
 nor requests under a name of this machine that --allowed-hosts does not name.
 
 What a request does not say is as in the options here: always the likeliest token, up to the end of the context.
@@ -57,7 +55,7 @@ Examples:
 			&cli.StringFlag{Name: "host", Value: "127.0.0.1", Usage: "listen on this `ADDRESS`; 0.0.0.0: on all"},
 			&cli.IntFlag{Name: "port", Value: 8080, Usage: "listen on port `N`; 0: on a free one"},
 			&cli.StringFlag{Name: "unix", Usage: "listen on a Unix socket, a `FILE`, in place of host and port"},
-			&cli.StringFlag{Name: "api-key", Usage: "requests must bring this `KEY`; default $" + keyVariable},
+			&cli.StringFlag{Name: "api-key", Usage: "requests must bring this `KEY`; default $" + keyEnvironment},
 			&cli.StringFlag{Name: "api-key-file", Usage: "requests must bring the key in a `FILE`"},
 			&cli.StringFlag{Name: "allowed-origins",
 				Usage: "web pages of these `ORIGINS` may ask, separated by commas, such as https://chat.example; *: all"},
@@ -72,7 +70,7 @@ Examples:
 			&cli.StringFlag{Name: "request-timeout", Value: "0", Usage: "end a request after a `TIME`; 0: never"},
 			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "log requests on standard error as `text|json`"},
 			&cli.BoolFlag{Name: "log-prompts", Usage: "log what requests say, too"},
-			&cli.StringFlag{Name: "model-name", Usage: "the model's `NAME` in the API; default: the folder's"},
+			&cli.StringFlag{Name: "model-name", Usage: "the model's `NAME` in the API; default: its folder's"},
 			chatTemplateFlag(),
 		}, samplingFlags(0), backendFlags()),
 		Action: serve,
@@ -150,7 +148,7 @@ func serverOptions(c *cli.Context, name string) (o server.Options, err error) {
 		return o, usagef("%s is %q; it must be text or json", asTyped(c, "log-format"), format)
 	}
 	o.LogPrompts = c.Bool("log-prompts")
-	o.Origins, o.Hosts = list(c.String("allowed-origins")), list(c.String("allowed-hosts"))
+	o.Origins, o.Hosts = commaList(c.String("allowed-origins")), commaList(c.String("allowed-hosts"))
 	o.Model = cmp.Or(c.String("model-name"), modelLabel(name))
 	o.Load = func(ctx context.Context) (*model.Model, error) { return load(ctx, c, name) }
 	return o, nil
@@ -159,12 +157,12 @@ func serverOptions(c *cli.Context, name string) (o server.Options, err error) {
 // maxRequests bounds what may run or wait.
 const maxRequests = 1 << 16
 
-// modelLabel is a model's name in the API: its folder's, or the demo's.
+// modelLabel is a model's name in the API: its folder's, without the owner of a hub's, or the demo's.
 func modelLabel(name string) string {
 	if name == "" {
-		return "glm4-demo"
+		return demo.Name
 	}
-	if whole, err := filepath.Abs(name); err == nil {
+	if whole, err := filepath.Abs(name); err == nil { // of "."
 		name = whole
 	}
 	return filepath.Base(name)
@@ -181,7 +179,7 @@ func apiKey(c *cli.Context) (string, error) {
 	case c.IsSet("api-key"):
 		return c.String("api-key"), nil
 	case !c.IsSet("api-key-file"):
-		return os.Getenv(keyVariable), nil
+		return os.Getenv(keyEnvironment), nil
 	}
 	data, err := textfile.Read(file, 1<<16)
 	if err != nil {
@@ -254,14 +252,14 @@ func announce(c *cli.Context, address net.Addr, o server.Options) {
 		at, curl = address.String(), "--unix-socket "+quoteShell(address.String())+" http://localhost"
 	}
 	if o.APIKey != "" {
-		key = ` -H "Authorization: Bearer $` + keyVariable + `"`
+		key = ` -H "Authorization: Bearer $` + keyEnvironment + `"`
 	}
 	say(`%s listens on %s; try: curl %s/v1/chat/completions%s -d `+
 		`'{"messages": [{"role": "user", "content": "Hello"}]}'`, o.Model, at, curl, key)
 }
 
-// list reads names between commas.
-func list(text string) []string {
+// commaList reads names between commas.
+func commaList(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 }
 

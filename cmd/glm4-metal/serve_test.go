@@ -73,7 +73,7 @@ func TestServerTakesNoSocket(t *testing.T) {
 	require.NoError(t, err)
 	left.SetUnlinkOnClose(false)
 	require.NoError(t, left.Close())
-	c, address, example := startServer(t, func(c *exec.Cmd) { c.Env = append(c.Env, keyVariable+"=secret") }, "--unix", file)
+	c, address, example := startServer(t, func(c *exec.Cmd) { c.Env = append(c.Env, keyEnvironment+"=secret") }, "--unix", file)
 	require.Equal(t, file, address)
 	require.Contains(t, example, "--unix-socket '"+file+"' http://localhost/v1/chat/completions -H \"Authorization: Bearer $GLM4_API_KEY\" -d ")
 	info, err := os.Stat(file)

@@ -6,12 +6,16 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/sashabaranov/go-openai"
 	"github.com/stretchr/testify/require"
+
+	"github.com/glm4-metal/glm4-metal/model"
 )
 
 // patience is how long a test waits for what must come.
@@ -225,4 +229,78 @@ func TestAnswerGoesOnForNobody(t *testing.T) {
 	unused(t, s, 1)
 	stop()
 	unused(t, s, 0)
+}
+
+// post sends a chat completion and gives the answer when its headers have come.
+func chatOver(t testing.TB, url, body string) *http.Response {
+	w, err := http.Post(url+"/v1/chat/completions", "application/json", strings.NewReader(body))
+	require.NoError(t, err)
+	t.Cleanup(func() { w.Body.Close() })
+	return w
+}
+
+func TestFullQueueTakesMore(t *testing.T) {
+	s := newServer(t, func(o *Options) { o.Pool.Parallel, o.Pool.Queue = 1, 1 })
+	url := listen(t, s)
+	running := chatOver(t, url, endless+`,"stream":true}`)
+	waited := make(chan int, 1)
+	go func() { waited <- ask(s, "POST", "/v1/chat/completions", `{`+hello+`,"max_tokens":2}`).Code }()
+	require.Eventually(t, func() bool { return s.engine.state().stats.Waiting == 1 }, patience, time.Millisecond)
+	for _, more := range []string{`}`, `,"stream":true}`} {
+		w := ask(s, "POST", "/v1/chat/completions", endless+more)
+		require.Equal(t, http.StatusServiceUnavailable, w.Code)
+		require.Equal(t, "1", w.Header().Get("Retry-After"))
+		code, _, _ := errorOf(t, w)
+		require.Equal(t, "queue_full", code)
+	}
+	w := ask(s, "POST", "/v1/chat/completions", `{`+hello+`,"n":3}`)
+	require.Equal(t, http.StatusServiceUnavailable, w.Code, "none of the three is left in the queue")
+	running.Body.Close()
+	require.Equal(t, http.StatusOK, <-waited)
+	unused(t, s, 0)
+}
+
+func TestCloseLeavesAStreamOpen(t *testing.T) {
+	s := New(Options{Load: loadDemo, Model: "m", Pool: model.PoolOptions{Parallel: 1}})
+	url := listen(t, s)
+	running := chatOver(t, url, endless+`,"stream":true}`)
+	waited := make(chan *httptest.ResponseRecorder, 1)
+	go func() { waited <- ask(s, "POST", "/v1/chat/completions", `{`+hello+`}`) }()
+	unused(t, s, 2)
+	require.NoError(t, s.Close())
+	body := readAll(t, running.Body)
+	require.True(t, strings.HasSuffix(body, `data: {"error":{"message":"the server stops; try again later",`+
+		`"type":"server_error","param":null,"code":"stopping"}}`+"\n\n"), body[max(0, len(body)-300):])
+	require.Equal(t, http.StatusServiceUnavailable, (<-waited).Code)
+}
+
+func TestSeveralAnswersAreOne(t *testing.T) {
+	s := newServer(t)
+	options := `"n":3,"temperature":1.5,"seed":7,"max_tokens":12`
+	texts := func(stream bool) map[int]string {
+		w := ask(s, "POST", "/v1/chat/completions", `{`+hello+`,`+options+`,"stream":`+strconv.FormatBool(stream)+`}`)
+		require.Equal(t, http.StatusOK, w.Code)
+		all := map[int]string{}
+		for line := range strings.Lines(w.Body.String()) {
+			var chunk struct {
+				Choices []struct {
+					Index          int
+					Message, Delta struct{ Content string }
+				}
+			}
+			data := strings.TrimPrefix(strings.TrimSpace(line), "data: ")
+			if data == "" || data == "[DONE]" {
+				continue
+			}
+			require.NoError(t, json.Unmarshal([]byte(data), &chunk))
+			for _, c := range chunk.Choices {
+				all[c.Index] += c.Message.Content + c.Delta.Content
+			}
+		}
+		return all
+	}
+	whole := texts(false)
+	require.Len(t, whole, 3)
+	require.Equal(t, whole, texts(true))
+	require.False(t, whole[0] == whole[1] && whole[1] == whole[2], whole)
 }

@@ -19,6 +19,7 @@ type engine struct {
 	pool    *model.Pool
 	users   int
 	loads   int           // that were begun
+	context int           // tokens of the model's, also when it is unloaded
 	loading chan struct{} // closed when the load that runs has ended, nil when none runs
 	err     error         // of the last load
 	idle    *time.Timer   // unloads
@@ -77,7 +78,7 @@ func (e *engine) load() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		if err == nil {
-			e.model, e.pool = m, m.NewPool(e.o.Pool)
+			e.model, e.pool, e.context = m, m.NewPool(e.o.Pool), m.Info().Context
 			e.rest()
 		} else {
 			e.err = loadError{err}
@@ -135,14 +136,14 @@ func (e *engine) free() error {
 // engineState is what the engine does.
 type engineState struct {
 	loaded, loading bool
-	loads           int
+	loads, context  int
 	stats           model.PoolStats
 }
 
 func (e *engine) state() engineState {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := engineState{loaded: e.model != nil, loading: e.loading != nil, loads: e.loads}
+	s := engineState{loaded: e.model != nil, loading: e.loading != nil, loads: e.loads, context: e.context}
 	if e.pool != nil {
 		s.stats = e.pool.Stats()
 	}

@@ -12,11 +12,12 @@ type modelJSON struct {
 	Object  string `json:"object"`
 	Created int64  `json:"created"`
 	OwnedBy string `json:"owned_by"`
+	Context int    `json:"context_length,omitempty"` // tokens of prompt and answer; unknown before the first load
 }
 
 // model is the only one that there is. Requests for any other are answered by it: clients have names of their own.
 func (s *Server) model() modelJSON {
-	return modelJSON{s.o.Model, "model", s.started.Unix(), "glm4-metal"}
+	return modelJSON{s.o.Model, "model", s.started.Unix(), "glm4-metal", s.engine.state().context}
 }
 
 func (s *Server) models(w http.ResponseWriter, r *http.Request) error {

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/glm4-metal/glm4-metal/internal/server/page"
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
@@ -89,6 +90,10 @@ func (s *Server) routes() {
 	s.handle("GET /metrics", openAI, s.metrics.serve)
 	s.handle("GET /health", openAI, s.health)
 	s.public["GET /health"] = true
+	for _, pattern := range []string{"GET /{$}", "GET /page/{file}"} {
+		s.mux.Handle(pattern, page.Handler())
+		s.public[pattern] = true
+	}
 }
 
 // Handler is what answers, with all checks in front.

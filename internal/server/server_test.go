@@ -286,6 +286,15 @@ func TestModelsAndHealth(t *testing.T) {
 	require.JSONEq(t, `{"status":"ok","model":"org/glm4","loaded":false}`, ask(s, "GET", "/health", "").Body.String())
 	require.NoError(t, s.Load(t.Context()))
 	require.JSONEq(t, `{"status":"ok","model":"org/glm4","loaded":true}`, ask(s, "GET", "/health", "").Body.String())
+	require.Contains(t, ask(s, "GET", "/v1/models", "").Body.String(), `"context_length":`)
+}
+
+func TestPageNeedsAKey(t *testing.T) {
+	s := newServer(t, func(o *Options) { o.APIKey = "secret" })
+	for _, path := range []string{"/", "/page/page.js"} {
+		require.Equal(t, 200, ask(s, "GET", path, "").Code, path)
+	}
+	require.Equal(t, 401, ask(s, "POST", "/", "").Code)
 }
 
 func TestTokensComeBackOtherwise(t *testing.T) {
