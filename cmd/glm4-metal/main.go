@@ -62,8 +62,8 @@ func newApp() *cli.App {
 		Version: version(),
 		Commands: []*cli.Command{
 			chatCommand(), generateCommand(), serveCommand(), launchCommand(), pullCommand(), listCommand(), showCommand(),
-			rmCommand(), convertCommand(), benchCommand(), doctorCommand(), tokenizeCommand(), templateCommand(), completionCommand(),
-			helpCommand(), versionCommand(),
+			rmCommand(), convertCommand(), benchCommand(), doctorCommand(), tokenizeCommand(), templateCommand(),
+			completionCommand(), helpCommand(), versionCommand(),
 		},
 		HideHelpCommand:           true,
 		DisableSliceFlagSeparator: true, // a stop text may hold a comma
