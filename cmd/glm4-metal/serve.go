@@ -30,8 +30,10 @@ func serveCommand() *cli.Command {
 		Name:      "serve",
 		Usage:     "answer over HTTP, as OpenAI's API does",
 		UsageText: program + " serve [options] [MODEL]",
-		Description: `Paths: POST /v1/chat/completions and /v1/completions, GET /v1/models, POST /tokenize and /detokenize,
-GET /health and /metrics. Whatever model a request names, this one answers.
+		Description: `A chat page is at /. OpenAI's clients take http://ADDRESS:PORT/v1 as their base URL. Paths: POST
+/v1/chat/completions and /v1/completions, GET /v1/models, POST /tokenize and /detokenize as llama.cpp's server has
+them, GET /health and /metrics. Whatever model a request names, this one answers. Answers cannot be held to a format:
+response_format and its like are refused.
 
 Only programs of this machine reach the server, unless --host says otherwise; then give it an API key, too. Clients
 send it as "Authorization: Bearer KEY" or "X-Api-Key: KEY". An argument is visible to all users of this machine, a file
@@ -42,7 +44,7 @@ What a request does not say is as in the options here: always the likeliest toke
 Answers to one prompt are the faster the more of it the server has in its caches, which --prompt-cache-bytes bounds.
 Requests beyond --parallel wait in turn, those beyond --max-queue are told to come again.
 
-Ctrl-C or a SIGTERM lets answers go on for 10 seconds at most, a second one none; the exit status is 0.
+Ctrl-C or a SIGTERM lets answers go on for 10 seconds at most and ends with status 0, a second one ends at once.
 
 Examples:
   glm4-metal serve

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,9 @@ func (s *Server) readJSON(w http.ResponseWriter, r *http.Request, into any) erro
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
 			return err
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return refused(http.StatusRequestTimeout, "timeout", "the body did not come within %v", readWithin)
 		}
 		return badRequest("", "the body could not be read: %v", err)
 	}

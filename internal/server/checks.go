@@ -99,7 +99,7 @@ func (s *Server) checkOrigin(w http.ResponseWriter, r *http.Request) error {
 // allowPreflight answers a browser that asks what a page may send (https://fetch.spec.whatwg.org/#http-cors-protocol).
 func allowPreflight(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
+	h.Set("Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS")
 	if headers := r.Header.Get("Access-Control-Request-Headers"); headers != "" {
 		h.Set("Access-Control-Allow-Headers", headers)
 	}

@@ -6,11 +6,16 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/glm4-metal/glm4-metal/model"
 )
 
 // serving has Serve run until stop is called, which gives its error.
@@ -99,4 +104,89 @@ func TestPanicEndsTheServer(t *testing.T) {
 	require.Equal(t, http.StatusInternalServerError, r.StatusCode)
 	require.NotContains(t, readAll(t, r.Body), "oh")
 	require.Equal(t, "HTTP/1.1 200 OK", raw(t, address, "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+}
+
+// pipes is a listener within the program, with which the time of a synctest bubble goes on.
+type pipes struct {
+	connections chan net.Conn
+	closed      chan struct{}
+	once        sync.Once
+}
+
+func newPipes() *pipes { return &pipes{connections: make(chan net.Conn), closed: make(chan struct{})} }
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.connections:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+
+func (p *pipes) dial() net.Conn {
+	ours, theirs := net.Pipe()
+	p.connections <- theirs
+	return ours
+}
+
+func TestAnswerOutlivesTheGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, func(o *Options) {
+			o.Defaults.Processors = []model.LogitsProcessor{func([]int32, []float32) { time.Sleep(time.Second) }}
+		})
+		l := newPipes()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- s.Serve(ctx, l) }()
+		c := l.dial()
+		defer c.Close()
+		body := endless + `,"stream":true}`
+		_, err := io.WriteString(c, "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: "+
+			strconv.Itoa(len(body))+"\r\n\r\n"+body)
+		require.NoError(t, err)
+		read := bufio.NewReader(c)
+		_, err = read.ReadString('\n')
+		require.NoError(t, err)
+		begin := time.Now()
+		cancel()
+		rest := readAll(t, read)
+		require.Contains(t, rest, `data: {"error":{"message":"the server stops; try again later"`)
+		require.True(t, strings.HasSuffix(rest, "\r\n0\r\n\r\n"), "the stream ends in good order")
+		require.NoError(t, <-ended)
+		require.InDelta(t, grace.Seconds(), time.Since(begin).Seconds(), lastWords.Seconds())
+	})
+}
+
+func TestSlowClientHoldsAConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t)
+		l := newPipes()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- s.Serve(ctx, l) }()
+		for begin, within := range map[string]time.Duration{
+			"GET /health HTTP/1.1\r\nHo": headerWithin,
+			"POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{": readWithin,
+			"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n":                          idleWithin,
+		} {
+			c := l.dial()
+			at := time.Now()
+			_, err := io.WriteString(c, begin)
+			require.NoError(t, err)
+			answer := readAll(t, c)
+			require.Equal(t, within == readWithin, strings.Contains(answer, "408 Request Timeout"), answer)
+			require.InDelta(t, within.Seconds(), time.Since(at).Seconds(), 1, begin)
+			c.Close()
+		}
+		cancel()
+		require.NoError(t, <-ended)
+	})
 }

@@ -34,6 +34,8 @@ type eventStream struct {
 // with a nil ping a comment. So it is called when the request is known to be good: the first ping sends the headers.
 func newEventStream(w http.ResponseWriter, ping func() (event string, data any)) *eventStream {
 	s := &eventStream{w: w, ping: ping}
+	s.mu.Lock() // the timer may be quicker than its assignment
+	defer s.mu.Unlock()
 	s.timer = time.AfterFunc(pingEvery, s.keepAlive)
 	return s
 }
