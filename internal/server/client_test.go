@@ -231,13 +231,8 @@ func TestAnswerGoesOnForNobody(t *testing.T) {
 	unused(t, s, 0)
 }
 
-<<<<<<< HEAD
-// post sends a chat completion and gives the answer when its headers have come.
-func chatOver(t testing.TB, url, body string) *http.Response {
-=======
 // postChat sends a chat completion and gives the answer when its headers have come.
 func postChat(t testing.TB, url, body string) *http.Response {
->>>>>>> s-http
 	w, err := http.Post(url+"/v1/chat/completions", "application/json", strings.NewReader(body))
 	require.NoError(t, err)
 	t.Cleanup(func() { w.Body.Close() })
@@ -247,11 +242,7 @@ func postChat(t testing.TB, url, body string) *http.Response {
 func TestFullQueueTakesMore(t *testing.T) {
 	s := newServer(t, func(o *Options) { o.Pool.Parallel, o.Pool.Queue = 1, 1 })
 	url := listen(t, s)
-<<<<<<< HEAD
-	running := chatOver(t, url, endless+`,"stream":true}`)
-=======
 	running := postChat(t, url, endless+`,"stream":true}`)
->>>>>>> s-http
 	waited := make(chan int, 1)
 	go func() { waited <- ask(s, "POST", "/v1/chat/completions", `{`+hello+`,"max_tokens":2}`).Code }()
 	require.Eventually(t, func() bool { return s.engine.state().stats.Waiting == 1 }, patience, time.Millisecond)
@@ -272,11 +263,7 @@ func TestFullQueueTakesMore(t *testing.T) {
 func TestCloseLeavesAStreamOpen(t *testing.T) {
 	s := New(Options{Load: loadDemo, Model: "m", Pool: model.PoolOptions{Parallel: 1}})
 	url := listen(t, s)
-<<<<<<< HEAD
-	running := chatOver(t, url, endless+`,"stream":true}`)
-=======
 	running := postChat(t, url, endless+`,"stream":true}`)
->>>>>>> s-http
 	waited := make(chan *httptest.ResponseRecorder, 1)
 	go func() { waited <- ask(s, "POST", "/v1/chat/completions", `{`+hello+`}`) }()
 	unused(t, s, 2)
