@@ -28,11 +28,12 @@ import (
 func serveCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "serve",
-		Usage:     "answer over HTTP, as OpenAI's API does",
+		Usage:     "answer over HTTP, as OpenAI's and Anthropic's APIs do",
 		UsageText: program + " serve [options] [MODEL]",
-		Description: `A chat page is at /. OpenAI's clients take http://ADDRESS:PORT/v1 as their base URL. Paths: POST
-/v1/chat/completions and /v1/completions, GET /v1/models, POST /tokenize and /detokenize as llama.cpp's server has
-them, GET /health and /metrics. Whatever model a request names, this one answers. Answers cannot be held to a format:
+		Description: `A chat page is at /. OpenAI's clients take http://ADDRESS:PORT/v1 as their base URL, Anthropic's
+http://ADDRESS:PORT. Paths: POST /v1/chat/completions, /v1/completions and /v1/responses, POST /v1/messages and
+/v1/messages/count_tokens, GET /v1/models, POST /tokenize and /detokenize as llama.cpp's server has them, GET /health
+and /metrics. Whatever model a request names, this one answers. Answers cannot be held to a format:
 response_format and its like are refused.
 
 Only programs of this machine reach the server, unless --host says otherwise; then give it an API key, too. Clients

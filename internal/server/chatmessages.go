@@ -57,11 +57,12 @@ func chatMessages(raw []json.RawMessage) ([]model.Message, error) {
 		out = append(out, open.close()...)
 		message := model.Message{Role: model.Role(m.Role), Content: text}
 		switch m.Role {
-		case "developer":
-			message.Role = model.RoleSystem
-		case "system", "user":
+		case "system", "developer", "user":
 			if isNull(m.Content) {
 				return nil, badRequest(field+".content", "%s.content is missing; a %s message needs it", field, m.Role)
+			}
+			if m.Role != "user" {
+				message = systemMessage(out, text)
 			}
 		case "assistant":
 			if !isNull(m.FunctionCall) {

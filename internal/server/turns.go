@@ -44,19 +44,22 @@ func (c *turns) settle() {
 	c.results = nil
 }
 
-// system adds what a system text says. GLM-4-0414's prompts have all system texts in front: one that came late there
-// would have everything behind it computed again, so it is put where it is said, in the form that Claude Code has for
-// that.
+// system adds what a system text says.
 func (c *turns) system(text string) {
 	c.settle()
-	last := len(c.messages) - 1
-	switch {
-	case text == "":
-	case last >= 0 && c.messages[last].Role != model.RoleSystem:
-		c.add(model.UserMessage("<system-reminder>\n" + text + "\n</system-reminder>"))
-	default:
-		c.add(model.SystemMessage(text))
+	if text != "" {
+		c.add(systemMessage(c.messages, text))
 	}
+}
+
+// systemMessage is what a system text says behind some messages. GLM-4-0414's prompts have all system texts in front:
+// one that came late there would have everything behind it computed again, so it is put where it is said, in the form
+// that Claude Code has for that.
+func systemMessage(before []model.Message, text string) model.Message {
+	if last := len(before) - 1; last >= 0 && before[last].Role != model.RoleSystem {
+		return model.UserMessage("<system-reminder>\n" + text + "\n</system-reminder>")
+	}
+	return model.SystemMessage(text)
 }
 
 // call adds a call to the assistant's message before it, or to a new one.
