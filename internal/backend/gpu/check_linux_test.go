@@ -31,7 +31,7 @@ func openChanged(t *testing.T, file, from, to string) *Device {
 // A GPU may compute wrong products in one of the two ways and right ones in the other.
 func TestGPUThatMiscomputesIsUsed(t *testing.T) {
 	for file, change := range map[string][2]string{
-		"gemv": {"scaled += scales", "scaled += 1.5f * scales"},
+		"gemv": {"scaled[i] += scale_at", "scaled[i] += 1.5f * scale_at"},
 		"gemm": {"xs[i], ws[j], at[i][j]", "xs[i], ws[0], at[i][j]"},
 	} {
 		d := openChanged(t, file, change[0], change[1])

@@ -62,6 +62,7 @@ func TestPipelinesAreMadeOneAfterTheOther(t *testing.T) {
 	before := runtime.GOMAXPROCS(2)
 	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
 	p := newPair(t, false)
+	m := newSmall(p) // whose cache has pipelines of its own
 	both := make(chan struct{})
 	var begun atomic.Int32
 	building(p.gpu.d, func(variant) error {
@@ -71,7 +72,6 @@ func TestPipelinesAreMadeOneAfterTheOther(t *testing.T) {
 		in(t, both, "the second waits for the first")
 		return nil
 	})
-	m := newSmall(p)
 	p.gpu.d.Prepare(t.Context(), func(s backend.Stream) {
 		m.Forward(s, m.scratch, m.cache, m.scratch.Tokens, backend.Span{N: 1}, m.logits, 1)
 	})()
