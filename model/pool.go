@@ -185,6 +185,7 @@ func (p *Pool) start() {
 
 // finish takes the session of an answer back that has run, and its place.
 func (p *Pool) finish(a *Answer) {
+	errs := []error{a.session.rest()}
 	p.mu.Lock()
 	closing := []*Session{a.session}
 	if !a.broken {
@@ -192,14 +193,14 @@ func (p *Pool) finish(a *Answer) {
 	}
 	a.session = nil
 	p.mu.Unlock()
-	var errs []error
 	for _, s := range closing {
-		if err := s.Close(); err != nil {
-			errs = append(errs, err)
-		}
+		errs = append(errs, s.Close())
 	}
+	err := errors.Join(errs...)
 	p.mu.Lock()
-	p.errs = append(p.errs, errs...)
+	if err != nil {
+		p.errs = append(p.errs, err)
+	}
 	p.stats.PromptTokens += int64(a.result.PromptTokens)
 	p.stats.CachedTokens += int64(a.result.CachedTokens)
 	p.stats.CompletionTokens += int64(a.result.CompletionTokens)

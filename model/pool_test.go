@@ -436,3 +436,20 @@ func TestPoolKeepsMoreThanTheDeviceHolds(t *testing.T) {
 		require.EqualValues(t, 7, m.NewPool(PoolOptions{CacheBytes: 7}).o.CacheBytes)
 	}
 }
+
+// What a stream needs for a chunk of a prompt is much, and nothing bounds how many sessions CacheBytes has room for.
+func TestKeptSessionHoldsMoreThanItsCache(t *testing.T) {
+	onDevices(t, func(t *testing.T, on loadOptions) {
+		p := newPool(t, tiny(t, on), PoolOptions{})
+		ids, _ := answered(t, p, continuation([]int32{5, 6, 7}, 3))
+		require.Len(t, p.idle.sessions, 1)
+		kept := p.idle.sessions[0]
+		require.Nil(t, kept.stream)
+		require.Nil(t, kept.logits)
+		require.Positive(t, kept.CacheBytes())
+		again, r := answered(t, p, continuation([]int32{5, 6, 7}, 3))
+		require.Equal(t, ids, again)
+		require.Equal(t, 2, r.CachedTokens)
+		require.Same(t, kept.Session, p.idle.sessions[0].Session)
+	})
+}

@@ -122,6 +122,17 @@ func (s *Session) Close() error {
 	return errors.Join(errs...)
 }
 
+// rest frees what the session has beside its cache, until it is used again. No generation may run.
+func (s *Session) rest() error {
+	if s.stream == nil {
+		return nil
+	}
+	s.stream.Wait(0)
+	err := errors.Join(s.stream.Close(), s.logits.Close())
+	s.stream, s.logits, s.unsettled = nil, nil, false
+	return err
+}
+
 // step computes ids behind what the cache holds and hands the logits of the last `rows` of them to read, if it is not
 // nil; the device picks the next id from the last, if asked.
 func (s *Session) step(ctx context.Context, ids []int32, logits backend.Buffer, rows int, pick *backend.Sampling,
