@@ -21,7 +21,7 @@ import (
 func template(nameOrFile string) func(*Options) {
 	return func(o *Options) {
 		o.Load = func(ctx context.Context) (*model.Model, error) {
-			return model.Load(ctx, "", model.Backend("cpu"), model.ChatTemplate(nameOrFile))
+			return model.Load(ctx, "", model.Backend(device), model.ChatTemplate(nameOrFile))
 		}
 	}
 }

@@ -19,8 +19,11 @@ import (
 	"github.com/glm4-metal/glm4-metal/model"
 )
 
+// device is what the tests run on.
+var device = "cpu"
+
 func loadDemo(ctx context.Context) (*model.Model, error) {
-	return model.Load(ctx, "", model.Backend("cpu"))
+	return model.Load(ctx, "", model.Backend(device))
 }
 
 // newServer is a server with the demo model. It is closed when the test ends.
