@@ -33,6 +33,8 @@ const (
 // statusGone is nginx's status of a request whose client has gone. It is for the log: nobody reads the answer.
 const statusGone = 499
 
+var clientGone = &apiError{statusGone, serverError, "cancelled", "", "the client has gone"}
+
 // badRequest is an error about a field.
 func badRequest(param, format string, args ...any) *apiError {
 	return &apiError{http.StatusBadRequest, invalidRequest, "", param, fmt.Sprintf(format, args...)}
@@ -60,6 +62,11 @@ type loadError struct{ error }
 
 func (e loadError) Unwrap() error { return e.error }
 
+// goneError is the error of writing to a client that has gone, or reads too slowly.
+type goneError struct{ error }
+
+func (e goneError) Unwrap() error { return e.error }
+
 // fields are the fields of requests for options, by what [model.OptionError] calls them, where they differ by more than
 // an underscore.
 var fields = map[string]string{"top-p": "top_p", "top-k": "top_k", "min-p": "min_p", "stop text": "stop"}
@@ -72,6 +79,7 @@ func explain(err error) *apiError {
 		length   *model.ContextError
 		option   *model.OptionError
 		loading  loadError
+		gone     goneError
 		tooLarge *http.MaxBytesError
 	)
 	switch {
@@ -79,6 +87,8 @@ func explain(err error) *apiError {
 		return known
 	case errors.As(err, &loading):
 		return unavailable("model_not_loaded", "the model could not be loaded: %v", err)
+	case errors.As(err, &gone):
+		return clientGone
 	case errors.As(err, &length):
 		e := badRequest("messages", "%v", err)
 		e.Code = "context_length_exceeded"
@@ -99,7 +109,7 @@ func explain(err error) *apiError {
 	case errors.Is(err, context.DeadlineExceeded):
 		return &apiError{http.StatusGatewayTimeout, serverError, "timeout", "", "the request has taken longer than it may"}
 	case errors.Is(err, context.Canceled):
-		return &apiError{statusGone, serverError, "cancelled", "", "the client has gone"}
+		return clientGone
 	}
 	return &apiError{http.StatusInternalServerError, serverError, "", "", err.Error()}
 }

@@ -101,6 +101,9 @@ func (s *eventStream) end(text string) error {
 	if s.err == nil {
 		s.err = c.Flush()
 	}
+	if s.err != nil && !errors.Is(s.err, http.ErrNotSupported) {
+		s.err = goneError{s.err}
+	}
 	return s.err
 }
 

@@ -2,9 +2,11 @@ package server
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -104,6 +106,24 @@ func TestSlowReaderHoldsAnAnswer(t *testing.T) {
 		require.Equal(t, writeWithin, time.Since(begin))
 		w.takes = 0
 		require.ErrorIs(t, s.send("", 4), os.ErrDeadlineExceeded, "half an event may be out")
+	})
+}
+
+func TestReaderThatGoesIsTheServersError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for path, body := range map[string]string{
+			"/v1/chat/completions": `{` + hello + `,"stream":true}`,
+			"/v1/completions":      `{"prompt":"Hello","stream":true}`,
+			"/v1/responses":        `{"input":"Hello","stream":true}`,
+			"/v1/messages":         `{` + hello + `,"max_tokens":8,"stream":true}`,
+		} {
+			var log lockedBuffer
+			s := newServer(t, func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+			w := &slowWriter{ResponseRecorder: httptest.NewRecorder(), takes: writeWithin * 2}
+			s.Handler().ServeHTTP(w, httptest.NewRequest("POST", "http://localhost"+path, strings.NewReader(body)))
+			require.Contains(t, log.String(), "level=INFO msg=request", path)
+			require.Contains(t, log.String(), "code=cancelled", path)
+		}
 	})
 }
 
