@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -32,7 +33,7 @@ func TestConvertChild(t *testing.T) {
 		o.Progress = func(done, total int64) {
 			if done >= total/2 {
 				fmt.Println("half")
-				select {}
+				time.Sleep(time.Hour) // select {} would be a deadlock, which ends the process
 			}
 		}
 	case "full":

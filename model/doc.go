@@ -62,7 +62,7 @@
 // # Errors
 //
 // The functions say which errors they give. What a program may want to tell apart is a value or a type: [ErrBusy],
-// [ErrClosed], [ErrQueueFull], [ErrUnsupported], [*OptionError], [*ContextError], [*NotFoundError], [*loader.FaultError],
-// [fs.ErrNotExist], [fs.ErrPermission] and the errors of a context. The texts are one line for a person: the file, the
-// field, the value, and the way out.
+// [ErrClosed], [ErrQueueFull], [ErrUnsupported], [*OptionError], [*ContextError], [*NotFoundError],
+// [*loader.FaultError], [fs.ErrNotExist], [fs.ErrPermission] and the errors of a context. The texts are one line for a
+// person: the file, the field, the value, and the way out.
 package model
