@@ -13,7 +13,6 @@
 package gpu
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"sync"
@@ -46,14 +45,20 @@ type Device struct {
 
 // Open takes the system's preferred GPU and compiles the kernels for it. One whose simdgroup matrices lie otherwise in
 // its lanes than the kernels expect, or that computes wrong products, is refused.
-func Open(m *metal.Metal) (*Device, error) {
-	d, err := open(m, shaders.Source)
-	if err == nil {
-		if err = cmp.Or(d.checkLanes(), d.checkProducts()); err != nil {
-			return nil, errors.Join(err, d.Close())
-		}
+func Open(m *metal.Metal) (*Device, error) { return openChecked(m, shaders.Source) }
+
+func openChecked(m *metal.Metal, source func(file string) (string, error)) (*Device, error) {
+	d, err := open(m, source)
+	if err != nil {
+		return nil, err
 	}
-	return d, err
+	if err = d.checkLanes(); err == nil {
+		err = d.checkProducts()
+	}
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
 }
 
 // open takes a GPU at its word. source gives the text of a file.
