@@ -9,9 +9,6 @@ import (
 // matrix (13696) stay in a core's second-level cache.
 const blockRows = 16
 
-// fewTokens is the most tokens that read packed weights directly; more of them share what is unpacked.
-const fewTokens = 3
-
 type matrix struct {
 	backend.MatrixData
 	kernels *simd.Kernels // nil for plain Go

@@ -14,6 +14,9 @@ const (
 	plainTokens  = 6
 )
 
+// fewTokens is the most tokens that read weights along the rows; more of them take them in blocks.
+const fewTokens = 3
+
 // widenTokens is how many tokens make it worth to widen weights once for all of them.
 const widenTokens = 32
 

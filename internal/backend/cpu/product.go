@@ -7,7 +7,7 @@ func (m *matrix) taskRows(n int) int {
 	switch {
 	case m.kernels == nil:
 		return blockRows
-	case n <= fewTokens:
+	case m.way(n) != gemm:
 		return 2 * blockRows // nothing is kept, and tasks cost
 	}
 	if !m.Format.Quantised() {

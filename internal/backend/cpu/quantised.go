@@ -23,6 +23,37 @@ func panels(rows, workers int) int {
 	return n
 }
 
+// way is how a product reads its weights. See [simd.QuantisedKernels].
+type way int
+
+const (
+	gemv  way = iota // all columns of some rows, for a token at a time
+	gemvs            // the same for a few tokens together
+	gemm             // a panel, which is unpacked once
+)
+
+// way is that of a product with n tokens.
+func (m *matrix) way(n int) way {
+	most, all := fewTokens, fewTokens
+	if m.Format.Quantised() {
+		k := m.quantisedKernels()
+		most, all = k.GEMVMost, k.GEMVsMost
+	}
+	switch {
+	case n <= most:
+		return gemv
+	case n <= all:
+		return gemvs
+	}
+	return gemm
+}
+
+// form is what the kernels of a way read.
+func (m *matrix) form(way way) int {
+	k := m.quantisedKernels()
+	return [...]int{k.GEMVForm, k.GEMVsForm, k.GEMMForm}[way]
+}
+
 // input is what a product multiplies: x[n][cols] and, where its matrix is quantised and has kernels, the same as
 // groups of int16.
 type input struct {
@@ -30,13 +61,15 @@ type input struct {
 	n, cols int
 
 	// The int16 form is cut into blocks of columns, q[cols/block][padded][block] with a last block that may be
-	// shorter; scale and sum are cut alike, one number a group.
+	// shorter; scale and sum are cut alike, one number a group. For GEMVs that block is not shorter, and scale and sum
+	// are [groups][n].
 	q          []int16
 	scale, sum []float32
 	block      int
 	padded     int // n, or for GEMM the next multiple of its tokens; what is behind n is never looked at
 	pad        int // numbers behind each token's in q, up to a multiple of simd.GEMVColumns; none for GEMM
 	size, form int // of the int16 form; size is 0 when there is none
+	way        way
 }
 
 func (in *input) set(x []float32, n, cols int) { in.x, in.n, in.cols, in.size = x, n, cols, 0 }
@@ -49,14 +82,19 @@ func (in *input) suits(m *matrix) bool {
 	if m.kernels == nil || !m.Format.Quantised() {
 		return true
 	}
-	return in.size == m.GroupSize && in.form == m.form(in.n)
+	way := m.way(in.n)
+	return in.size == m.GroupSize && in.way == way && in.form == m.form(way)
 }
 
 // quantise gives the job that brings the input into the form that m reads.
 func (in *input) quantise(m *matrix) quantiseJob {
-	in.size, in.form = m.GroupSize, m.form(in.n)
+	in.size, in.way = m.GroupSize, m.way(in.n)
+	in.form = m.form(in.way)
 	in.block, in.padded, in.pad = in.cols, in.n, -in.cols&(simd.GEMVColumns-1)
-	if in.n > fewTokens {
+	switch in.way {
+	case gemvs:
+		in.block = simd.GEMVColumns
+	case gemm:
 		pass := m.kernels.GEMMTokens
 		in.block, in.padded, in.pad = min(panelColumns, in.cols), (in.n+pass-1)/pass*pass, 0
 	}
@@ -72,24 +110,24 @@ type quantiseJob struct {
 	kernels *simd.Kernels
 }
 
-func (j *quantiseJob) do(_ *worker, t int) {
+func (j *quantiseJob) do(w *worker, t int) {
 	in := j.in
 	groups := in.padded * in.cols / in.size
 	q, scale, sum := in.q[:in.padded*(in.cols+in.pad)], in.scale[:groups], in.sum[:groups]
 	for from := 0; from < in.cols; from += in.block {
-		n := min(in.block, in.cols-from)
+		n, x := min(in.block, in.cols-from), &in.x[t*in.cols+from]
+		if in.way == gemvs {
+			s := &w.eight // at most four groups, their scales and then their sums
+			j.kernels.Quantise(&q[in.padded*from+t*in.block], &s[0], &s[4], x, n/in.size, in.size, in.form)
+			for g := range n / in.size {
+				at := (from/in.size+g)*in.n + t
+				scale[at], sum[at] = s[g], s[4+g]
+			}
+			continue
+		}
 		at := in.padded*from + t*n
-		j.kernels.Quantise(&q[at+t*in.pad], &scale[at/in.size], &sum[at/in.size], &in.x[t*in.cols+from],
-			n/in.size, in.size, in.form)
+		j.kernels.Quantise(&q[at+t*in.pad], &scale[at/in.size], &sum[at/in.size], x, n/in.size, in.size, in.form)
 	}
-}
-
-// form is what the kernels for n tokens read.
-func (m *matrix) form(n int) int {
-	if n <= fewTokens {
-		return m.quantisedKernels().GEMVForm
-	}
-	return m.quantisedKernels().GEMMForm
 }
 
 func (m *matrix) quantisedKernels() *simd.QuantisedKernels {
@@ -102,28 +140,72 @@ func (m *matrix) quantisedKernels() *simd.QuantisedKernels {
 // multiplyQuantised is multiply on int16. It works on eight rows at a time; the last eight of a task may begin
 // before lo or end behind hi, and what is outside is dropped.
 func (m *matrix) multiplyQuantised(w *worker, in *input, lo, hi int, tile []float32) {
+	switch in.way {
+	case gemv:
+		m.multiplyGEMV(w, in, lo, hi, tile)
+	case gemvs:
+		m.multiplyGEMVs(w, in, lo, hi, tile)
+	case gemm:
+		m.multiplyGEMM(w, in, lo, hi, tile)
+	}
+}
+
+func (m *matrix) multiplyGEMV(w *worker, in *input, lo, hi int, tile []float32) {
 	k, rows, stride := m.quantisedKernels(), hi-lo, m.Cols*m.Format.Bits()/8
 	groups := m.Cols / m.GroupSize
-	if in.n <= fewTokens {
-		scale := grow(&w.scale, 2*groups*8)
-		for r := lo; r < hi; r += 8 {
-			first := min(r, m.Rows-8)
-			m.scaleColumns(w, scale[:groups*8], m.Scales, first)
-			m.scaleColumns(w, scale[groups*8:], m.Biases, first)
-			for t := range in.n {
-				y, whole := &w.eight[0], r+8 <= hi
-				if whole {
-					y = &tile[t*rows+r-lo]
-				}
-				k.GEMV(y, &m.Data[first*stride], stride, &in.q[t*(m.Cols+in.pad)],
-					&in.scale[t*groups], &in.sum[t*groups], &scale[0], &scale[groups*8], groups, m.GroupSize)
-				if !whole {
-					copy(tile[t*rows+r-lo:(t+1)*rows], w.eight[r-first:])
+	scale := grow(&w.scale, 2*groups*8)
+	for r := lo; r < hi; r += 8 {
+		first := min(r, m.Rows-8)
+		m.scaleColumns(w, scale[:groups*8], m.Scales, first)
+		m.scaleColumns(w, scale[groups*8:], m.Biases, first)
+		for t := range in.n {
+			y, whole := &w.eight[0], r+8 <= hi
+			if whole {
+				y = &tile[t*rows+r-lo]
+			}
+			k.GEMV(y, &m.Data[first*stride], stride, &in.q[t*(m.Cols+in.pad)],
+				&in.scale[t*groups], &in.sum[t*groups], &scale[0], &scale[groups*8], groups, m.GroupSize)
+			if !whole {
+				copy(tile[t*rows+r-lo:(t+1)*rows], w.eight[r-first:])
+			}
+		}
+	}
+}
+
+// multiplyGEMVs takes the tokens in passes, as alike as they can be, while the rows are in a cache.
+func (m *matrix) multiplyGEMVs(w *worker, in *input, lo, hi int, tile []float32) {
+	k, rows, stride := m.quantisedKernels(), hi-lo, m.Cols*m.Format.Bits()/8
+	groups, step := m.Cols/m.GroupSize, m.kernels.GEMVsRows
+	half := groups * 8
+	scale := grow(&w.scale, 2*groups*step)
+	passes := (in.n + k.GEMVsTokens - 1) / k.GEMVsTokens
+	y := grow(&w.acc, k.GEMVsTokens*step)
+	for r := lo; r < hi; r += step {
+		var data [2]*byte // of each eight rows
+		for i := range step / 8 {
+			first := min(r+8*i, m.Rows-8)
+			data[i] = &m.Data[first*stride]
+			m.scaleColumns(w, scale[i*half:(i+1)*half], m.Scales, first)
+			m.scaleColumns(w, scale[groups*step+i*half:][:half], m.Biases, first)
+		}
+		for pass := range passes {
+			t, end := pass*in.n/passes, (pass+1)*in.n/passes
+			k.GEMVs(&y[0], data[0], data[1], stride, &in.q[t*in.block], &in.scale[t], &in.sum[t],
+				&scale[0], &scale[groups*step], half*4, groups, m.GroupSize, in.n, end-t)
+			for sums := y; t < end; t, sums = t+1, sums[step:] {
+				to := tile[t*rows+r-lo : (t+1)*rows]
+				for i := 0; i < min(step, hi-r); i += 8 {
+					skip := r + i - min(r+i, m.Rows-8)
+					copy(to[i:], sums[i+skip:i+8])
 				}
 			}
 		}
-		return
 	}
+}
+
+func (m *matrix) multiplyGEMM(w *worker, in *input, lo, hi int, tile []float32) {
+	k, rows, stride := m.quantisedKernels(), hi-lo, m.Cols*m.Format.Bits()/8
+	groups := m.Cols / m.GroupSize
 
 	// The rows in eights, the last of which may overlap the one before, in whole panels; their scales are
 	// [eights][groups][8], and so are the biases behind them.

@@ -8,9 +8,12 @@ import "github.com/glm4-metal/glm4-metal/internal/backend"
 var assembly = func() *Kernels {
 	k := &Kernels{
 		Name: assemblyName, Quantise: quantise, GEMM: gemm, GEMMTokens: 4, DotTokens: 3,
-		Q4:       QuantisedKernels{GEMVForm: formSplit, GEMMForm: formSplit, GEMV: gemv4, Panel: panel4},
-		Q8:       QuantisedKernels{GEMV: gemv8, Panel: panel8},
-		GEMMPeak: gemmPeak, GEMMAdds: gemmAdds, DotsPeak: dotsPeak, DotsAdds: dotsAdds,
+		Q4: QuantisedKernels{GEMVForm: formSplit, GEMVsForm: formSplit, GEMMForm: formSplit,
+			GEMVMost: gemvMost, GEMVsMost: gemvsMost, GEMV: gemv4, GEMVs: gemvs4, GEMVsTokens: gemvsTokens, Panel: panel4},
+		Q8: QuantisedKernels{GEMVMost: gemvMost, GEMVsMost: gemvsMost, GEMV: gemv8, GEMVs: gemvs8, GEMVsTokens: gemvsTokens,
+			Panel: panel8},
+		GEMVsRows: 8,
+		GEMMPeak:  gemmPeak, GEMMAdds: gemmAdds, DotsPeak: dotsPeak, DotsAdds: dotsAdds,
 		Weigh: weigh, Exp2Sum: exp2Sum, Narrow: narrow,
 		SiluMul: siluMul, Maximum: maximum, Squares: squares, Scaled: scaled, Times: times, Add: add,
 	}
@@ -28,6 +31,14 @@ func gemv4(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbias 
 
 //go:noescape
 func gemv8(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, groups, size int)
+
+//go:noescape
+func gemvs4(y *float32, w, second *byte, stride int, x *int16, scale, sum, wscale, wbias *float32,
+	half, groups, size, tokens, count int)
+
+//go:noescape
+func gemvs8(y *float32, w, second *byte, stride int, x *int16, scale, sum, wscale, wbias *float32,
+	half, groups, size, tokens, count int)
 
 //go:noescape
 func panel4(panel *int16, w *byte, stride, columns int)

@@ -10,8 +10,8 @@
 // need not exist.
 //
 // Files are named after what they hold and for which processor: float (products of plain weights), quantised
-// (products of quantised weights), vector (all else), peak (loops to measure with), and in their names avx512 for
-// AVX-512 and dot for NEON's dot products; the others are AVX2's and NEON's.
+// (products of quantised weights), gemvs (those of a few tokens), vector (all else), peak (loops to measure with), and
+// in their names avx512 for AVX-512 and dot for NEON's dot products; the others are AVX2's and NEON's.
 package simd
 
 import (
@@ -23,7 +23,7 @@ import (
 // Shapes that are part of what the kernels do.
 const (
 	PanelRows   = 16  // rows that GEMM takes at a time
-	GEMVColumns = 128 // GEMV may read x up to a multiple of so many columns
+	GEMVColumns = 128 // GEMV may read x up to a multiple of so many columns, and GEMVs takes it in blocks of so many
 )
 
 // Kernels are the functions of one path. It has all of them, but for WeighHalves.
@@ -34,9 +34,9 @@ const (
 //
 //	(scale of x)·(scale of w)·Σ q·code + (bias of w)·(sum of the group)
 //
-// where Σ is exact in int32; what is lost is the rounding of x, 2⁻¹⁶ of its group's largest number. GEMV and GEMM add
-// the groups in the same order, so the result does not depend on how many tokens share a pass. A group has 32, 64 or
-// 128 columns.
+// where Σ is exact in int32; what is lost is the rounding of x, 2⁻¹⁶ of its group's largest number. GEMV, GEMVs and GEMM
+// add the groups in the same order, so the result does not depend on how many tokens share a pass. A group has 32, 64
+// or 128 columns.
 type Kernels struct {
 	Name string // as the environment names it
 
@@ -49,6 +49,7 @@ type Kernels struct {
 	// wscale and wbias are [groups][8] for the first eight rows, and the same again half bytes further for the others.
 	GEMM       func(acc *float32, panel, x *int16, scale, sum, wscale, wbias *float32, half, columns, groups, size int)
 	GEMMTokens int // 4 or 8
+	GEMVsRows  int // rows that GEMVs takes at a time: 8 or 16
 	// Columns writes dst[columns][8] in float32, the transpose of eight rows of the format, backend.F32, F16 or BF16,
 	// that is the index. There are at least 8 columns.
 	Columns [3]func(dst *float32, src *byte, stride, columns int)
@@ -93,10 +94,21 @@ type Kernels struct {
 
 // QuantisedKernels are the kernels that read packed codes of one width.
 type QuantisedKernels struct {
-	GEMVForm, GEMMForm int // what Quantise is to write for GEMV and for GEMM
+	GEMVForm, GEMVsForm, GEMMForm int // what Quantise is to write for each
+	// The way that is the fastest for a number of tokens, measured with GLM-4-9B's shapes: GEMV up to GEMVMost, then GEMVs
+	// up to GEMVsMost, then GEMM.
+	GEMVMost, GEMVsMost int
 	// GEMV writes y[8], the products of eight rows with one token; wscale and wbias are [groups][8]. It may read x up to
 	// the next multiple of GEMVColumns; what it finds there counts for nothing. It fetches the next eight rows.
 	GEMV func(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, groups, size int)
+	// GEMVs writes y[count][GEMVsRows], the products of rows with count tokens, from 2 to GEMVsTokens. The rows are eight
+	// at w and, where GEMVsRows is 16, eight at second; wscale and wbias are [groups][8], and the same again half bytes
+	// further for the second eight. x is [columns/GEMVColumns][tokens][GEMVColumns], the last block as large as the
+	// others; scale and sum are [groups][tokens]. The count tokens are the first of those. It reads each code once, and
+	// fetches what lies behind the rows at w or, where there are 16, at second.
+	GEMVs func(y *float32, w, second *byte, stride int, x *int16, scale, sum, wscale, wbias *float32,
+		half, groups, size, tokens, count int)
+	GEMVsTokens int
 	// Panel unpacks eight rows to their half of panel[columns/2][PanelRows][2], or to what else GEMM reads in that
 	// memory; the half of the second eight rows begins 16 numbers behind the first. columns is a multiple of 32.
 	Panel func(panel *int16, w *byte, stride, columns int)

@@ -11,6 +11,9 @@ const assemblyName = "avx2"
 // The multiply-adds of a turn of the loops to measure with.
 const gemmAdds, dotsAdds = 12 * 16, 12 * 8
 
+// The tokens that GEMVs takes at a time, and those that GEMV and GEMVs are the fastest for.
+const gemvsTokens, gemvMost, gemvsMost = 8, 1, 16
+
 // avx512 is AVX2 with what gains from vectors of 64 bytes, masks and the dot products of VNNI.
 var avx512 = func() *Kernels {
 	k := *assembly

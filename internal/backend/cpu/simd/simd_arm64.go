@@ -11,6 +11,9 @@ const assemblyName = "neon"
 // The multiply-adds of a turn of the loops to measure with.
 const gemmAdds, dotsAdds = 16 * 4, 16 * 4
 
+// The tokens that GEMVs takes at a time, and those that GEMV and GEMVs are the fastest for.
+const gemvsTokens, gemvMost, gemvsMost = 0, 3, 3
+
 // neonDot is NEON with the dot-product extension, which multiplies bytes.
 var neonDot = func() *Kernels {
 	k := *assembly

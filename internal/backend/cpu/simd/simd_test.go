@@ -64,10 +64,54 @@ func TestQuantisedKernelsLeaveTheirMemory(t *testing.T) {
 							require.Equal(t, y, acc[token*PanelRows+eight*8:][:8], "%v, %d groups of %d, token %d", f, groups, group, token)
 						}
 					}
+					gemvsLeaveGEMV(t, k, kq, w, stride, x, cols, groups, group, wscale, wbias, front)
 				}
 			}
 		}
 	})
+}
+
+// gemvsLeaveGEMV takes two tokens to the most, from each place in the input on, and holds them against GEMV.
+func gemvsLeaveGEMV(t *testing.T, k *Kernels, kq *QuantisedKernels, w []byte, stride int, x []float32,
+	cols, groups, group int, wscale, wbias []float32, front bool) {
+	blocks, step, half := (cols+GEMVColumns-1)/GEMVColumns, k.GEMVsRows, groups*8
+	tokens := kq.GEMVsTokens + 1
+	floats := slices.Repeat(x, 1+tokens*cols/len(x))
+	for i := range floats[:tokens*cols] {
+		floats[i] *= float32(1 + i%7)
+	}
+	shared := backendtest.At(t, make([]int16, tokens*blocks*GEMVColumns), front)
+	scale, sum := backendtest.At(t, make([]float32, tokens*groups), front), backendtest.At(t, make([]float32, tokens*groups), front)
+	var s [8]float32
+	for token := range tokens {
+		for from := 0; from < cols; from += GEMVColumns {
+			n := min(GEMVColumns, cols-from)
+			k.Quantise(&shared[tokens*from+token*GEMVColumns], &s[0], &s[4], &floats[token*cols+from], n/group, group, kq.GEMVsForm)
+			for g := range n / group {
+				at := (from/group+g)*tokens + token
+				scale[at], sum[at] = s[g], s[4+g]
+			}
+		}
+	}
+	for count := 2; count <= kq.GEMVsTokens; count++ {
+		y, want := backendtest.At(t, make([]float32, count*step), front), make([]float32, 8)
+		at := tokens - count
+		for eight := 0; eight < PanelRows/8; eight += step / 8 {
+			kq.GEMVs(&y[0], &w[eight*8*stride], &w[8*stride], stride, &shared[at*GEMVColumns], &scale[at], &sum[at],
+				&wscale[eight*half], &wbias[eight*half], 4*half, groups, group, tokens, count)
+			for i := range count {
+				row := make([]int16, blocks*GEMVColumns)
+				rowScale, rowSum := make([]float32, groups), make([]float32, groups)
+				k.Quantise(&row[0], &rowScale[0], &rowSum[0], &floats[(at+i)*cols], groups, group, kq.GEMVForm)
+				for e := range step / 8 {
+					kq.GEMV(&want[0], &w[(eight+e)*8*stride], stride, &row[0], &rowScale[0], &rowSum[0],
+						&wscale[(eight+e)*half], &wbias[(eight+e)*half], groups, group)
+					require.Equal(t, want, y[i*step+e*8:][:8], "%d groups of %d, token %d of %d, rows from %d on", groups, group, i, count,
+						8*(eight+e))
+				}
+			}
+		}
+	}
 }
 
 // The kernel itself, for each number of tokens and with gaps between the rows, which a product has only sometimes.
