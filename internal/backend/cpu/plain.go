@@ -14,9 +14,6 @@ const (
 	plainTokens  = 6
 )
 
-// fewTokens is the most tokens that read weights along the rows; more of them take them in blocks.
-const fewTokens = 3
-
 // widenTokens is how many tokens make it worth to widen weights once for all of them.
 const widenTokens = 32
 
@@ -30,18 +27,21 @@ func fit(k *simd.Kernels, m *backend.MatrixData) *simd.Kernels {
 
 // multiplyPlain is multiply for weights that are plain numbers. It works on four rows at a time; the last four of a
 // task may begin before lo or end behind hi, and what is outside is dropped.
-func (m *matrix) multiplyPlain(w *worker, x []float32, n, lo, hi int, tile []float32) {
-	rows, wide := hi-lo, (hi-lo+3)&^3
+func (m *matrix) multiplyPlain(w *worker, in *input, lo, hi int, tile []float32) {
+	n, rows, wide := in.n, hi-lo, (hi-lo+3)&^3
 	acc := tile
 	if wide != rows {
 		acc = grow(&w.acc, n*wide)
 	}
 	acc = acc[:n*wide]
 	clear(acc)
-	if n <= fewTokens {
-		m.addRows(acc, x, n, lo, wide)
-	} else {
-		m.addBlocks(w, acc, x, n, lo, wide)
+	switch m.way(n) {
+	case gemv:
+		m.addRows(acc, in.x, 1, lo, wide)
+	case gemvs:
+		m.addRows(acc, in.blocks, n, lo, wide)
+	case gemm:
+		m.addBlocks(w, acc, in.x, n, lo, wide)
 	}
 	if wide != rows {
 		last := rows &^ 3
@@ -54,14 +54,21 @@ func (m *matrix) multiplyPlain(w *worker, x []float32, n, lo, hi int, tile []flo
 	}
 }
 
-// addRows adds to acc[n][wide] for few tokens: the weights are read from memory along the rows.
+// addRows adds to acc[n][wide]: the weights are read from memory along the rows, x[cols/plainColumns][n][plainColumns]
+// in passes while those of a block are in the first-level cache.
 func (m *matrix) addRows(acc, x []float32, n, lo, wide int) {
-	cols, size := m.Cols, m.Format.Bits()/8
+	cols, size, pass := m.Cols, m.Format.Bits()/8, m.kernels.DotTokens
 	dots := m.kernels.Dots[m.Format]
+	passes := (n + pass - 1) / pass
 	for r := 0; r < wide; r += 4 {
 		data := m.Data[min(lo+r, m.Rows-4)*cols*size:]
 		for from := 0; from < cols; from += plainColumns {
-			dots(&acc[r], 4*wide, &data[from*size], cols*size, &x[from], 4*cols, min(plainColumns, cols-from), n, 4*cols*size)
+			columns, ahead := min(plainColumns, cols-from), 4*cols*size
+			for i := range passes {
+				t, end := i*n/passes, (i+1)*n/passes
+				dots(&acc[t*wide+r], 4*wide, &data[from*size], cols*size, &x[n*from+t*columns], 4*columns, columns, end-t, ahead)
+				ahead = 0
+			}
 		}
 	}
 }

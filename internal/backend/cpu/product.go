@@ -25,16 +25,16 @@ func (m *matrix) multiply(w *worker, in *input, lo, hi int, tile []float32) {
 	case m.Format.Quantised():
 		m.multiplyQuantised(w, in, lo, hi, tile)
 	default:
-		m.multiplyPlain(w, in.x, in.n, lo, hi, tile)
+		m.multiplyPlain(w, in, lo, hi, tile)
 	}
 }
 
 // products multiply one input with some matrices, up to three at a time, and allocate nothing.
 type products struct {
 	*runner
-	in       input
-	quantise quantiseJob
-	parts    []productPart
+	in    input
+	bring inputJob
+	parts []productPart
 }
 
 // productPart writes y[n][Rows] = in[n][Cols]·mᵀ + bias; the bias may be nil.
@@ -46,8 +46,8 @@ type productPart struct {
 // set makes x[n][cols] the input, in the form that m reads.
 func (j *products) set(x []float32, n int, m *matrix) {
 	if j.in.set(x, n, m.Cols); !j.in.suits(m) {
-		j.quantise = j.in.quantise(m)
-		j.run(j.in.n, &j.quantise)
+		j.bring = j.in.bring(m)
+		j.run(j.in.n, &j.bring)
 	}
 }
 

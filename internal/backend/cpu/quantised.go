@@ -23,113 +23,6 @@ func panels(rows, workers int) int {
 	return n
 }
 
-// way is how a product reads its weights. See [simd.QuantisedKernels].
-type way int
-
-const (
-	gemv  way = iota // all columns of some rows, for a token at a time
-	gemvs            // the same for a few tokens together
-	gemm             // a panel, which is unpacked once
-)
-
-// way is that of a product with n tokens.
-func (m *matrix) way(n int) way {
-	most, all := fewTokens, fewTokens
-	if m.Format.Quantised() {
-		k := m.quantisedKernels()
-		most, all = k.GEMVMost, k.GEMVsMost
-	}
-	switch {
-	case n <= most:
-		return gemv
-	case n <= all:
-		return gemvs
-	}
-	return gemm
-}
-
-// form is what the kernels of a way read.
-func (m *matrix) form(way way) int {
-	k := m.quantisedKernels()
-	return [...]int{k.GEMVForm, k.GEMVsForm, k.GEMMForm}[way]
-}
-
-// input is what a product multiplies: x[n][cols] and, where its matrix is quantised and has kernels, the same as
-// groups of int16.
-type input struct {
-	x       []float32
-	n, cols int
-
-	// The int16 form is cut into blocks of columns, q[cols/block][padded][block] with a last block that may be
-	// shorter; scale and sum are cut alike, one number a group. For GEMVs that block is not shorter, and scale and sum
-	// are [groups][n].
-	q          []int16
-	scale, sum []float32
-	block      int
-	padded     int // n, or for GEMM the next multiple of its tokens; what is behind n is never looked at
-	pad        int // numbers behind each token's in q, up to a multiple of simd.GEMVColumns; none for GEMM
-	size, form int // of the int16 form; size is 0 when there is none
-	way        way
-}
-
-func (in *input) set(x []float32, n, cols int) { in.x, in.n, in.cols, in.size = x, n, cols, 0 }
-
-// suits tells whether m can read the input in the form that it is in.
-func (in *input) suits(m *matrix) bool {
-	if m.Cols != in.cols {
-		return false
-	}
-	if m.kernels == nil || !m.Format.Quantised() {
-		return true
-	}
-	way := m.way(in.n)
-	return in.size == m.GroupSize && in.way == way && in.form == m.form(way)
-}
-
-// quantise gives the job that brings the input into the form that m reads.
-func (in *input) quantise(m *matrix) quantiseJob {
-	in.size, in.way = m.GroupSize, m.way(in.n)
-	in.form = m.form(in.way)
-	in.block, in.padded, in.pad = in.cols, in.n, -in.cols&(simd.GEMVColumns-1)
-	switch in.way {
-	case gemvs:
-		in.block = simd.GEMVColumns
-	case gemm:
-		pass := m.kernels.GEMMTokens
-		in.block, in.padded, in.pad = min(panelColumns, in.cols), (in.n+pass-1)/pass*pass, 0
-	}
-	grow(&in.q, in.padded*(in.cols+in.pad))
-	grow(&in.scale, in.padded*in.cols/in.size)
-	grow(&in.sum, in.padded*in.cols/in.size)
-	return quantiseJob{in, m.kernels}
-}
-
-// quantiseJob has a task a token.
-type quantiseJob struct {
-	in      *input
-	kernels *simd.Kernels
-}
-
-func (j *quantiseJob) do(w *worker, t int) {
-	in := j.in
-	groups := in.padded * in.cols / in.size
-	q, scale, sum := in.q[:in.padded*(in.cols+in.pad)], in.scale[:groups], in.sum[:groups]
-	for from := 0; from < in.cols; from += in.block {
-		n, x := min(in.block, in.cols-from), &in.x[t*in.cols+from]
-		if in.way == gemvs {
-			s := &w.eight // at most four groups, their scales and then their sums
-			j.kernels.Quantise(&q[in.padded*from+t*in.block], &s[0], &s[4], x, n/in.size, in.size, in.form)
-			for g := range n / in.size {
-				at := (from/in.size+g)*in.n + t
-				scale[at], sum[at] = s[g], s[4+g]
-			}
-			continue
-		}
-		at := in.padded*from + t*n
-		j.kernels.Quantise(&q[at+t*in.pad], &scale[at/in.size], &sum[at/in.size], x, n/in.size, in.size, in.form)
-	}
-}
-
 func (m *matrix) quantisedKernels() *simd.QuantisedKernels {
 	if m.Format.Bits() == 4 {
 		return &m.kernels.Q4
@@ -140,7 +33,7 @@ func (m *matrix) quantisedKernels() *simd.QuantisedKernels {
 // multiplyQuantised is multiply on int16. It works on eight rows at a time; the last eight of a task may begin
 // before lo or end behind hi, and what is outside is dropped.
 func (m *matrix) multiplyQuantised(w *worker, in *input, lo, hi int, tile []float32) {
-	switch in.way {
+	switch in.form.way {
 	case gemv:
 		m.multiplyGEMV(w, in, lo, hi, tile)
 	case gemvs:

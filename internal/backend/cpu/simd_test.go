@@ -213,7 +213,14 @@ func TestSIMDPlainProductLeavesItsTile(t *testing.T) {
 		m, _ := b.matrix(16, 520, backend.BF16, 0, 0)
 		for _, n := range []int{1, 2, 4, 5, 7, 11, widenTokens + 1} {
 			tile := backendtest.At(t, make([]float32, n*8), false)
-			m.(*matrix).multiply(&worker{}, &input{x: b.floats(n * 520), n: n, cols: 520}, 4, 12, tile)
+			in := input{x: b.floats(n * 520), n: n, cols: 520}
+			if !in.suits(m.(*matrix)) {
+				bring := in.bring(m.(*matrix))
+				for i := range n {
+					bring.do(nil, i)
+				}
+			}
+			m.(*matrix).multiply(&worker{}, &in, 4, 12, tile)
 		}
 	})
 }

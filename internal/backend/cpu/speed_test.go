@@ -24,7 +24,7 @@ func BenchmarkProduct(b *testing.B) {
 	}{{backend.Q4, 64}, {backend.Q4, 32}, {backend.Q4, 128}, {backend.Q8, 64}, {backend.BF16, 0}, {backend.F16, 0},
 		{backend.F32, 0}} {
 		for _, shape := range [][2]int{{4096, 4096}, {27392, 4096}, {4096, 13696}} {
-			for _, n := range []int{1, 2, 3, 8, 512} {
+			for _, n := range []int{1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 512} {
 				b.Run(fmt.Sprintf("%v-%d/%dx%d/n=%d", f.format, f.group, shape[0], shape[1], n), func(b *testing.B) {
 					d := Open()
 					defer d.Close()

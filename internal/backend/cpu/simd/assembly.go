@@ -7,10 +7,10 @@ import "github.com/glm4-metal/glm4-metal/internal/backend"
 // assembly are the kernels that every path of this architecture has or replaces.
 var assembly = func() *Kernels {
 	k := &Kernels{
-		Name: assemblyName, Quantise: quantise, GEMM: gemm, GEMMTokens: 4, DotTokens: 3,
-		Q4: QuantisedKernels{GEMVForm: formSplit, GEMVsForm: formSplit, GEMMForm: formSplit,
+		Name: assemblyName, Quantise: quantise, GEMM: gemm, GEMMTokens: 4, DotTokens: 3, DotsMost: dotsMost,
+		Q4: QuantisedKernels{GEMVForm: formSplit, GEMVsForm: gemvs4Form, GEMMForm: formSplit,
 			GEMVMost: gemvMost, GEMVsMost: gemvsMost, GEMV: gemv4, GEMVs: gemvs4, GEMVsTokens: gemvsTokens, Panel: panel4},
-		Q8: QuantisedKernels{GEMVMost: gemvMost, GEMVsMost: gemvsMost, GEMV: gemv8, GEMVs: gemvs8, GEMVsTokens: gemvsTokens,
+		Q8: QuantisedKernels{GEMVsForm: gemvs8Form, GEMVMost: gemvMost, GEMVsMost: gemvsMost, GEMV: gemv8, GEMVs: gemvs8, GEMVsTokens: gemvsTokens,
 			Panel: panel8},
 		GEMVsRows: 8,
 		GEMMPeak:  gemmPeak, GEMMAdds: gemmAdds, DotsPeak: dotsPeak, DotsAdds: dotsAdds,

@@ -519,6 +519,14 @@ digits:
 	JMP  next
 
 store:
+	TESTQ $const_formFourths, R10
+	JZ   plain
+	VPSHUFLW $0xd8, Y4, Y4
+	VPSHUFLW $0xd8, Y6, Y6
+	VPSHUFHW $0xd8, Y4, Y4
+	VPSHUFHW $0xd8, Y6, Y6
+
+plain:
 	VMOVDQU Y4, (DI)
 	VMOVDQU Y6, 32(DI)
 	ADDQ $64, DI

@@ -59,6 +59,7 @@ type Kernels struct {
 	// of x xstride. Where ahead is not 0, what lies so many bytes behind the rows is fetched.
 	Dots      [3]func(y *float32, ystride int, w *byte, stride int, x *float32, xstride, columns, count, ahead int)
 	DotTokens int // at least 3
+	DotsMost  int // tokens up to which it is faster to read weights along the rows than in blocks
 	// GEMMPeak and DotsPeak do what GEMM and Dots multiply with, in registers only: the most that the processor can of
 	// it, so much of the time as they take is the products' own. A turn of GEMMPeak is GEMMAdds multiply-adds of a code
 	// and an activation, one of DotsPeak is DotsAdds of float32s, at least one turn. All factors are 1; the sums, in as
@@ -119,6 +120,7 @@ const (
 	formSplit    = 1 // each 32 columns are 16 even ones and then 16 odd ones, as 4-bit codes are unpacked
 	formDigits   = 2 // besides, each 128 columns are 64 bytes h of even ones, 64 h of odd ones, then l alike
 	formDigits16 = 4 // each 16 columns are 16 bytes h and then 16 bytes l
+	formFourths  = 8 // of each four numbers the second and the third are in each other's place
 )
 
 // Variable names the environment variable that forces a path: "plain", or the name of a table.

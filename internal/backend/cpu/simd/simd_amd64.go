@@ -11,8 +11,14 @@ const assemblyName = "avx2"
 // The multiply-adds of a turn of the loops to measure with.
 const gemmAdds, dotsAdds = 12 * 16, 12 * 8
 
+// What GEMVs reads.
+const gemvs4Form, gemvs8Form = formSplit | formFourths, formSplit
+
 // The tokens that GEMVs takes at a time, and those that GEMV and GEMVs are the fastest for.
 const gemvsTokens, gemvMost, gemvsMost = 8, 1, 16
+
+// The same for Dots.
+const dotsMost = 8
 
 // avx512 is AVX2 with what gains from vectors of 64 bytes, masks and the dot products of VNNI.
 var avx512 = func() *Kernels {
@@ -20,10 +26,13 @@ var avx512 = func() *Kernels {
 	k.Name = "avx512"
 	k.Quantise = quantiseVNNI
 	k.Q4.GEMV, k.Q4.GEMVForm = gemv4VNNI, formSplit|formDigits
+	k.Q4.GEMVs, k.Q4.GEMVsForm, k.Q4.GEMVsMost = gemvs4VNNI, formSplit|formDigits, 32
+	k.Q8.GEMVs, k.Q8.GEMVsForm, k.Q8.GEMVsMost = gemvs8VNNI, formDigits, 32
+	k.GEMVsRows = 16
 	k.GEMM, k.GEMMTokens = gemmVNNI, 8
 	k.Columns[backend.F16], k.Columns[backend.BF16] = columnsF16AVX512, columnsBF16AVX512
+	k.DotTokens, k.DotsMost = 6, 12
 	k.Dots[backend.F32], k.Dots[backend.F16], k.Dots[backend.BF16] = dotsF32AVX512, dotsF16AVX512, dotsBF16AVX512
-	k.DotTokens = 6
 	k.GEMMPeak, k.GEMMAdds, k.DotsPeak, k.DotsAdds = gemmPeakVNNI, 16*32, dotsPeakAVX512, 16*16
 	k.Widen[backend.F16], k.Widen[backend.BF16], k.Narrow = widenF16AVX512, widenBF16AVX512, narrowAVX512
 	k.Weigh, k.WeighHalves, k.Exp2Sum = weighAVX512, weighHalvesAVX512, exp2SumAVX512
@@ -50,6 +59,14 @@ func quantiseVNNI(q *int16, scale, sum, x *float32, groups, size, form int)
 
 //go:noescape
 func gemv4VNNI(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, groups, size int)
+
+//go:noescape
+func gemvs4VNNI(y *float32, w, second *byte, stride int, x *int16, scale, sum, wscale, wbias *float32,
+	half, groups, size, tokens, count int)
+
+//go:noescape
+func gemvs8VNNI(y *float32, w, second *byte, stride int, x *int16, scale, sum, wscale, wbias *float32,
+	half, groups, size, tokens, count int)
 
 //go:noescape
 func gemmVNNI(acc *float32, panel, x *int16, scale, sum, wscale, wbias *float32, half, columns, groups, size int)

@@ -11,8 +11,14 @@ const assemblyName = "neon"
 // The multiply-adds of a turn of the loops to measure with.
 const gemmAdds, dotsAdds = 16 * 4, 16 * 4
 
+// What GEMVs reads.
+const gemvs4Form, gemvs8Form = formSplit, 0
+
 // The tokens that GEMVs takes at a time, and those that GEMV and GEMVs are the fastest for.
 const gemvsTokens, gemvMost, gemvsMost = 0, 3, 3
+
+// The same for Dots.
+const dotsMost = 6
 
 // neonDot is NEON with the dot-product extension, which multiplies bytes.
 var neonDot = func() *Kernels {
