@@ -56,7 +56,7 @@ func TestFaultOfWeightsEndsTheProcess(t *testing.T) {
 					b.d.pool.mapped = [][]byte{make([]byte, 8), *bytes}
 					broken, err := b.d.NewMatrix(data)
 					require.NoError(t, err)
-					for _, n := range []int{1, 2, 5, 20} {
+					for _, n := range []int{1, 2, 5, 20, 40} {
 						x := b.buffer(b.floats(n * rows))
 						y := b.buffer(make([]float32, n*rows))
 						what := []any{f, scales, part, n}
@@ -92,7 +92,7 @@ func TestFaultNeedsStack(t *testing.T) {
 			require.NoError(t, err)
 			broken = append(broken, m)
 		}
-		for _, n := range []int{1, 5} {
+		for _, n := range []int{1, 5, 40} {
 			x, y := b.buffer(b.floats(n*4*page)), b.buffer(make([]float32, n*64))
 			for depth := range 150 {
 				for _, m := range broken {

@@ -83,10 +83,50 @@ func TestSIMDProductLeavesPlainGoOrItsMemory(t *testing.T) {
 	})
 }
 
+// Every number of tokens around the borders between the ways that a product takes.
+func TestSIMDProductOfSomeTokensLeavesPlainGoOrItsMemory(t *testing.T) {
+	type shape struct {
+		format backend.Format
+		group  int
+		cols   []int
+	}
+	shapes := []shape{
+		{backend.F32, 0, []int{24, plainColumns + 8}}, {backend.F16, 0, []int{8, 1032}}, {backend.BF16, 0, []int{104, 1032}},
+	}
+	for _, group := range []int{32, 64, 128} {
+		for _, f := range []backend.Format{backend.Q4, backend.Q8} {
+			shapes = append(shapes, shape{f, group, []int{group, 3 * group, 7 * group}})
+		}
+	}
+	simdPaths(t, func(t *testing.T, b, plain *bench) {
+		for i, c := range shapes {
+			for n := 1; n <= 40; n++ {
+				front, rows, cols := (i+n)%2 == 1, []int{8, 9, 16, 23, 45}[n%5], c.cols[n%len(c.cols)]
+				m, _ := b.matrix(rows, cols, c.format, c.group, backend.BF16)
+				data := m.(*matrix).MatrixData
+				data.Data, data.Scales = backendtest.At(t, data.Data, front), backendtest.At(t, data.Scales, front)
+				data.Biases = backendtest.At(t, data.Biases, front)
+				m, err := b.d.NewMatrix(data)
+				require.NoError(t, err)
+				p, err := plain.d.NewMatrix(data)
+				require.NoError(t, err)
+				x := backendtest.At(t, b.floats(n*cols), front)
+				y, want := backendtest.At(t, make([]float32, n*rows), front), make([]float32, n*rows)
+				b.s.Out(buffer(y), buffer(x), m, n)
+				plain.s.Out(buffer(want), buffer(x), p, n)
+				b.run()
+				plain.run()
+				backendtest.Close(t, backendtest.Doubles(want), y, 2*b.loss(c.format), "%v in groups of %d, %dx%d, %d tokens",
+					c.format, c.group, rows, cols, n)
+			}
+		}
+	})
+}
+
 func TestMatricesOfOneInputReadAnothersForm(t *testing.T) {
 	a := backend.Attention{Heads: 2, KVHeads: 1, HeadDim: 32, RotaryDims: 0, RopeTheta: 10000}
 	simdPaths(t, func(t *testing.T, b, plain *bench) {
-		for _, n := range []int{1, 5} {
+		for _, n := range []int{1, 5, 40} {
 			q, _ := b.matrix(64, 128, backend.Q4, 64, backend.BF16)
 			k, _ := b.matrix(32, 128, backend.Q8, 64, backend.BF16)
 			v, _ := b.matrix(32, 128, backend.Q4, 64, backend.BF16)
@@ -133,7 +173,7 @@ func TestProductDependsOnHowManyTokensShareIt(t *testing.T) {
 			x := b.floats(n * c.cols)
 			together := b.buffer(make([]float32, n*rows))
 			b.s.Out(together, b.buffer(x), m, n)
-			for _, piece := range []int{1, 2, 3, 4, 7, widenTokens - 1} {
+			for _, piece := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 17, 24, 25, widenTokens - 1, widenTokens + 1} {
 				for from := 0; from < n; from += piece {
 					k := min(piece, n-from)
 					y := b.buffer(make([]float32, k*rows))
@@ -169,8 +209,8 @@ func TestActivationLosesBits(t *testing.T) {
 			x = append(x, float32(v))
 		}
 		x = x[:len(x)/cols*cols]
-		for _, n := range []int{1, len(x) / cols} {
-			for from := 0; from < len(x); from += 7 * n * cols {
+		for _, n := range []int{1, 7, len(x) / cols} {
+			for from := 0; from+n*cols <= len(x); from += 7 * n * cols {
 				y := b.buffer(make([]float32, n*cols))
 				b.s.Out(y, b.buffer(x[from:from+n*cols]), m, n)
 				b.run()
@@ -193,7 +233,7 @@ func TestLargestCodesOverflow(t *testing.T) {
 				data.Biases = make([]byte, len(data.Scales))
 				m, err := b.d.NewMatrix(data)
 				require.NoError(t, err)
-				for _, n := range []int{1, 5} {
+				for _, n := range []int{1, 3, 8, 40} {
 					for _, x := range []float32{1, -1} {
 						y := b.buffer(make([]float32, n*rows))
 						b.s.Out(y, b.buffer(slices.Repeat([]float32{x}, n*cols)), m, n)
@@ -285,7 +325,7 @@ func TestForcedPathIsIgnored(t *testing.T) {
 
 func TestStepAllocates(t *testing.T) {
 	eachPath(t, func(t *testing.T, b *bench) {
-		for _, n := range []int{1, 8} {
+		for _, n := range []int{1, 4, 40} {
 			a := backend.Attention{Heads: 4, KVHeads: 2, HeadDim: 32, RotaryDims: 16, RopeTheta: 10000}
 			const hidden, ffn, vocab = 128, 192, 512
 			kv, err := b.d.NewCache(1, a, backend.F16)

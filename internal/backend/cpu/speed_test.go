@@ -192,14 +192,30 @@ func BenchmarkDots(b *testing.B) {
 	}
 }
 
-// BenchmarkLayers measures steps of one token through four layers of GLM-4-9B in 4 bit, in turns behind a short context
-// and a long one.
-func BenchmarkLayers(b *testing.B) {
-	const layers, hidden, ffn, long = 4, 4096, 13696, 8192
+// layers are some of GLM-4-9B in 4 bit, behind which a step of some tokens can be measured.
+type layers struct {
+	d                   *Device
+	s                   backend.Stream
+	layers              []layer
+	embed               backend.Matrix
+	norm                backend.Norm
+	kv                  backend.Cache
+	ids                 backend.Tokens
+	h, xn, q, y, z, act backend.Buffer
+}
+
+type layer struct {
+	qkv             backend.QKV
+	out, gate, down backend.Matrix
+}
+
+// newLayers makes layers whose caches hold so many positions, for steps of up to some tokens.
+func newLayers(b *testing.B, count, positions, tokens int) *layers {
+	const hidden, ffn = 4096, 13696
 	a := backend.Attention{Heads: 32, KVHeads: 2, HeadDim: 128, RotaryDims: 64, RopeTheta: 10000}
-	d := Open()
-	defer d.Close()
-	s, _ := d.NewStream()
+	l := &layers{d: Open()}
+	b.Cleanup(func() { l.d.Close() })
+	l.s, _ = l.d.NewStream()
 	random := rand.New(rand.NewPCG(1, 1))
 	matrix := func(rows, cols int) backend.Matrix {
 		m := backend.MatrixData{Name: "test", Rows: rows, Cols: cols, Format: backend.Q4, GroupSize: 64,
@@ -208,70 +224,98 @@ func BenchmarkLayers(b *testing.B) {
 		for i := 0; i < len(m.Data); i += 8 {
 			binary.LittleEndian.PutUint64(m.Data[i:], random.Uint64())
 		}
-		w, err := d.NewMatrix(m)
+		w, err := l.d.NewMatrix(m)
 		if err != nil {
 			b.Fatal(err)
 		}
 		return w
 	}
-	type layer struct {
-		qkv             backend.QKV
-		out, gate, down backend.Matrix
+	for range count {
+		l.layers = append(l.layers, layer{
+			backend.QKV{Q: matrix(hidden, hidden), K: matrix(256, hidden), V: matrix(256, hidden)},
+			matrix(hidden, hidden), matrix(2*ffn, hidden), matrix(hidden, ffn),
+		})
 	}
-	var model [layers]layer
-	for i := range model {
-		model[i] = layer{backend.QKV{Q: matrix(hidden, hidden), K: matrix(256, hidden), V: matrix(256, hidden)},
-			matrix(hidden, hidden), matrix(2*ffn, hidden), matrix(hidden, ffn)}
-	}
-	embed := matrix(16, hidden)
+	l.embed = matrix(16, hidden)
 	ones := make([]float32, hidden)
-	weight, _ := d.NewVector(ones)
-	norm := backend.Norm{Weight: weight, Eps: 1e-5}
-	kv, _ := d.NewCache(layers, a, backend.F16)
-	if err := kv.Grow(long + 1); err != nil {
+	weight, _ := l.d.NewVector(ones)
+	l.norm = backend.Norm{Weight: weight, Eps: 1e-5}
+	l.kv, _ = l.d.NewCache(count, a, backend.F16)
+	if err := l.kv.Grow(positions); err != nil {
 		b.Fatal(err)
 	}
-	ids, _ := d.NewTokens(1)
-	buffer := func(n int) backend.Buffer {
-		x, _ := d.NewBuffer(n)
-		return x
-	}
-	h, xn, q, y, act := buffer(hidden), buffer(hidden), buffer(hidden), buffer(hidden), buffer(ffn)
-	step := func(pos int) time.Duration {
-		at, start := backend.Span{Pos: pos, N: 1}, time.Now()
-		s.Embed(h, xn, ids, 1, embed, norm)
-		for i := range model {
-			m := &model[i]
-			s.QKV(q, kv, i, xn, &m.qkv, at)
-			s.Attend(y, q, kv, i, at)
-			s.Out(xn, y, m.out, 1)
-			s.AddNorm(h, xn, xn, nil, norm, 1)
-			s.GateUp(act, xn, m.gate, 1)
-			s.Down(y, act, m.down, 1)
-			s.AddNorm(h, xn, y, nil, norm, 1)
-		}
-		return time.Since(start)
-	}
-	for pos := range long {
-		for i := range model {
-			kv.(*cache).keys[i].write(ones[:256], backend.Span{Pos: pos, N: 1})
-			kv.(*cache).values[i].write(ones[:256], backend.Span{Pos: pos, N: 1})
+	for pos := range positions {
+		for i := range l.layers {
+			l.kv.(*cache).keys[i].write(ones[:256], backend.Span{Pos: pos, N: 1})
+			l.kv.(*cache).values[i].write(ones[:256], backend.Span{Pos: pos, N: 1})
 		}
 	}
-	step(0)
+	l.ids, _ = l.d.NewTokens(tokens)
+	for _, x := range []*backend.Buffer{&l.h, &l.xn, &l.q, &l.y, &l.z} {
+		*x, _ = l.d.NewBuffer(tokens * hidden)
+	}
+	l.act, _ = l.d.NewBuffer(tokens * ffn)
+	return l
+}
+
+// step takes n tokens behind pos others.
+func (l *layers) step(pos, n int) time.Duration {
+	at, start := backend.Span{Pos: pos, N: n}, time.Now()
+	l.s.Embed(l.h, l.xn, l.ids, n, l.embed, l.norm)
+	for i := range l.layers {
+		m := &l.layers[i]
+		l.s.QKV(l.q, l.kv, i, l.xn, &m.qkv, at)
+		l.s.Attend(l.y, l.q, l.kv, i, at)
+		l.s.Out(l.z, l.y, m.out, n)
+		l.s.AddNorm(l.h, l.xn, l.z, nil, l.norm, n)
+		l.s.GateUp(l.act, l.xn, m.gate, n)
+		l.s.Down(l.y, l.act, m.down, n)
+		l.s.AddNorm(l.h, l.xn, l.y, nil, l.norm, n)
+	}
+	return time.Since(start)
+}
+
+// BenchmarkLayers measures steps of one token through four layers of GLM-4-9B in 4 bit, in turns behind a short context
+// and a long one.
+func BenchmarkLayers(b *testing.B) {
+	const count, long = 4, 8192
+	l := newLayers(b, count, long+1, 1)
+	l.step(0, 1)
 	var near, far, ratio []float64
 	for b.Loop() {
-		n, f := step(8).Seconds(), step(long).Seconds()
+		n, f := l.step(8, 1).Seconds(), l.step(long, 1).Seconds()
 		near, far, ratio = append(near, n), append(far, f), append(ratio, n/f)
 	}
-	if err := s.Wait(0); err != nil {
+	if err := l.s.Wait(0); err != nil {
 		b.Fatal(err)
 	}
 	for _, x := range [][]float64{near, far, ratio} {
 		slices.Sort(x)
 	}
 	half := len(ratio) / 2
-	b.ReportMetric(1e3*near[half]/layers, "ms/layer-short")
-	b.ReportMetric(1e3*far[half]/layers, "ms/layer-long")
+	b.ReportMetric(1e3*near[half]/count, "ms/layer-short")
+	b.ReportMetric(1e3*far[half]/count, "ms/layer-long")
 	b.ReportMetric(ratio[half], "long/short-speed")
+}
+
+// BenchmarkSteps measures steps of some tokens behind 64 through the same layers, in turns.
+func BenchmarkSteps(b *testing.B) {
+	const count, pos = 4, 64
+	tokens := []int{1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32}
+	l := newLayers(b, count, pos+32, 32)
+	l.step(pos, 32)
+	seconds := make([][]float64, len(tokens))
+	b.ReportAllocs()
+	for b.Loop() {
+		for i, n := range tokens {
+			seconds[i] = append(seconds[i], l.step(pos, n).Seconds())
+		}
+	}
+	if err := l.s.Wait(0); err != nil {
+		b.Fatal(err)
+	}
+	for i, n := range tokens {
+		slices.Sort(seconds[i])
+		b.ReportMetric(1e3*seconds[i][len(seconds[i])/2]/count, fmt.Sprintf("ms/layer-n=%02d", n))
+	}
 }
