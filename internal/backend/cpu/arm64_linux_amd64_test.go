@@ -8,7 +8,7 @@ import (
 	"github.com/glm4-metal/glm4-metal/internal/backend/backendtest"
 )
 
-const quantisedTests = "Contract|LosesBits|LargestCodes|ProductDependsOn|Fault"
+const quantisedTests = "Contract|LosesBits|LargestCodes|AnothersForm|ProductDependsOn|Fault"
 
 // NEON as the first processor of arm64 has it, which has no extensions.
 func TestNEONLeavesPlainGo(t *testing.T) {

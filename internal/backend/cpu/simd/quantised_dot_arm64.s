@@ -214,11 +214,6 @@ columns:
 // l], V8 to V15 the same columns of the rows, four lines of the panel. At a group's end the sums join acc[4][16] as in
 // JOIN, in the same order of operations, so a token's numbers do not depend on how many share the pass.
 
-// MLA is d += n·m of int32, FMULFIRST and FMLAFIRST are FMUL and FMLA with the first lane of m.
-#define MLA(m, n, d)       WORD $(0x4ea09400 | (m)<<16 | (n)<<5 | (d))
-#define FMULFIRST(m, n, d) WORD $(0x4f809000 | (m)<<16 | (n)<<5 | (d))
-#define FMLAFIRST(m, n, d) WORD $(0x4f801000 | (m)<<16 | (n)<<5 | (d))
-
 // FOURCOLUMNS multiplies one line of the panel with lane j of the tokens.
 #define FOURCOLUMNS(j, va, vb) \
 	SDOTLANE(0, j, va, 16) \
