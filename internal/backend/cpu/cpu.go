@@ -6,7 +6,8 @@
 //
 //	scratch, pool              the goroutines that share a job, and their memory
 //	float, vector, matrix      formats, vectors of any length, the rows of a matrix and their products in plain Go
-//	plain, quantised, product  products in SIMD, and the job that chooses among all of them
+//	input, plain, quantised, product
+//	                           products in SIMD, the forms of what they multiply, and the job that chooses among all
 //	cache                      keys and values
 //	norm, qkv, attend, mlp, head
 //	                           what the ops compute beside products

@@ -8,10 +8,10 @@ import "github.com/glm4-metal/glm4-metal/internal/backend"
 var assembly = func() *Kernels {
 	k := &Kernels{
 		Name: assemblyName, Quantise: quantise, GEMM: gemm, GEMMTokens: 4, DotTokens: 3, DotsMost: dotsMost,
-		Q4: QuantisedKernels{GEMVForm: formSplit, GEMVsForm: gemvs4Form, GEMMForm: formSplit,
-			GEMVMost: gemvMost, GEMVsMost: gemvsMost, GEMV: gemv4, GEMVs: gemvs4, GEMVsTokens: gemvsTokens, Panel: panel4},
-		Q8: QuantisedKernels{GEMVsForm: gemvs8Form, GEMVMost: gemvMost, GEMVsMost: gemvsMost, GEMV: gemv8, GEMVs: gemvs8, GEMVsTokens: gemvsTokens,
-			Panel: panel8},
+		Q4: QuantisedKernels{GEMVForm: formSplit, GEMVsForm: gemvs4Form, GEMMForm: formSplit, GEMV: gemv4, GEMVs: gemvs4,
+			Panel: panel4, GEMVsTokens: gemvsTokens, GEMVMost: gemvMost, GEMVsMost: gemvsMost},
+		Q8: QuantisedKernels{GEMVsForm: gemvs8Form, GEMV: gemv8, GEMVs: gemvs8,
+			Panel: panel8, GEMVsTokens: gemvsTokens, GEMVMost: gemvMost, GEMVsMost: gemvsMost},
 		GEMVsRows: 8,
 		GEMMPeak:  gemmPeak, GEMMAdds: gemmAdds, DotsPeak: dotsPeak, DotsAdds: dotsAdds,
 		Weigh: weigh, Exp2Sum: exp2Sum, Narrow: narrow,

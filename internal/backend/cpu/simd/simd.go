@@ -34,9 +34,9 @@ const (
 //
 //	(scale of x)·(scale of w)·Σ q·code + (bias of w)·(sum of the group)
 //
-// where Σ is exact in int32; what is lost is the rounding of x, 2⁻¹⁶ of its group's largest number. GEMV, GEMVs and GEMM
-// add the groups in the same order, so the result does not depend on how many tokens share a pass. A group has 32, 64
-// or 128 columns.
+// where Σ is exact in int32; what is lost is the rounding of x, 2⁻¹⁶ of its group's largest number. GEMV, GEMVs and
+// GEMM add the groups in the same order, so the result does not depend on how many tokens share a pass. A group has 32,
+// 64 or 128 columns.
 type Kernels struct {
 	Name string // as the environment names it
 
@@ -96,8 +96,8 @@ type Kernels struct {
 // QuantisedKernels are the kernels that read packed codes of one width.
 type QuantisedKernels struct {
 	GEMVForm, GEMVsForm, GEMMForm int // what Quantise is to write for each
-	// The way that is the fastest for a number of tokens, measured with GLM-4-9B's shapes: GEMV up to GEMVMost, then GEMVs
-	// up to GEMVsMost, then GEMM.
+	// The way that is the fastest for a number of tokens with GLM-4-9B's shapes: GEMV up to GEMVMost, then GEMVs up to
+	// GEMVsMost, then GEMM.
 	GEMVMost, GEMVsMost int
 	// GEMV writes y[8], the products of eight rows with one token; wscale and wbias are [groups][8]. It may read x up to
 	// the next multiple of GEMVColumns; what it finds there counts for nothing. It fetches the next eight rows.
@@ -118,7 +118,7 @@ type QuantisedKernels struct {
 // The forms of a quantised row, added up. Digits are signed bytes, q = 256·h + l.
 const (
 	formSplit    = 1 // each 32 columns are 16 even ones and then 16 odd ones, as 4-bit codes are unpacked
-	formDigits   = 2 // besides, each 128 columns are 64 bytes h of even ones, 64 h of odd ones, then l alike
+	formDigits   = 2 // each 128 columns are 64 bytes h of the first 16 of each 32, 64 h of the others, then l alike
 	formDigits16 = 4 // each 16 columns are 16 bytes h and then 16 bytes l
 	formFourths  = 8 // of each four numbers the second and the third are in each other's place
 )
