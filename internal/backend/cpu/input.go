@@ -34,13 +34,14 @@ type input struct {
 	form    inputForm
 
 	// The int16 form is cut into blocks of columns, q[cols/block][padded][block] with a last block that may be
-	// shorter; scale and sum are cut alike, one number a group. For GEMVs that block is not shorter, and scale and sum
-	// are [groups][n].
+	// shorter; scale and sum are cut alike, one number a group. For GEMVs that block is not shorter, scale and sum are
+	// [groups][n], and all of it is that of one pass behind that of another.
 	q          []int16
 	scale, sum []float32
 	block      int
 	padded     int // n, or for GEMM the next multiple of its tokens; what is behind n is never looked at
 	pad        int // numbers behind each token's in q, up to a multiple of simd.GEMVColumns; none for GEMM
+	passes     int // of GEMVs, with as many tokens as each other or one more
 
 	blocks []float32 // the form for plain weights: [cols/plainColumns][n][plainColumns], the last may be shorter
 }
@@ -86,7 +87,8 @@ func (in *input) bring(m *matrix) inputJob {
 	in.block, in.padded, in.pad = in.cols, in.n, -in.cols&(simd.GEMVColumns-1)
 	switch in.form.way {
 	case gemvs:
-		in.block = simd.GEMVColumns
+		most := m.quantisedKernels().GEMVsTokens
+		in.block, in.passes = simd.GEMVColumns, (in.n+most-1)/most
 	case gemm:
 		pass := m.kernels.GEMMTokens
 		in.block, in.padded, in.pad = min(panelColumns, in.cols), (in.n+pass-1)/pass*pass, 0
@@ -95,6 +97,11 @@ func (in *input) bring(m *matrix) inputJob {
 	grow(&in.scale, in.padded*in.cols/in.form.size)
 	grow(&in.sum, in.padded*in.cols/in.form.size)
 	return inputJob{in, m.kernels}
+}
+
+// pass gives the tokens of one.
+func (in *input) pass(i int) (begin, end int) {
+	return i * in.n / in.passes, (i + 1) * in.n / in.passes
 }
 
 // inputJob has a task a token.
@@ -120,11 +127,13 @@ func (j *inputJob) do(w *worker, t int) {
 	for from := 0; from < in.cols; from += in.block {
 		n := min(in.block, in.cols-from)
 		if in.form.way == gemvs {
+			begin, end := in.pass((t*in.passes + in.passes - 1) / in.n)
+			q, at := q[begin*(in.cols+in.pad)+from*(end-begin):], begin*in.cols/size+from/size*(end-begin)
 			s := &w.eight // at most four groups, their scales and then their sums
-			j.kernels.Quantise(&q[in.padded*from+t*in.block], &s[0], &s[4], &x[from], n/size, size, in.form.quantised)
+			j.kernels.Quantise(&q[(t-begin)*in.block], &s[0], &s[4], &x[from], n/size, size, in.form.quantised)
 			for g := range n / size {
-				at := (from/size+g)*in.n + t
-				scale[at], sum[at] = s[g], s[4+g]
+				scale[at+t-begin], sum[at+t-begin] = s[g], s[4+g]
+				at += end - begin
 			}
 			continue
 		}

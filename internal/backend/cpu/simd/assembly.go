@@ -11,7 +11,7 @@ var assembly = func() *Kernels {
 		Q4: QuantisedKernels{GEMVForm: formSplit, GEMVsForm: gemvs4Form, GEMMForm: formSplit, GEMV: gemv4, GEMVs: gemvs4,
 			Panel: panel4, GEMVsTokens: gemvsTokens, GEMVMost: gemvMost, GEMVsMost: gemvsMost},
 		Q8: QuantisedKernels{GEMVsForm: gemvs8Form, GEMV: gemv8, GEMVs: gemvs8,
-			Panel: panel8, GEMVsTokens: gemvsTokens, GEMVMost: gemvMost, GEMVsMost: gemvsMost},
+			Panel: panel8, GEMVsTokens: gemvsTokens, GEMVMost: gemvMost, GEMVsMost: gemvsMost8},
 		GEMVsRows: 8,
 		GEMMPeak:  gemmPeak, GEMMAdds: gemmAdds, DotsPeak: dotsPeak, DotsAdds: dotsAdds,
 		Weigh: weigh, Exp2Sum: exp2Sum, Narrow: narrow,
@@ -34,11 +34,11 @@ func gemv8(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbias 
 
 //go:noescape
 func gemvs4(y *float32, w, second *byte, stride int, x *int16, scale, sum, wscale, wbias *float32,
-	half, groups, size, tokens, count int)
+	half, groups, size, count int)
 
 //go:noescape
 func gemvs8(y *float32, w, second *byte, stride int, x *int16, scale, sum, wscale, wbias *float32,
-	half, groups, size, tokens, count int)
+	half, groups, size, count int)
 
 //go:noescape
 func panel4(panel *int16, w *byte, stride, columns int)

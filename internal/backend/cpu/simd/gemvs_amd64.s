@@ -142,7 +142,7 @@ inside:                  \
 	SUBQ $32, DI           \
 	JNZ  turn              \
 	JOINS                  \
-	MOVQ tokens+96(FP), DI \
+	MOVQ count+96(FP), DI \
 	LEAQ (R12)(DI*4), R12  \
 	LEAQ (R13)(DI*4), R13  \
 	ADDQ $32, AX           \
@@ -165,19 +165,19 @@ inside:                  \
 	MOVQ groups+80(FP), CX  \
 	EIGHTROWS               \
 	LEAQ (SI)(DX*8), SI     \
-	MOVQ tokens+96(FP), DI  \
+	MOVQ count+96(FP), DI  \
 	DECQ DI                 \
 	SHLQ $8, DI             \
 	MOVQ DI, others-8(SP)   \
 	VPXOR Y0, Y0, Y0        \
-	MOVQ count+104(FP), R14 \
+	MOVQ count+96(FP), R14 \
 	MOVQ R15, DI            \
 clear:                    \
 	VMOVDQU Y0, (DI)        \
 	ADDQ $32, DI            \
 	DECQ R14                \
 	JNZ  clear              \
-	MOVQ count+104(FP), DI  \
+	MOVQ count+96(FP), DI  \
 	MOVQ $4, R14            \
 	CMPQ DI, $5             \
 	JEQ  five               \
@@ -203,15 +203,15 @@ eight:                    \
 	GROUPS(COLUMNS, TOKENS8, JOINS8, group8, turn8, inside8)
 
 // func gemvs4(y *float32, w, second *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, half, groups, size,
-// tokens, count int)
-TEXT ·gemvs4(SB), NOSPLIT, $8-112
+// count int)
+TEXT ·gemvs4(SB), NOSPLIT, $8-104
 	VPCMPEQW Y15, Y15, Y15
 	VPSRLW $12, Y15, Y15
 	GEMVS(COLUMNS4)
 
 // func gemvs8(y *float32, w, second *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, half, groups, size,
-// tokens, count int)
-TEXT ·gemvs8(SB), NOSPLIT, $8-112
+// count int)
+TEXT ·gemvs8(SB), NOSPLIT, $8-104
 	VPCMPEQW Y15, Y15, Y15
 	VPSRLW $8, Y15, Y15
 	GEMVS(COLUMNS8)

@@ -141,15 +141,15 @@ eight:             \
 	GROUPS(TURN, LOADS8, MADDS8, JOINS8, group8, turn8, same8)
 
 // func gemvs4(y *float32, w, second *byte, stride int, x *int16, scale, sum, wscale, wbias *float32,
-// half, groups, size, tokens, count int)
-TEXT ·gemvs4(SB), NOSPLIT, $0-112
+// half, groups, size, count int)
+TEXT ·gemvs4(SB), NOSPLIT, $0-104
 	MOVD $15, R16
 	VDUP R16, V15.H8
 	GEMVS(TURN4)
 
 // func gemvs8(y *float32, w, second *byte, stride int, x *int16, scale, sum, wscale, wbias *float32,
-// half, groups, size, tokens, count int)
-TEXT ·gemvs8(SB), NOSPLIT, $0-112
+// half, groups, size, count int)
+TEXT ·gemvs8(SB), NOSPLIT, $0-104
 	MOVD $255, R16
 	VDUP R16, V15.H8
 	GEMVS(TURN8)

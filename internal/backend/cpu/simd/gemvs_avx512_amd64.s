@@ -149,7 +149,7 @@ inside:                   \
 	SUBQ half+72(FP), AX    \
 	SUBQ half+72(FP), BX    \
 	JOINS                   \
-	MOVQ tokens+96(FP), DI  \
+	MOVQ count+96(FP), DI  \
 	LEAQ (R12)(DI*4), R12   \
 	LEAQ (R13)(DI*4), R13   \
 	ADDQ $32, AX            \
@@ -176,7 +176,7 @@ inside:                   \
 	MOVQ wbias+64(FP), BX      \
 	MOVL $0x0f0f0f0f, CX       \
 	VPBROADCASTD CX, Z31       \
-	MOVQ count+104(FP), CX     \
+	MOVQ count+96(FP), CX     \
 	VPXORD Z0, Z0, Z0          \
 clear:                       \
 	VMOVUPS Z0, (DI)           \
@@ -184,12 +184,12 @@ clear:                       \
 	DECQ CX                    \
 	JNZ  clear                 \
 	MOVQ groups+80(FP), CX     \
-	MOVQ tokens+96(FP), DI     \
+	MOVQ count+96(FP), DI     \
 	SHLQ $8, DI                \
 	SUBQ $64, DI               \
 	MOVQ DI, others-8(SP)      \
 	MOVQ $4, left-16(SP)       \
-	MOVQ count+104(FP), DI     \
+	MOVQ count+96(FP), DI     \
 	CMPQ DI, $5                \
 	JEQ  five                  \
 	JGT  more                  \
@@ -214,11 +214,11 @@ eight:                       \
 	GROUPS(COLUMNS, SIZE, TOKENS8, JOINS8, group8, turn8, inside8)
 
 // func gemvs4VNNI(y *float32, w, second *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, half, groups,
-// size, tokens, count int)
-TEXT ·gemvs4VNNI(SB), NOSPLIT, $16-112
+// size, count int)
+TEXT ·gemvs4VNNI(SB), NOSPLIT, $16-104
 	GEMVS(COLUMNS4, 16)
 
 // func gemvs8VNNI(y *float32, w, second *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, half, groups,
-// size, tokens, count int)
-TEXT ·gemvs8VNNI(SB), NOSPLIT, $16-112
+// size, count int)
+TEXT ·gemvs8VNNI(SB), NOSPLIT, $16-104
 	GEMVS(COLUMNS8, 32)

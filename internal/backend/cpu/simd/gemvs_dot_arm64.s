@@ -192,11 +192,11 @@ eight:                     \
 	FOURS(CODES, BIAS, LOADS4, DOTS4, JOINS8, half8, group8, turn8, same8)
 
 // func gemvs4Dot(y *float32, w, second *byte, stride int, x *int16, scale, sum, wscale, wbias *float32,
-// half, groups, size, tokens, count int)
-TEXT ·gemvs4Dot(SB), NOSPLIT, $0-112
+// half, groups, size, count int)
+TEXT ·gemvs4Dot(SB), NOSPLIT, $0-104
 	GEMVS(CODES4, BIAS4)
 
 // func gemvs8Dot(y *float32, w, second *byte, stride int, x *int16, scale, sum, wscale, wbias *float32,
-// half, groups, size, tokens, count int)
-TEXT ·gemvs8Dot(SB), NOSPLIT, $0-112
+// half, groups, size, count int)
+TEXT ·gemvs8Dot(SB), NOSPLIT, $0-104
 	GEMVS(CODES8, BIAS8)

@@ -104,11 +104,11 @@ type QuantisedKernels struct {
 	GEMV func(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, groups, size int)
 	// GEMVs writes y[count][GEMVsRows], the products of rows with count tokens, from 2 to GEMVsTokens. The rows are eight
 	// at w and, where GEMVsRows is 16, eight at second; wscale and wbias are [groups][8], and the same again half bytes
-	// further for the second eight. x is [columns/GEMVColumns][tokens][GEMVColumns], the last block as large as the
-	// others; scale and sum are [groups][tokens]. The count tokens are the first of those. It reads each code once, and
-	// fetches what lies behind the rows at w or, where there are 16, at second.
+	// further for the second eight. x is [columns/GEMVColumns][count][GEMVColumns], the last block as large as the others;
+	// scale and sum are [groups][count]. It reads each code once, and fetches what lies behind the rows at w or, where
+	// there are 16, at second.
 	GEMVs func(y *float32, w, second *byte, stride int, x *int16, scale, sum, wscale, wbias *float32,
-		half, groups, size, tokens, count int)
+		half, groups, size, count int)
 	GEMVsTokens int
 	// Panel unpacks eight rows to their half of panel[columns/2][PanelRows][2], or to what else GEMM reads in that
 	// memory; the half of the second eight rows begins 16 numbers behind the first. columns is a multiple of 32.

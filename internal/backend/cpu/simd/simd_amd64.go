@@ -14,8 +14,9 @@ const gemmAdds, dotsAdds = 12 * 16, 12 * 8
 // What GEMVs reads.
 const gemvs4Form, gemvs8Form = formSplit | formFourths, formSplit
 
-// The tokens that GEMVs takes at a time, and those that GEMV and GEMVs are the fastest for, as measured on Zen 3.
-const gemvsTokens, gemvMost, gemvsMost = 8, 1, 16
+// The tokens that GEMVs takes at a time, and those that GEMV and, for 4 and 8 bits, GEMVs are the fastest for, as measured
+// on Zen 3.
+const gemvsTokens, gemvMost, gemvsMost, gemvsMost8 = 8, 1, 15, 14
 
 // The same for Dots.
 const dotsMost = 8
@@ -66,11 +67,11 @@ func gemv4VNNI(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wb
 
 //go:noescape
 func gemvs4VNNI(y *float32, w, second *byte, stride int, x *int16, scale, sum, wscale, wbias *float32,
-	half, groups, size, tokens, count int)
+	half, groups, size, count int)
 
 //go:noescape
 func gemvs8VNNI(y *float32, w, second *byte, stride int, x *int16, scale, sum, wscale, wbias *float32,
-	half, groups, size, tokens, count int)
+	half, groups, size, count int)
 
 //go:noescape
 func gemmVNNI(acc *float32, panel, x *int16, scale, sum, wscale, wbias *float32, half, columns, groups, size int)

@@ -14,8 +14,8 @@ const gemmAdds, dotsAdds = 16 * 4, 16 * 4
 // What GEMVs reads.
 const gemvs4Form, gemvs8Form = formSplit, 0
 
-// The tokens that GEMVs takes at a time, and those that GEMV and GEMVs are the fastest for: counted, not measured. The
-// vector instructions that neither load nor store limit the kernels; neonDot executes so many for 256 codes in groups
+// The tokens that GEMVs takes at a time, and those that GEMV and, for 4 and 8 bits, GEMVs are the fastest for: counted,
+// not measured. The vector instructions that neither load nor store limit the kernels; neonDot executes so many for 256 codes in groups
 // of 64:
 //
 //	tokens          1    2    4    8   12   16
@@ -28,7 +28,7 @@ const gemvs4Form, gemvs8Form = formSplit, 0
 //
 // GEMM takes tokens by fours: with 13 of 4 bits it needs 674 and GEMVs 584, with 10 of 8 bits 522 and 508. Without dot
 // products, with either width, GEMVs needs up to 8 in 100 more with 12 tokens and at least 11 in 100 less with 13.
-const gemvsTokens, gemvMost, gemvsMost = 8, 1, 16
+const gemvsTokens, gemvMost, gemvsMost, gemvsMost8 = 8, 1, 16, 16
 
 // The same for Dots.
 const dotsMost = 6
@@ -65,11 +65,11 @@ func gemv8Dot(y *float32, w *byte, stride int, x *int16, scale, sum, wscale, wbi
 
 //go:noescape
 func gemvs4Dot(y *float32, w, second *byte, stride int, x *int16, scale, sum, wscale, wbias *float32,
-	half, groups, size, tokens, count int)
+	half, groups, size, count int)
 
 //go:noescape
 func gemvs8Dot(y *float32, w, second *byte, stride int, x *int16, scale, sum, wscale, wbias *float32,
-	half, groups, size, tokens, count int)
+	half, groups, size, count int)
 
 //go:noescape
 func panel4Dot(panel *int16, w *byte, stride, columns int)

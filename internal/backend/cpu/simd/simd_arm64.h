@@ -135,7 +135,7 @@
 	MOVD   wbias+64(FP), R14        \
 	MOVD   groups+80(FP), R15       \
 	MOVD   size+88(FP), R20         \
-	MOVD   tokens+96(FP), R25       \
+	MOVD   count+96(FP), R25       \
 	LSL    $2, R25, R22             \
 	SUB    $1, R25                  \
 	LSL    $8, R25                  \
@@ -143,13 +143,13 @@
 	ZERO(0)                         \
 	ZERO(1)                         \
 	MOVD   y+0(FP), R0              \
-	MOVD   count+104(FP), R17       \
+	MOVD   count+96(FP), R17       \
 clear:                            \
 	VST1.P [V0.S4, V1.S4], 32(R0)   \
 	SUBS   $1, R17                  \
 	BNE    clear                    \
 	MOVD   y+0(FP), R0              \
-	MOVD   count+104(FP), R17
+	MOVD   count+96(FP), R17
 
 // FEWTOKENS and MORETOKENS branch to the count's label; behind them are 2 and 6 tokens.
 #define FEWTOKENS \

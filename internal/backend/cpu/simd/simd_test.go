@@ -71,43 +71,42 @@ func TestQuantisedKernelsLeaveTheirMemory(t *testing.T) {
 	})
 }
 
-// gemvsLeaveGEMV takes two tokens to the most, from each place in the input on, and holds them against GEMV.
+// gemvsLeaveGEMV holds GEMVs against GEMV, for every number of tokens.
 func gemvsLeaveGEMV(t *testing.T, k *Kernels, kq *QuantisedKernels, w []byte, stride int, x []float32,
 	cols, groups, group int, wscale, wbias []float32, front bool) {
-	blocks, step, half := (cols+GEMVColumns-1)/GEMVColumns, k.GEMVsRows, groups*8
-	tokens := kq.GEMVsTokens + 1
-	floats := slices.Repeat(x, 1+tokens*cols/len(x))
-	for i := range floats[:tokens*cols] {
-		floats[i] *= float32(1 + i%7)
-	}
-	shared := backendtest.At(t, make([]int16, tokens*blocks*GEMVColumns), front)
-	scale, sum := backendtest.At(t, make([]float32, tokens*groups), front), backendtest.At(t, make([]float32, tokens*groups), front)
-	var s [8]float32
-	for token := range tokens {
-		for from := 0; from < cols; from += GEMVColumns {
-			n := min(GEMVColumns, cols-from)
-			k.Quantise(&shared[tokens*from+token*GEMVColumns], &s[0], &s[4], &floats[token*cols+from], n/group, group, kq.GEMVsForm)
-			for g := range n / group {
-				at := (from/group+g)*tokens + token
-				scale[at], sum[at] = s[g], s[4+g]
+	width, step, half := (cols+GEMVColumns-1)/GEMVColumns*GEMVColumns, k.GEMVsRows, groups*8
+	for count := 2; count <= kq.GEMVsTokens; count++ {
+		floats := slices.Repeat(x, 1+count*cols/len(x))[:count*cols]
+		for i := range floats {
+			floats[i] *= float32(1 + i%7)
+		}
+		shared := backendtest.At(t, make([]int16, count*width), front)
+		scale := backendtest.At(t, make([]float32, count*groups), front)
+		sum := backendtest.At(t, make([]float32, count*groups), front)
+		var s [8]float32
+		for token := range count {
+			for from := 0; from < cols; from += GEMVColumns {
+				n := min(GEMVColumns, cols-from)
+				k.Quantise(&shared[count*from+token*GEMVColumns], &s[0], &s[4], &floats[token*cols+from], n/group, group,
+					kq.GEMVsForm)
+				for g := range n / group {
+					at := (from/group+g)*count + token
+					scale[at], sum[at] = s[g], s[4+g]
+				}
 			}
 		}
-	}
-	for count := 2; count <= kq.GEMVsTokens; count++ {
 		y, want := backendtest.At(t, make([]float32, count*step), front), make([]float32, 8)
-		at := tokens - count
+		row, rowScale, rowSum := make([]int16, width), make([]float32, groups), make([]float32, groups)
 		for eight := 0; eight < PanelRows/8; eight += step / 8 {
-			kq.GEMVs(&y[0], &w[eight*8*stride], &w[8*stride], stride, &shared[at*GEMVColumns], &scale[at], &sum[at],
-				&wscale[eight*half], &wbias[eight*half], 4*half, groups, group, tokens, count)
-			for i := range count {
-				row := make([]int16, blocks*GEMVColumns)
-				rowScale, rowSum := make([]float32, groups), make([]float32, groups)
-				k.Quantise(&row[0], &rowScale[0], &rowSum[0], &floats[(at+i)*cols], groups, group, kq.GEMVForm)
-				for e := range step / 8 {
-					kq.GEMV(&want[0], &w[(eight+e)*8*stride], stride, &row[0], &rowScale[0], &rowSum[0],
-						&wscale[(eight+e)*half], &wbias[(eight+e)*half], groups, group)
-					require.Equal(t, want, y[i*step+e*8:][:8], "%d groups of %d, token %d of %d, rows from %d on", groups, group, i, count,
-						8*(eight+e))
+			kq.GEMVs(&y[0], &w[eight*8*stride], &w[8*stride], stride, &shared[0], &scale[0], &sum[0],
+				&wscale[eight*half], &wbias[eight*half], 4*half, groups, group, count)
+			for token := range count {
+				k.Quantise(&row[0], &rowScale[0], &rowSum[0], &floats[token*cols], groups, group, kq.GEMVForm)
+				for e := eight; e < eight+step/8; e++ {
+					kq.GEMV(&want[0], &w[e*8*stride], stride, &row[0], &rowScale[0], &rowSum[0], &wscale[e*half], &wbias[e*half],
+						groups, group)
+					require.Equal(t, want, y[token*step+(e-eight)*8:][:8], "%d groups of %d, token %d of %d, rows from %d on",
+						groups, group, token, count, 8*e)
 				}
 			}
 		}
