@@ -172,6 +172,7 @@ type completionChoice struct {
 	content  strings.Builder
 	logprobs completionLogprobs // that no chunk has had
 	offset   int                // of the next token
+	texts    frame
 }
 
 type completionChoiceJSON struct {
@@ -235,7 +236,11 @@ func (c *completionWriter) chunks(i int, e model.Event, send func(any) error) er
 	if e.Text == "" {
 		return nil
 	}
-	return send(c.chunk(c.choice(i, e.Text, nil)))
+	chunk := func(text string) any { return c.chunk(c.choice(i, text, nil)) }
+	if c.logprobs {
+		return send(chunk(e.Text))
+	}
+	return send(c.choices[i].texts.event(e.Text, chunk))
 }
 
 func (c *completionWriter) end(results []model.Result, send func(any) error) error {
