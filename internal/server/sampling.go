@@ -59,6 +59,9 @@ func (q *sampling) options(defaults model.Options) (model.Options, error) {
 		if err != nil {
 			return o, badRequest("logit_bias", "logit_bias has the key %q; it must be a token id", text)
 		}
+		if bias > math.MaxFloat32 { // -1e99 bans a token
+			return o, badRequest("logit_bias", "logit_bias of %s is %g; it must be %g at most", text, bias, math.MaxFloat32)
+		}
 		o.LogitBias[int32(id)] = float32(bias)
 	}
 	return o, o.Check()

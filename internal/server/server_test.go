@@ -201,6 +201,7 @@ func TestRequestIsMisunderstood(t *testing.T) {
 		{chat(`"stop":""`), 400, "", "stop", "of some length"},
 		{chat(`"stop":5`), 400, "", "stop", "stop is a number; it must be a string or an array of strings"},
 		{chat(`"n":0`), 400, "", "n", "n is 0; it must lie between 1 and 128"},
+		{chat(`"logit_bias":{"1":1e39}`), 400, "", "logit_bias", "of 1 is 1e+39; it must be 3.4"},
 		{chat(`"logit_bias":{"x":1}`), 400, "", "logit_bias", `the key "x"`},
 		{chat(`"logit_bias":{"99999999":1}`), 400, "", "logit_bias", "for an id below"},
 		{chat(`"top_logprobs":2`), 400, "", "top_logprobs", "needs logprobs"},
