@@ -20,6 +20,11 @@ const readWithin = time.Minute
 // readJSON reads a request's body, one JSON object in UTF-8, into a struct. Errors name the byte or the field. The
 // content type does not matter.
 func (s *Server) readJSON(w http.ResponseWriter, r *http.Request, into any) error {
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		w.Header().Set("Accept-Encoding", "identity") // https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3
+		return refused(http.StatusUnsupportedMediaType, "unsupported_content_encoding",
+			"Content-Encoding is %q, which is not supported; send the body as it is", coding)
+	}
 	c := http.NewResponseController(w)
 	c.SetReadDeadline(time.Now().Add(readWithin))
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.o.MaxBody))
@@ -40,8 +45,9 @@ func (s *Server) readJSON(w http.ResponseWriter, r *http.Request, into any) erro
 	return decodeJSON(data, into)
 }
 
-// decodeJSON reads one JSON object in UTF-8.
+// decodeJSON reads one JSON object in UTF-8, also behind the byte order mark that some writers begin with.
 func decodeJSON(data []byte, into any) error {
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if at := invalidUTF8(data); at >= 0 {
 		return badRequest("", "the body is no UTF-8 at byte %d; send JSON in UTF-8", at)
 	}

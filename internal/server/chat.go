@@ -17,10 +17,10 @@ type chatRequest struct {
 	Tools               []json.RawMessage `json:"tools"`
 	ToolChoice          json.RawMessage   `json:"tool_choice"`
 	ParallelToolCalls   *bool             `json:"parallel_tool_calls"`
-	MaxCompletionTokens *int              `json:"max_completion_tokens"`
-	N                   *int              `json:"n"`
+	MaxCompletionTokens *integer          `json:"max_completion_tokens"`
+	N                   *integer          `json:"n"`
 	Logprobs            bool              `json:"logprobs"`
-	TopLogprobs         *int              `json:"top_logprobs"`
+	TopLogprobs         *integer          `json:"top_logprobs"`
 	ReasoningEffort     string            `json:"reasoning_effort"`
 	EnableThinking      *bool             `json:"enable_thinking"`
 	TemplateArguments   struct {
@@ -62,12 +62,12 @@ func (q *chatRequest) request(defaults model.Options) (r model.Request, err erro
 		return r, err
 	}
 	if q.MaxCompletionTokens != nil {
-		if err = limitTokens(&r.Options, "max_completion_tokens", *q.MaxCompletionTokens); err != nil {
+		if err = limitTokens(&r.Options, "max_completion_tokens", int(*q.MaxCompletionTokens)); err != nil {
 			return r, err
 		}
 	}
 	r.Options.Logprobs = q.Logprobs
-	set(&r.Options.TopLogprobs, q.TopLogprobs)
+	setInt(&r.Options.TopLogprobs, q.TopLogprobs)
 	if !q.Logprobs && r.Options.TopLogprobs != 0 {
 		return r, badRequest("top_logprobs", "top_logprobs needs logprobs to be true")
 	}
@@ -133,14 +133,14 @@ func (s *Server) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 }
 
 // choiceCount reads n.
-func choiceCount(n *int) (int, error) {
+func choiceCount(n *integer) (int, error) {
 	switch {
 	case n == nil:
 		return 1, nil
 	case *n < 1 || *n > maxChoices:
 		return 0, badRequest("n", "n is %d; it must lie between 1 and %d", *n, maxChoices)
 	}
-	return *n, nil
+	return int(*n), nil
 }
 
 // several are n requests like one. Where it has a seed, each has one of its own, so that the answers differ.

@@ -25,6 +25,7 @@ type chatChoice struct {
 	thoughts           thoughts
 	logprobs           []tokenLogprob // that no chunk has had
 	opened             bool           // its stream has begun
+	texts, thinking    frame
 }
 
 type callJSON struct {
@@ -158,10 +159,8 @@ func (c *chatWriter) chunks(i int, e model.Event, send func(any) error) error {
 	}
 	var delta deltaJSON
 	switch {
-	case e.Reasoning != "":
-		delta.Reasoning = e.Reasoning
-	case e.Text != "":
-		delta.Content = &e.Text
+	case e.Reasoning != "" || e.Text != "":
+		return send(c.textChunk(i, e))
 	case e.Call != nil:
 		index := len(choice.calls) - 1
 		call := choice.calls[index]
@@ -174,6 +173,25 @@ func (c *chatWriter) chunks(i int, e model.Event, send func(any) error) error {
 		return nil
 	}
 	return send(c.chunk(chatChunkChoice{Index: i, Delta: delta, Logprobs: c.takeLogprobs(choice)}))
+}
+
+// textChunk is the chunk of a text or of reasoning.
+func (c *chatWriter) textChunk(i int, e model.Event) any {
+	choice := &c.choices[i]
+	chunk := func(text string) any {
+		delta := deltaJSON{Content: &text}
+		if e.Reasoning != "" {
+			delta = deltaJSON{Reasoning: text}
+		}
+		return c.chunk(chatChunkChoice{Index: i, Delta: delta, Logprobs: c.takeLogprobs(choice)})
+	}
+	switch {
+	case c.logprobs:
+		return chunk(e.Reasoning + e.Text) // one of them
+	case e.Reasoning != "":
+		return choice.thinking.event(e.Reasoning, chunk)
+	}
+	return choice.texts.event(e.Text, chunk)
 }
 
 // open begins the stream of an answer with its role.

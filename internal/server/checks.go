@@ -138,9 +138,10 @@ func (s *Server) checkKey(r *http.Request) error {
 	return nil
 }
 
-// cleanPath tells whether a path is written as it is registered: without double slashes, dots and their like.
+// cleanPath tells whether a path is written as it is registered: without double slashes, dots and their like. The names
+// of models may have slashes, which clients encode.
 func cleanPath(r *http.Request) bool {
-	return path.Clean(r.URL.Path) == r.URL.Path && r.URL.RawPath == ""
+	return path.Clean(r.URL.Path) == r.URL.Path && (r.URL.RawPath == "" || strings.HasPrefix(r.URL.RawPath, "/v1/models/"))
 }
 
 // notFound is the error of a path or a method that there is not. It names what may be meant.

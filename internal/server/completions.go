@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/glm4-metal/glm4-metal/model"
@@ -15,9 +16,9 @@ type completionRequest struct {
 	constraints
 	streaming
 	Prompt   json.RawMessage `json:"prompt"`
-	N        *int            `json:"n"`
-	Logprobs *int            `json:"logprobs"`
-	BestOf   *int            `json:"best_of"`
+	N        *integer        `json:"n"`
+	Logprobs *integer        `json:"logprobs"`
+	BestOf   *integer        `json:"best_of"`
 	Echo     bool            `json:"echo"`
 	Suffix   string          `json:"suffix"`
 }
@@ -36,7 +37,7 @@ func (q *completionRequest) options(defaults model.Options) (o model.Options, er
 		return o, err
 	}
 	if o.Logprobs = q.Logprobs != nil; o.Logprobs {
-		o.TopLogprobs = *q.Logprobs
+		o.TopLogprobs = int(*q.Logprobs)
 		if *q.Logprobs < 0 || o.Check() != nil {
 			return o, badRequest("logprobs", "logprobs is %d; it must lie between 0 and 20", *q.Logprobs)
 		}
@@ -88,7 +89,7 @@ func (q *completionRequest) prompts(r *http.Request, text *model.Text) ([][]int3
 	return all, nil
 }
 
-func promptIDs(r *http.Request, text *model.Text, field string, data json.RawMessage) (ids []int32, err error) {
+func promptIDs(r *http.Request, text *model.Text, field string, data json.RawMessage) ([]int32, error) {
 	if data[0] == '"' {
 		var prompt string
 		if err := json.Unmarshal(data, &prompt); err != nil {
@@ -96,10 +97,22 @@ func promptIDs(r *http.Request, text *model.Text, field string, data json.RawMes
 		}
 		return text.EncodePrompt(r.Context(), prompt, true)
 	}
-	if err := json.Unmarshal(data, &ids); err != nil || len(ids) == 0 {
-		return nil, badRequest(field, "%s must be a text, or ids of tokens, one at least", field)
+	if ids, ok := readIDs(data); ok && len(ids) > 0 {
+		return ids, checkIDs(text, field, ids)
 	}
-	return ids, checkIDs(text, field, ids)
+	return nil, badRequest(field, "%s must be a text, or ids of tokens, one at least", field)
+}
+
+// readIDs reads ids of tokens, of which none may be null.
+func readIDs(data json.RawMessage) (ids []int32, ok bool) {
+	var all []*int32
+	if json.Unmarshal(data, &all) != nil || slices.Contains(all, nil) {
+		return nil, false
+	}
+	for _, id := range all {
+		ids = append(ids, *id)
+	}
+	return ids, true
 }
 
 // checkIDs refuses ids that no token has.
@@ -172,6 +185,7 @@ type completionChoice struct {
 	content  strings.Builder
 	logprobs completionLogprobs // that no chunk has had
 	offset   int                // of the next token
+	texts    frame
 }
 
 type completionChoiceJSON struct {
@@ -235,7 +249,11 @@ func (c *completionWriter) chunks(i int, e model.Event, send func(any) error) er
 	if e.Text == "" {
 		return nil
 	}
-	return send(c.chunk(c.choice(i, e.Text, nil)))
+	chunk := func(text string) any { return c.chunk(c.choice(i, text, nil)) }
+	if c.logprobs {
+		return send(chunk(e.Text))
+	}
+	return send(c.choices[i].texts.event(e.Text, chunk))
 }
 
 func (c *completionWriter) end(results []model.Result, send func(any) error) error {

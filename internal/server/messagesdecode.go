@@ -37,6 +37,7 @@ func decodeMessages(raw rawObject, defaults model.Options, count bool) (*message
 		r.Options.Stop = append(r.Options.Stop, text)
 	}
 	r.decodeThinking(o.get("thinking").object())
+	refuseConstraints(o)
 	for _, format := range []field{o.get("output_config").object().get("format"), o.get("output_format")} {
 		if format.present() {
 			format.unsupported("structured output is not there yet: leave it out")

@@ -227,7 +227,7 @@ func TestUnknownResponseIsNoError(t *testing.T) {
 		require.Equal(t, 404, ask(s, method, "/v1/responses/resp_x", "").Code)
 	}
 	status, answer := post(s, "/v1/responses", `{"input": "a", "previous_response_id": "resp_x"}`)
-	require.Equal(t, 404, status)
+	require.Equal(t, 400, status, "as OpenAI's")
 	require.Contains(t, answer, `"code":"previous_response_not_found"`)
 }
 

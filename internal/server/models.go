@@ -119,8 +119,8 @@ func (s *Server) detokenize(w http.ResponseWriter, r *http.Request) error {
 	if err := s.readJSON(w, r, &q); err != nil {
 		return err
 	}
-	var ids []int32
-	if isNull(q.Tokens) || json.Unmarshal(q.Tokens, &ids) != nil {
+	ids, ok := readIDs(q.Tokens)
+	if isNull(q.Tokens) || !ok {
 		return badRequest("tokens", "tokens must be an array of token ids")
 	}
 	_, m, release, err := s.engine.use(r.Context())

@@ -163,7 +163,7 @@ func TestResponseRequestIsRefusedForAnotherReason(t *testing.T) {
 		require.Equal(t, want.param, e.Param, body)
 		require.Equal(t, want.code, e.Code, body)
 		require.Contains(t, e.Message, want.text, body)
-		require.True(t, e.Status == 400 || e.Status == 404 && want.code == "previous_response_not_found", body)
+		require.Equal(t, 400, e.Status, body)
 	}
 }
 

@@ -48,7 +48,7 @@ func decodeResponses(
 	if id := previous.text(); id != "" {
 		earlier, known := history(id)
 		if !known && doc.err == nil {
-			doc.err = &apiError{http.StatusNotFound, invalidRequest, "previous_response_not_found", previous.path,
+			doc.err = &apiError{http.StatusBadRequest, invalidRequest, "previous_response_not_found", previous.path,
 				noResponse(id).Error()}
 		}
 		c = earlier.clone()
@@ -72,6 +72,7 @@ func decodeResponses(
 
 // refuseUnsupported refuses what would change the answer and cannot be obeyed.
 func refuseUnsupported(o object) {
+	refuseConstraints(o)
 	if f := o.get("conversation"); f.present() {
 		f.unsupported("use previous_response_id")
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"strconv"
 
 	"github.com/glm4-metal/glm4-metal/model"
@@ -13,15 +14,15 @@ import (
 type sampling struct {
 	Temperature       *float64           `json:"temperature"`
 	TopP              *float64           `json:"top_p"`
-	TopK              *int               `json:"top_k"`
+	TopK              *integer           `json:"top_k"`
 	MinP              *float64           `json:"min_p"`
-	Seed              *int64             `json:"seed"`
+	Seed              *integer           `json:"seed"`
 	RepetitionPenalty *float64           `json:"repetition_penalty"`
 	PresencePenalty   *float64           `json:"presence_penalty"`
 	FrequencyPenalty  *float64           `json:"frequency_penalty"`
 	LogitBias         map[string]float64 `json:"logit_bias"`
 	Stop              texts              `json:"stop"`
-	MaxTokens         *int               `json:"max_tokens"`
+	MaxTokens         *integer           `json:"max_tokens"`
 	IgnoreEOS         *bool              `json:"ignore_eos"`
 }
 
@@ -30,7 +31,7 @@ func (q *sampling) options(defaults model.Options) (model.Options, error) {
 	o := defaults
 	set(&o.Temperature, q.Temperature)
 	set(&o.TopP, q.TopP)
-	set(&o.TopK, q.TopK)
+	setInt(&o.TopK, q.TopK)
 	set(&o.MinP, q.MinP)
 	set(&o.RepetitionPenalty, q.RepetitionPenalty)
 	set(&o.PresencePenalty, q.PresencePenalty)
@@ -40,13 +41,13 @@ func (q *sampling) options(defaults model.Options) (model.Options, error) {
 		o.TopK = 0
 	}
 	if q.Seed != nil {
-		o.Seed = seed(*q.Seed)
+		o.Seed = seed(int64(*q.Seed))
 	}
 	if q.Stop != nil {
 		o.Stop = q.Stop
 	}
 	if q.MaxTokens != nil {
-		if err := limitTokens(&o, "max_tokens", *q.MaxTokens); err != nil {
+		if err := limitTokens(&o, "max_tokens", int(*q.MaxTokens)); err != nil {
 			return o, err
 		}
 	}
@@ -58,6 +59,9 @@ func (q *sampling) options(defaults model.Options) (model.Options, error) {
 		if err != nil {
 			return o, badRequest("logit_bias", "logit_bias has the key %q; it must be a token id", text)
 		}
+		if bias > math.MaxFloat32 { // -1e99 bans a token
+			return o, badRequest("logit_bias", "logit_bias of %s is %g; it must be %g at most", text, bias, math.MaxFloat32)
+		}
 		o.LogitBias[int32(id)] = float32(bias)
 	}
 	return o, o.Check()
@@ -67,6 +71,23 @@ func set[T any](to *T, value *T) {
 	if value != nil {
 		*to = *value
 	}
+}
+
+func setInt(to *int, value *integer) {
+	if value != nil {
+		*to = int(*value)
+	}
+}
+
+// integer is a whole number, which clients without integers write as 4.0.
+type integer int64
+
+func (n *integer) UnmarshalJSON(data []byte) error {
+	if v, err := strconv.ParseFloat(string(data), 64); err == nil && v == math.Trunc(v) && math.Abs(v) < 1<<53 {
+		*n = integer(v)
+		return nil
+	}
+	return json.Unmarshal(data, (*int64)(n)) // a larger one, or the error
 }
 
 // seed is a seed of the API, of which 0 is one as any other.
@@ -97,6 +118,9 @@ func (t *texts) UnmarshalJSON(data []byte) error {
 	if bytes.HasPrefix(data, []byte(`"`)) {
 		*t = make(texts, 1)
 		return json.Unmarshal(data, &(*t)[0])
+	}
+	if kind(data) != "an array" && !isNull(data) {
+		return badRequest("stop", "stop is %s; it must be a string or an array of strings", kind(data))
 	}
 	return json.Unmarshal(data, (*[]string)(t))
 }

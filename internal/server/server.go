@@ -150,6 +150,9 @@ func (s *Server) dialectOf(r *http.Request) dialect {
 	if d, ok := s.paths[r.URL.Path]; ok {
 		return d
 	}
+	if strings.HasPrefix(r.URL.Path, "/v1/messages/") {
+		return anthropic
+	}
 	return openAI
 }
 

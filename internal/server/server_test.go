@@ -194,10 +194,14 @@ func TestRequestIsMisunderstood(t *testing.T) {
 		{chat(`"top_p":2`), 400, "", "top_p", "top_p is 2"},
 		{chat(`"max_tokens":0`), 400, "", "max_tokens", "max_tokens is 0; it must be 1 or more"},
 		{chat(`"max_tokens":1.5`), 400, "", "max_tokens", "it must be a whole number"},
+		{chat(`"n":"2"`), 400, "", "n", "n is a string; it must be a whole number"},
+		{chat(`"seed":1e999`), 400, "", "seed", "it must be a whole number"},
 		{chat(`"max_completion_tokens":-2`), 400, "", "max_completion_tokens", "max_completion_tokens is -2"},
 		{chat(`"stop":[1]`), 400, "", "stop", "stop is a number; it must be a string"},
 		{chat(`"stop":""`), 400, "", "stop", "of some length"},
+		{chat(`"stop":5`), 400, "", "stop", "stop is a number; it must be a string or an array of strings"},
 		{chat(`"n":0`), 400, "", "n", "n is 0; it must lie between 1 and 128"},
+		{chat(`"logit_bias":{"1":1e39}`), 400, "", "logit_bias", "of 1 is 1e+39; it must be 3.4"},
 		{chat(`"logit_bias":{"x":1}`), 400, "", "logit_bias", `the key "x"`},
 		{chat(`"logit_bias":{"99999999":1}`), 400, "", "logit_bias", "for an id below"},
 		{chat(`"top_logprobs":2`), 400, "", "top_logprobs", "needs logprobs"},
@@ -238,6 +242,43 @@ func TestRequestIsMisunderstood(t *testing.T) {
 	}
 }
 
+func TestPackedBodyIsTakenForJSON(t *testing.T) {
+	s := newServer(t)
+	for _, path := range []string{"/v1/chat/completions", "/v1/messages", "/v1/responses"} {
+		w := ask(s, "POST", path, "\x1f\x8b", "Content-Encoding", "gzip")
+		require.Equal(t, http.StatusUnsupportedMediaType, w.Code)
+		require.Equal(t, "identity", w.Header().Get("Accept-Encoding"))
+		require.Contains(t, w.Body.String(), `Content-Encoding is \"gzip\"`)
+	}
+	w := ask(s, "POST", "/v1/chat/completions", `{"max_tokens":1,`+hello+`}`, "Content-Encoding", "identity")
+	require.Equal(t, http.StatusOK, w.Code)
+}
+
+func TestByteOrderMarkIsNoJSON(t *testing.T) {
+	w := ask(newServer(t), "POST", "/v1/chat/completions", "\ufeff"+`{"max_tokens":1,`+hello+`}`)
+	require.Equal(t, http.StatusOK, w.Code, w.Body.String())
+}
+
+// Each API has a field of its own for a format, and is asked for those of others too.
+func TestFormatIsIgnoredByAnotherAPI(t *testing.T) {
+	s := newServer(t)
+	for path, body := range map[string]string{
+		"/v1/chat/completions":      hello,
+		"/v1/completions":           `"prompt":"Hello"`,
+		"/v1/responses":             `"input":"Hello"`,
+		"/v1/messages":              `"max_tokens":1,` + hello,
+		"/v1/messages/count_tokens": hello,
+	} {
+		for _, c := range new(constraints).all() {
+			w := ask(s, "POST", path, `{`+body+`,"`+c.name+`":{"type":"json_object"}}`)
+			require.Equal(t, http.StatusBadRequest, w.Code, path)
+			require.Contains(t, w.Body.String(), c.name+" is not supported", path)
+			w = ask(s, "POST", path, `{"`+c.name+`":null,"response_format":{"type":"text"},`+body+`}`)
+			require.Equal(t, http.StatusOK, w.Code, w.Body.String())
+		}
+	}
+}
+
 func TestFieldThatMeansNothingIsRefused(t *testing.T) {
 	s := newServer(t)
 	for _, fields := range []string{
@@ -245,6 +286,7 @@ func TestFieldThatMeansNothingIsRefused(t *testing.T) {
 		`"response_format":{"type":"text"},"format":"","grammar":null,"stream_options":null,"tools":null,"tool_choice":null`,
 		`"temperature":null,"top_p":null,"n":null,"stop":null,"seed":null,"max_tokens":null,"logit_bias":null`,
 		`"tools":[{"type":"web_search"},{"type":"code_interpreter","container":{}}],"tool_choice":"auto"`,
+		`"n":1.0,"max_completion_tokens":2.0,"top_k":-1.0,"seed":9223372036854775807`,
 		`"modalities":["text"],"max_tokens":-1,"max_completion_tokens":2,"stop":["a","b","c","d","e","f"]`,
 		`"chat_template_kwargs":{"enable_thinking":false,"more":1},"reasoning_effort":"low","parallel_tool_calls":false`,
 	} {
@@ -269,6 +311,8 @@ func TestUnknownPathIsNoJSON(t *testing.T) {
 		{"POST", "/v1/chat%2fcompletions", 404, "did you mean /v1/chat/completions?"},
 		{"GET", "/v1/models/../../health", 404, "did you mean /health?"},
 		{"GET", "/v1/chat/completions", 405, "/v1/chat/completions takes POST, not GET"},
+		{"GET", "/v1/models/org%2fother", 404, "there is no model org/other here, only glm4-demo"},
+		{"GET", "/v1/models%2fother", 404, "did you mean /v1/models/other?"},
 		{"GET", "/v1/models/other", 404, "there is no model other here, only glm4-demo"},
 	} {
 		w := ask(s, c.method, c.path, "{}")
@@ -281,11 +325,22 @@ func TestUnknownPathIsNoJSON(t *testing.T) {
 	}
 }
 
+func TestAnthropicsClientGetsAnotherAPIsError(t *testing.T) {
+	s := newServer(t)
+	for _, path := range []string{"/v1/messages/", "/v1/messages/batches"} {
+		w := ask(s, "POST", path, "{}")
+		require.Equal(t, 404, w.Code)
+		require.Contains(t, w.Body.String(), `"type":"not_found_error"`, path)
+	}
+}
+
 func TestModelsAndHealth(t *testing.T) {
 	s := newServer(t, func(o *Options) { o.Model = "org/glm4" })
 	one := `{"id":"org/glm4","object":"model","created":1,"owned_by":"glm4-metal"}`
 	require.JSONEq(t, `{"object":"list","data":[`+one+`]}`, masked(ask(s, "GET", "/v1/models", "").Body.String()))
-	require.JSONEq(t, one, masked(ask(s, "GET", "/v1/models/org/glm4", "").Body.String()))
+	for _, path := range []string{"/v1/models/org/glm4", "/v1/models/org%2Fglm4"} { // the latter is openai-node's
+		require.JSONEq(t, one, masked(ask(s, "GET", path, "").Body.String()))
+	}
 	require.JSONEq(t, `{"status":"ok","model":"org/glm4","loaded":false}`, ask(s, "GET", "/health", "").Body.String())
 	require.NoError(t, s.Load(t.Context()))
 	require.JSONEq(t, `{"status":"ok","model":"org/glm4","loaded":true}`, ask(s, "GET", "/health", "").Body.String())
@@ -334,7 +389,9 @@ func TestTokensComeBackOtherwise(t *testing.T) {
 		_, _, message := errorOf(t, ask(s, "POST", "/tokenize", body))
 		require.Contains(t, message, wants)
 	}
-	for body, wants := range map[string]string{`{}`: "tokens must be", `{"tokens":[-1]}`: "tokens[0] is -1"} {
+	for body, wants := range map[string]string{
+		`{}`: "tokens must be", `{"tokens":[-1]}`: "tokens[0] is -1", `{"tokens":[1,null]}`: "tokens must be",
+	} {
 		_, _, message := errorOf(t, ask(s, "POST", "/detokenize", body))
 		require.Contains(t, message, wants)
 	}

@@ -21,19 +21,21 @@ const (
 type eventStream struct {
 	ping func() (event string, data any)
 
-	mu     sync.Mutex // pings come from another goroutine
-	w      http.ResponseWriter
-	buffer bytes.Buffer
-	timer  *time.Timer
-	sent   bool
-	closed bool
-	err    error // of the first write that failed
+	mu      sync.Mutex // pings come from another goroutine
+	w       http.ResponseWriter
+	buffer  bytes.Buffer
+	encoder *json.Encoder // to the buffer
+	timer   *time.Timer
+	sent    bool
+	closed  bool
+	err     error // of the first write that failed
 }
 
 // newEventStream begins a stream; nothing is written yet. While nothing is sent for pingEvery, what ping gives is, or
 // with a nil ping a comment. So it is called when the request is known to be good: the first ping sends the headers.
 func newEventStream(w http.ResponseWriter, ping func() (event string, data any)) *eventStream {
 	s := &eventStream{w: w, ping: ping}
+	s.encoder = newEncoder(&s.buffer)
 	s.mu.Lock() // the timer may be quicker than its assignment
 	defer s.mu.Unlock()
 	s.timer = time.AfterFunc(pingEvery, s.keepAlive)
@@ -49,8 +51,17 @@ func (s *eventStream) send(event string, data any) error {
 
 func (s *eventStream) sendLocked(event string, data any) error {
 	s.begin(event)
-	if err := encodeJSON(&s.buffer, data); err != nil { // ends the line
+	f, framed := data.(*framedText)
+	if framed {
+		s.buffer.Write(f.before)
+		data = &f.text
+	}
+	if err := s.encoder.Encode(data); err != nil { // ends the line
 		return err
+	}
+	if framed {
+		s.buffer.Truncate(s.buffer.Len() - 1)
+		s.buffer.Write(f.after) // ends it, too
 	}
 	return s.end("\n")
 }
@@ -143,9 +154,35 @@ func (s *eventStream) close() {
 	s.timer.Stop()
 }
 
-// encodeJSON writes a value and a newline, with < and > as they are: no browser takes it for HTML.
-func encodeJSON(b *bytes.Buffer, data any) error {
+// encodeJSON writes a value and a newline.
+func encodeJSON(b *bytes.Buffer, data any) error { return newEncoder(b).Encode(data) }
+
+// newEncoder is for values with < and > as they are: no browser takes them for HTML.
+func newEncoder(b *bytes.Buffer) *json.Encoder {
 	e := json.NewEncoder(b)
 	e.SetEscapeHTML(false)
-	return e.Encode(data)
+	return e
+}
+
+// frame is the JSON of events that differ in one text only. Most of what a token costs the server would go into the
+// rest of its event.
+type frame struct{ before, after []byte }
+
+// framedText is an event in a frame.
+type framedText struct {
+	*frame
+	text string
+}
+
+// event is that of a text, as whole makes it.
+func (f *frame) event(text string, whole func(text string) any) any {
+	if f.before == nil {
+		var b bytes.Buffer
+		mark := newID("")
+		if encodeJSON(&b, whole(mark)) != nil {
+			return whole(text) // whose error is told where it is sent
+		}
+		f.before, f.after, _ = bytes.Cut(b.Bytes(), []byte(`"`+mark+`"`))
+	}
+	return &framedText{f, text}
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/glm4-metal/glm4-metal/model"
 )
 
 // slowWriter is a reader that takes as long for each write, or does not take it in time.
@@ -125,6 +127,28 @@ func TestReaderThatGoesIsTheServersError(t *testing.T) {
 			require.Contains(t, log.String(), "code=cancelled", path)
 		}
 	})
+}
+
+func TestFramedEventDiffersFromAWholeOne(t *testing.T) {
+	c := chatWriter{head: head{Model: `a "model"`}, choices: make([]chatChoice, 1)}
+	for _, text := range []string{"a", `"\`, "<b>&", "line\n\ttab", "\u2028 你好 😀", "half \xe4\xbd", "\x00"} {
+		for _, e := range []model.Event{{Text: text}, {Reasoning: text}} {
+			write := func(data any) string {
+				w := httptest.NewRecorder()
+				s := newEventStream(w, nil)
+				defer s.close()
+				require.NoError(t, s.send("", data))
+				return w.Body.String()
+			}
+			framed := c.textChunk(0, e)
+			require.IsType(t, &framedText{}, framed)
+			delta := deltaJSON{Content: &text}
+			if e.Text == "" {
+				delta = deltaJSON{Reasoning: text}
+			}
+			require.Equal(t, write(c.chunk(chatChunkChoice{Delta: delta})), write(framed))
+		}
+	}
 }
 
 // plainWriter can neither flush nor keep deadlines.

@@ -96,22 +96,40 @@ type constraints struct {
 	StructuredOutputs json.RawMessage `json:"structured_outputs"`
 }
 
+type constraint struct {
+	name string
+	data *json.RawMessage
+}
+
+func (c *constraints) all() []constraint {
+	return []constraint{
+		{"response_format", &c.ResponseFormat}, {"format", &c.Format}, {"json_schema", &c.JSONSchema},
+		{"grammar", &c.Grammar}, {"guided_json", &c.GuidedJSON}, {"guided_regex", &c.GuidedRegex},
+		{"guided_choice", &c.GuidedChoice}, {"guided_grammar", &c.GuidedGrammar},
+		{"structured_outputs", &c.StructuredOutputs},
+	}
+}
+
 // check refuses them by name: an answer that ignores them is worse than none.
 func (c *constraints) check() error {
-	for _, f := range []struct {
-		name string
-		data json.RawMessage
-	}{
-		{"response_format", c.ResponseFormat}, {"format", c.Format}, {"json_schema", c.JSONSchema},
-		{"grammar", c.Grammar}, {"guided_json", c.GuidedJSON}, {"guided_regex", c.GuidedRegex},
-		{"guided_choice", c.GuidedChoice}, {"guided_grammar", c.GuidedGrammar},
-		{"structured_outputs", c.StructuredOutputs},
-	} {
-		if err := plainText(f.name, f.data); err != nil {
+	for _, f := range c.all() {
+		if err := plainText(f.name, *f.data); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// refuseConstraints is check for a request that is read field by field. Its API has other fields for a format, but
+// clients take those that they know from elsewhere.
+func refuseConstraints(o object) {
+	var c constraints
+	for _, f := range c.all() {
+		*f.data = o.get(f.name).raw
+	}
+	if err := c.check(); err != nil && o.body.err == nil {
+		o.body.err = err
+	}
 }
 
 // plainText refuses a format of answers that is not plain text.
