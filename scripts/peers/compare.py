@@ -1,12 +1,17 @@
 """Measures engines in turns, appends a row for each and each test to the machine's results, and prints the ratios.
 
 `run` beside this file calls it. A round is one process of each engine, which loads its model, warms up and measures
-each test once. A row is of all rounds. Ratios are taken within a round, then their median over the rounds, so that what
-slows a whole round down cancels.
+each test once, or as often as -r says. A row is of all rounds. Ratios are taken within a round, then their median over
+the rounds, so that what slows a whole round down cancels.
 
 On a CPU the depth of 4096 takes most of a round: each engine fills its cache once a process, at about 20 tokens a
 second, so that a round of two engines takes about 15 minutes with it and 5 without (-d 0). mlx-lm takes 8 seconds a
 token, no list of lengths and no depth: --engines ours llama.cpp mlx -p 8 -n 16 -d 0 --rounds 1
+
+With --steps, prompts of few tokens behind 64 are measured, each of which is one step that ends with the logits of its
+last token. The table has milliseconds, and as limit the larger of reading the weights once and computing, from what
+ours probes in the same round: what limit_ts of its row says, which adds attention and the launches of ops. A round of
+both engines takes about 2 minutes. GLM4_CPU=avx2 in the environment is obeyed by ours, and its rows name the path.
 """
 
 import argparse
@@ -26,15 +31,21 @@ HERE = Path(__file__).parent
 NAMES = {"ours": "glm4-metal", "llama.cpp": "llama.cpp", "mlx": "mlx-lm"}
 BUSY = 0.05  # share of the machine that others may take, as in bench; engines with barriers suffer most
 
+# What is measured by default: without and with --steps.
+DEFAULTS = {
+    False: {"rounds": 3, "r": 1, "p": "512", "n": "128", "d": "0,4096"},
+    True: {"rounds": 7, "r": 3, "p": "1,2,3,4,6,8,12,16,32", "n": "0", "d": "64"},
+}
+
 # The fields of a row are those of bench/row.go.
 MACHINE = ["system", "cpu_info", "gpu_info", "cores", "memory", "power", "thermal"]
 MODEL = ["model_filename", "model_type", "model_size", "model_n_params"]
 MEDIANS = ["ttft_ns", "load_ns", "joules_per_token"]
-MEDIANS += ["bandwidth", "product_ops", "attention_ops", "launch_ns", "limit_ts"]
+LIMITS = {"bandwidth": 0, "product_ops": 0, "attention_ops": 0, "launch_ns": 0, "limit_ts": 0, "limit": ""}
 
 
 def command(engine, args):
-    lengths = ["-p", args.p, "-n", args.n, "-d", args.d, "-r", "1", "-o", "jsonl"]
+    lengths = ["-p", args.p, "-n", args.n, "-d", args.d, "-r", str(args.r), "-o", "jsonl"]
     match engine:
         case "ours":
             return [args.ours, "bench", args.checkpoint, "--backend", "cpu", *lengths]
@@ -152,6 +163,9 @@ def join(rows):
     for key in MEDIANS:
         median = statistics.median(r.get(key, 0) for r in rows)
         row[key] = round(median) if key.endswith("_ns") else median
+    # All of the round with the median limit, as that follows from the others.
+    by_limit = sorted(rows, key=lambda r: (r.get("limit_ts", 0), r.get("bandwidth", 0)))
+    row |= {key: by_limit[(len(rows) - 1) // 2].get(key, unknown) for key, unknown in LIMITS.items()}
     row["of_limit"] = row["median_ts"] / row["limit_ts"] if row["limit_ts"] else 0
     warnings = dict.fromkeys(w for r in rows for w in r.get("warning", "").split("; ") if not w.startswith("busy:"))
     if row["others"] > BUSY:
@@ -167,11 +181,22 @@ def name(test):
     return "+".join(parts) + f" @ d{depth}" * (depth > 0)
 
 
-def span(values):
+def span(values, digits=2):
     """Median, and lowest to highest."""
+    median = f"{statistics.median(values):.{digits}f}"
     if len(values) == 1:
-        return f"{values[0]:.2f}"
-    return f"{statistics.median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
+        return median
+    return f"{median} ({min(values):.{digits}f}–{max(values):.{digits}f})"
+
+
+def median_ns(row):
+    """Of the repetitions in a process."""
+    return statistics.median(row["samples_ns"])
+
+
+def ratios(rounds, engine, test):
+    """How many times as fast ours was in each round."""
+    return [median_ns(r[engine][test]) / median_ns(r["ours"][test]) for r in rounds]
 
 
 def table(rows, rounds):
@@ -181,14 +206,41 @@ def table(rows, rounds):
         "|---|---|---|---|---|---|---|",
     ]
     for (engine, test), row in rows.items():
-        ratios = ""
-        if engine != "ours":
-            # Each round has one sample of each.
-            ratios = span([r[engine][test]["samples_ns"][0] / r["ours"][test]["samples_ns"][0] for r in rounds])
+        faster = "" if engine == "ours" else span(ratios(rounds, engine, test))
         limit = f"{row['of_limit']:.2f} ({row['limit']})" if row["of_limit"] else ""
-        lines.append(f"| {name(test)} | {row['engine']} | {span(row['samples_ts'])} | {ratios} | {limit} "
+        lines.append(f"| {name(test)} | {row['engine']} | {span(row['samples_ts'])} | {faster} | {limit} "
                      f"| {row['peak_memory']:.1f} | {row['others']:.0%} |")
     return "\n".join(lines)
+
+
+def steps_table(rows, rounds):
+    """The same of steps of few tokens."""
+    peers = sorted({engine for engine, _ in rows} - {"ours"})
+    titles = ["n", "ours, ms", *(title for p in peers for title in (f"{NAMES[p]}, ms", "speed, ours ÷ it")),
+              "limit, ms", "of the limit"]
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    medians = {}
+    for test in sorted(rounds[0]["ours"]):
+        row = rows["ours", test]
+        cells = [str(test[0]), span([x / 1e6 for x in row["samples_ns"]], 1)]
+        for p in peers:
+            cells += [span([x / 1e6 for x in rows[p, test]["samples_ns"]], 1), span(ratios(rounds, p, test))]
+        cells.append(f"{1e3 * test[0] / row['limit_ts']:.1f} ({row['limit']})")
+        cells.append(span([r["ours"][test]["of_limit"] for r in rounds]))
+        lines.append(f"| {' | '.join(cells)} |")
+        medians[test[0]] = median_ns(row) / 1e6
+    return "\n".join([*lines, "", monotone(medians)])
+
+
+def monotone(medians):
+    """Says whether more tokens never take less time. medians are milliseconds by ascending tokens."""
+    longest, falls = next(iter(medians)), []
+    for n, ms in medians.items():
+        if ms < medians[longest]:
+            falls.append(f"{n} tokens take {ms:.1f} ms, {longest} take {medians[longest]:.1f}")
+        else:
+            longest = n
+    return f"Ours is not monotone in n: {'; '.join(falls)}." if falls else "Ours is monotone in n."
 
 
 def finish(rounds, args):
@@ -198,7 +250,14 @@ def finish(rounds, args):
     lines = "".join(json.dumps(row) + "\n" for row in rows.values())
     subprocess.run([args.record, "-dir", args.results], input=lines, text=True, check=True)
     print(f"\nMedian of {len(rounds)} rounds in turns, lowest and highest in brackets; ratios within a round.\n")
-    print(table(rows, rounds))
+    if not args.steps:
+        print(table(rows, rounds))
+        return
+    print(steps_table(rows, rounds))
+    for engine in args.engines:
+        row = next(row for (of, _), row in rows.items() if of == engine)
+        device = f" on {row['device']}" if engine == "ours" else ""
+        print(f"{row['engine']} {row['build_commit']}{device}: others took {row['others']:.0%} of the machine.")
 
 
 def main():
@@ -210,16 +269,23 @@ def main():
     parser.add_argument("--llama-bench", type=Path, required=True)
     parser.add_argument("--llama-version", required=True, help="what to call it")
     parser.add_argument("--engines", nargs="+", choices=list(NAMES), default=["ours", "llama.cpp"])
-    parser.add_argument("--rounds", type=int, default=3, help="(default 3)")
-    parser.add_argument("-p", default="512", help="tokens of the prompt, or a list with commas (default 512)")
-    parser.add_argument("-n", default="128", help="tokens to generate, or a list (default 128)")
-    parser.add_argument("-d", default="0,4096", help="tokens in the cache before either, or a list (default 0,4096)")
+    parser.add_argument("--steps", action="store_true", help="the table of few tokens; its defaults stand second below")
+    parser.add_argument("--rounds", type=int, help="(default 3; 7)")
+    parser.add_argument("-r", type=int, help="repetitions in a round, of which the median counts (default 1; 3)")
+    parser.add_argument("-p", help="tokens of the prompt, or a list with commas (default 512; 1 to 32)")
+    parser.add_argument("-n", help="tokens to generate, or a list (default 128; 0)")
+    parser.add_argument("-d", help="tokens in the cache before either, or a list (default 0,4096; 64)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of ours and llama.cpp")
     parser.add_argument("--wait", type=int, default=60, help="seconds to wait at most for a quiet machine")
     parser.add_argument("--results", type=Path, required=True, help="folder of the machines' results")
     args = parser.parse_args()
-    if args.rounds < 1 or args.threads < 1:
-        parser.error("--rounds and --threads must be 1 or more")
+    for key, value in DEFAULTS[args.steps].items():
+        if getattr(args, key) is None:
+            setattr(args, key, value)
+    if min(args.rounds, args.r, args.threads) < 1:
+        parser.error("--rounds, -r and --threads must be 1 or more")
+    if args.steps and (args.n != "0" or not args.d.isdigit() or "mlx" in args.engines):
+        parser.error("--steps takes no -n but 0, one depth, and not mlx")
     if "ours" not in args.engines:
         parser.error("--engines lacks ours, which tells of the machine")
     if "mlx" in args.engines and not (args.p.isdigit() and args.n.isdigit() and int(args.n) > 1 and args.d == "0"):
@@ -232,7 +298,7 @@ def main():
             for engine in args.engines[:: -1 if i % 2 else 1]:
                 done[engine] = measure(engine, args)
                 for test, r in done[engine].items():
-                    tokens_ns = sum(test[:2]) / r["samples_ns"][0]
+                    tokens_ns = sum(test[:2]) / median_ns(r)
                     print(f"round {i + 1}: {engine} {name(test)} {1e9 * tokens_ns:.2f} tok/s", file=sys.stderr)
             for engine in args.engines:
                 if engine != "ours":

@@ -1,9 +1,9 @@
-"""Writes a GGUF file of the shapes in a GLM-4 config.json, every matrix in Q4_0, with random weights.
+"""Writes a GGUF file of the shapes and the vocabulary of a GLM-4 checkpoint, every matrix in Q4_0, with random weights.
 
-    python write_gguf.py CONFIG.json OUT.gguf [--seed N]
+    python write_gguf.py CHECKPOINT OUT.gguf [--seed N]
 
-It has the names and shapes that llama.cpp's converter gives a Glm4ForCausalLM, quantised as `llama-quantize --pure
-... Q4_0` does: token embedding and output too. There is no vocabulary, so it takes and gives ids only.
+It has the names, shapes and tokens that llama.cpp's converter gives a Glm4ForCausalLM, quantised as `llama-quantize
+--pure ... Q4_0` does: token embedding and output too. Of CHECKPOINT, config.json and tokenizer.json are read.
 """
 
 import argparse
@@ -64,7 +64,26 @@ def vector(name, shape, rng):
     return rng.normal(mean, deviation, shape).astype(np.float32)
 
 
-def write(config, path, seed):
+def add_vocabulary(w, tokenizer, size):
+    """As Glm4Model.set_vocab of llama.cpp's converter has it. Ids that no token has are unused."""
+    tokens = [f"[PAD{i}]" for i in range(size)]
+    types = [gguf.TokenType.UNUSED] * size
+    for token, i in tokenizer["model"]["vocab"].items():
+        tokens[i], types[i] = token, gguf.TokenType.NORMAL
+    added = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
+    for token, i in added.items():
+        tokens[i], types[i] = token, gguf.TokenType.CONTROL
+    w.add_tokenizer_model("gpt2")
+    w.add_tokenizer_pre("glm4")
+    w.add_token_list(tokens)
+    w.add_token_types(types)
+    w.add_token_merges([" ".join(pair) for pair in tokenizer["model"]["merges"]])
+    for add in (w.add_bos_token_id, w.add_eos_token_id, w.add_unk_token_id):
+        add(added["<|endoftext|>"])
+    w.add_eot_token_id(added["<|user|>"])
+
+
+def write(config, tokenizer, path, seed):
     rng = np.random.default_rng(seed)
     w = gguf.GGUFWriter(path, "glm4")
     w.add_name("random GLM-4")
@@ -82,7 +101,7 @@ def write(config, path, seed):
     w.add_rope_freq_base(config["rope_theta"])
     w.add_layer_norm_rms_eps(config["rms_norm_eps"])
     w.add_vocab_size(config["vocab_size"])
-    w.add_tokenizer_model("none")
+    add_vocabulary(w, tokenizer, config["vocab_size"])
     every = list(tensors(config))
     for name, shape in every:
         if len(shape) == 2:
@@ -101,15 +120,16 @@ def write(config, path, seed):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path)
+    parser.add_argument("checkpoint", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    config = json.loads(args.config.read_text())
+    config, tokenizer = (json.loads((args.checkpoint / f"{name}.json").read_text()) for name in ("config", "tokenizer"))
     if config.get("model_type") != "glm4":
-        sys.exit(f"write_gguf.py: {args.config}: model_type is {config.get('model_type')!r}; it must be 'glm4'")
+        sys.exit(f"write_gguf.py: {args.checkpoint / 'config.json'}: model_type is {config.get('model_type')!r}; "
+                 "it must be 'glm4'")
     partial = args.out.with_name(args.out.name + ".partial")
-    write(config, partial, args.seed)
+    write(config, tokenizer, partial, args.seed)
     os.replace(partial, args.out)
 
 
