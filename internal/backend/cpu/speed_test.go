@@ -305,6 +305,9 @@ func BenchmarkSteps(b *testing.B) {
 	l := newLayers(b, count, pos+32, 32)
 	l.step(pos, 32)
 	seconds := make([][]float64, len(tokens))
+	for i := range seconds {
+		seconds[i] = make([]float64, 0, 1<<12)
+	}
 	b.ReportAllocs()
 	for b.Loop() {
 		for i, n := range tokens {

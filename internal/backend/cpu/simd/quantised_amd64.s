@@ -44,6 +44,7 @@ group4:
 	ZERO8
 	MOVQ size+72(FP), DI
 
+	PCALIGN $64
 columns4:
 	VMOVDQU (R11), Y12
 	VMOVDQU 32(R11), Y13
@@ -85,6 +86,7 @@ group8:
 	ZERO8
 	MOVQ size+72(FP), DI
 
+	PCALIGN $64
 columns8:
 	VMOVDQU (R11), Y12
 	VMOVDQU 32(R11), Y13
@@ -281,6 +283,7 @@ nextgroup:
 	ZERO8
 	MOVQ size+80(FP), CX
 
+	PCALIGN $64
 pairs:
 	PAIR(0)
 	PAIR(1)
