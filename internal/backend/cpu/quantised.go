@@ -83,7 +83,8 @@ func (m *matrix) multiplyGEMVs(w *worker, in *input, lo, hi int, tile []float32)
 				m.scaleColumns(w, scale[i*half:(i+1)*half], m.Scales, first)
 				m.scaleColumns(w, scale[groups*step+i*half:][:half], m.Biases, first)
 			}
-			k.GEMVs(&y[0], data[0], data[1], stride, &in.q[begin*(m.Cols+in.pad)], &in.scale[begin*groups], &in.sum[begin*groups],
+			k.GEMVs(&y[0], data[0], data[1], stride,
+				&in.q[begin*(m.Cols+in.pad)], &in.scale[begin*groups], &in.sum[begin*groups],
 				&scale[0], &scale[groups*step], half*4, groups, m.GroupSize, end-begin)
 			for t := begin; t < end; t++ {
 				to, sums := tile[t*rows+r-lo:(t+1)*rows], y[(t-begin)*step:]

@@ -21,6 +21,24 @@ func simdPaths(t *testing.T, test func(t *testing.T, b, plain *bench)) {
 	}
 }
 
+// productLeavesPlainGo multiplies n tokens with a matrix, on memory that ends or begins at a guard page.
+func productLeavesPlainGo(t *testing.T, b, plain *bench, data backend.MatrixData, n int, front bool) {
+	data.Data, data.Scales = backendtest.At(t, data.Data, front), backendtest.At(t, data.Scales, front)
+	data.Biases = backendtest.At(t, data.Biases, front)
+	m, err := b.d.NewMatrix(data)
+	require.NoError(t, err)
+	p, err := plain.d.NewMatrix(data)
+	require.NoError(t, err)
+	x := backendtest.At(t, b.floats(n*data.Cols), front)
+	y, want := backendtest.At(t, make([]float32, n*data.Rows), front), make([]float32, n*data.Rows)
+	b.s.Out(buffer(y), buffer(x), m, n)
+	plain.s.Out(buffer(want), buffer(x), p, n)
+	b.run()
+	plain.run()
+	backendtest.Close(t, backendtest.Doubles(want), y, 2*b.loss(data.Format), "%v in groups of %d with %v scales, %dx%d, "+
+		"%d tokens", data.Format, data.GroupSize, data.ScaleFormat, data.Rows, data.Cols, n)
+}
+
 func TestSIMDProductLeavesPlainGoOrItsMemory(t *testing.T) {
 	type shape struct {
 		rows, cols int
@@ -52,32 +70,18 @@ func TestSIMDProductLeavesPlainGoOrItsMemory(t *testing.T) {
 	}
 	simdPaths(t, func(t *testing.T, b, plain *bench) {
 		for i, c := range shapes {
-			front := i%2 == 1
 			m, _ := b.matrix(c.rows, c.cols, c.format, c.group, c.scales)
 			data := m.(*matrix).MatrixData
 			if c.format.Quantised() { // as large as each other, so that the codes decide the sums and few cancel
 				data.Scales = backendtest.Encode(b.floats(len(data.Scales)*8/c.scales.Bits()), c.scales)
 				data.Biases = backendtest.Encode(b.floats(len(data.Biases)*8/c.scales.Bits()), c.scales)
 			}
-			data.Data, data.Scales = backendtest.At(t, data.Data, front), backendtest.At(t, data.Scales, front)
-			data.Biases = backendtest.At(t, data.Biases, front)
-			m, err := b.d.NewMatrix(data)
-			require.NoError(t, err)
-			p, err := plain.d.NewMatrix(data)
-			require.NoError(t, err)
 			tokens := []int{1, 2, 3, 4, 5, 11}
 			if c.group == 0 {
 				tokens = append(tokens, widenTokens+3)
 			}
 			for _, n := range tokens {
-				x := backendtest.At(t, b.floats(n*c.cols), front)
-				y := backendtest.At(t, make([]float32, n*c.rows), front)
-				want := make([]float32, n*c.rows)
-				b.s.Out(buffer(y), buffer(x), m, n)
-				plain.s.Out(buffer(want), buffer(x), p, n)
-				b.run()
-				plain.run()
-				backendtest.Close(t, backendtest.Doubles(want), y, 2*b.loss(c.format), "%+v with %d tokens", c, n)
+				productLeavesPlainGo(t, b, plain, data, n, i%2 == 1)
 			}
 		}
 	})
@@ -101,23 +105,9 @@ func TestSIMDProductOfSomeTokensLeavesPlainGoOrItsMemory(t *testing.T) {
 	simdPaths(t, func(t *testing.T, b, plain *bench) {
 		for i, c := range shapes {
 			for n := 1; n <= 40; n++ {
-				front, rows, cols := (i+n)%2 == 1, []int{8, 9, 16, 23, 45}[n%5], c.cols[n%len(c.cols)]
+				rows, cols := []int{8, 9, 16, 23, 45}[n%5], c.cols[n%len(c.cols)]
 				m, _ := b.matrix(rows, cols, c.format, c.group, backend.BF16)
-				data := m.(*matrix).MatrixData
-				data.Data, data.Scales = backendtest.At(t, data.Data, front), backendtest.At(t, data.Scales, front)
-				data.Biases = backendtest.At(t, data.Biases, front)
-				m, err := b.d.NewMatrix(data)
-				require.NoError(t, err)
-				p, err := plain.d.NewMatrix(data)
-				require.NoError(t, err)
-				x := backendtest.At(t, b.floats(n*cols), front)
-				y, want := backendtest.At(t, make([]float32, n*rows), front), make([]float32, n*rows)
-				b.s.Out(buffer(y), buffer(x), m, n)
-				plain.s.Out(buffer(want), buffer(x), p, n)
-				b.run()
-				plain.run()
-				backendtest.Close(t, backendtest.Doubles(want), y, 2*b.loss(c.format), "%v in groups of %d, %dx%d, %d tokens",
-					c.format, c.group, rows, cols, n)
+				productLeavesPlainGo(t, b, plain, m.(*matrix).MatrixData, n, (i+n)%2 == 1)
 			}
 		}
 	})

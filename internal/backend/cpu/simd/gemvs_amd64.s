@@ -143,7 +143,7 @@ inside:                  \
 	SUBQ $32, DI           \
 	JNZ  turn              \
 	JOINS                  \
-	MOVQ count+96(FP), DI \
+	MOVQ count+96(FP), DI  \
 	LEAQ (R12)(DI*4), R12  \
 	LEAQ (R13)(DI*4), R13  \
 	ADDQ $32, AX           \
@@ -155,52 +155,45 @@ inside:                  \
 
 // GEMVS keeps in others-8(SP) how many bytes of a block are other tokens'.
 #define GEMVS(COLUMNS) \
-	MOVQ y+0(FP), R15       \
-	MOVQ w+8(FP), SI        \
-	MOVQ stride+24(FP), DX  \
-	MOVQ x+32(FP), R11      \
-	MOVQ scale+40(FP), R12  \
-	MOVQ sum+48(FP), R13    \
-	MOVQ wscale+56(FP), AX  \
-	MOVQ wbias+64(FP), BX   \
-	MOVQ groups+80(FP), CX  \
-	EIGHTROWS               \
-	LEAQ (SI)(DX*8), SI     \
+	MOVQ y+0(FP), R15      \
+	MOVQ w+8(FP), SI       \
+	MOVQ stride+24(FP), DX \
+	MOVQ x+32(FP), R11     \
+	MOVQ scale+40(FP), R12 \
+	MOVQ sum+48(FP), R13   \
+	MOVQ wscale+56(FP), AX \
+	MOVQ wbias+64(FP), BX  \
+	MOVQ groups+80(FP), CX \
+	EIGHTROWS              \
+	LEAQ (SI)(DX*8), SI    \
 	MOVQ count+96(FP), DI  \
-	DECQ DI                 \
-	SHLQ $8, DI             \
-	MOVQ DI, others-8(SP)   \
-	VPXOR Y0, Y0, Y0        \
+	DECQ DI                \
+	SHLQ $8, DI            \
+	MOVQ DI, others-8(SP)  \
+	VPXOR Y0, Y0, Y0       \
 	MOVQ count+96(FP), R14 \
-	MOVQ R15, DI            \
-clear:                    \
-	VMOVDQU Y0, (DI)        \
-	ADDQ $32, DI            \
-	DECQ R14                \
-	JNZ  clear              \
+	MOVQ R15, DI           \
+clear:                   \
+	VMOVDQU Y0, (DI)       \
+	ADDQ $32, DI           \
+	DECQ R14               \
+	JNZ  clear             \
 	MOVQ count+96(FP), DI  \
-	MOVQ $4, R14            \
-	CMPQ DI, $5             \
-	JEQ  five               \
-	JGT  more               \
-	CMPQ DI, $3             \
-	JEQ  three              \
-	JGT  four               \
+	MOVQ $4, R14           \
+	FEWTOKENS              \
 	GROUPS(COLUMNS, TOKENS2, JOINS2, group2, turn2, inside2) \
-three:                    \
+three:                   \
 	GROUPS(COLUMNS, TOKENS3, JOINS3, group3, turn3, inside3) \
-four:                     \
+four:                    \
 	GROUPS(COLUMNS, TOKENS4, JOINS4, group4, turn4, inside4) \
-five:                     \
+five:                    \
 	GROUPS(COLUMNS, TOKENS5, JOINS5, group5, turn5, inside5) \
-more:                     \
-	CMPQ DI, $7             \
-	JEQ  seven              \
-	JGT  eight              \
+more:                    \
+	MORETOKENS             \
 	GROUPS(COLUMNS, TOKENS6, JOINS6, group6, turn6, inside6) \
-seven:                    \
+seven:                   \
 	GROUPS(COLUMNS, TOKENS7, JOINS7, group7, turn7, inside7) \
-eight:                    \
+eight:                   \
 	GROUPS(COLUMNS, TOKENS8, JOINS8, group8, turn8, inside8)
 
 // func gemvs4(y *float32, w, second *byte, stride int, x *int16, scale, sum, wscale, wbias *float32, half, groups, size,

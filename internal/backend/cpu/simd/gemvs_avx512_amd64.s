@@ -176,7 +176,7 @@ inside:                   \
 	MOVQ wbias+64(FP), BX      \
 	MOVL $0x0f0f0f0f, CX       \
 	VPBROADCASTD CX, Z31       \
-	MOVQ count+96(FP), CX     \
+	MOVQ count+96(FP), CX      \
 	VPXORD Z0, Z0, Z0          \
 clear:                       \
 	VMOVUPS Z0, (DI)           \
@@ -184,18 +184,13 @@ clear:                       \
 	DECQ CX                    \
 	JNZ  clear                 \
 	MOVQ groups+80(FP), CX     \
-	MOVQ count+96(FP), DI     \
+	MOVQ count+96(FP), DI      \
 	SHLQ $8, DI                \
 	SUBQ $64, DI               \
 	MOVQ DI, others-8(SP)      \
 	MOVQ $4, left-16(SP)       \
-	MOVQ count+96(FP), DI     \
-	CMPQ DI, $5                \
-	JEQ  five                  \
-	JGT  more                  \
-	CMPQ DI, $3                \
-	JEQ  three                 \
-	JGT  four                  \
+	MOVQ count+96(FP), DI      \
+	FEWTOKENS                  \
 	GROUPS(COLUMNS, SIZE, TOKENS2, JOINS2, group2, turn2, inside2) \
 three:                       \
 	GROUPS(COLUMNS, SIZE, TOKENS3, JOINS3, group3, turn3, inside3) \
@@ -204,9 +199,7 @@ four:                        \
 five:                        \
 	GROUPS(COLUMNS, SIZE, TOKENS5, JOINS5, group5, turn5, inside5) \
 more:                        \
-	CMPQ DI, $7                \
-	JEQ  seven                 \
-	JGT  eight                 \
+	MORETOKENS                 \
 	GROUPS(COLUMNS, SIZE, TOKENS6, JOINS6, group6, turn6, inside6) \
 seven:                       \
 	GROUPS(COLUMNS, SIZE, TOKENS7, JOINS7, group7, turn7, inside7) \

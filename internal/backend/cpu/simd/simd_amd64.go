@@ -14,8 +14,8 @@ const gemmAdds, dotsAdds = 12 * 16, 12 * 8
 // What GEMVs reads.
 const gemvs4Form, gemvs8Form = formSplit | formFourths, formSplit
 
-// The tokens that GEMVs takes at a time, and those that GEMV and, for 4 and 8 bits, GEMVs are the fastest for, as measured
-// on Zen 3.
+// The tokens that GEMVs takes at a time, and those that GEMV and, for 4 and 8 bits, GEMVs are the fastest for, as
+// measured on Zen 3.
 const gemvsTokens, gemvMost, gemvsMost, gemvsMost8 = 8, 1, 15, 14
 
 // The same for Dots.

@@ -115,3 +115,17 @@
 	PREFETCHT1 (24576+at)(SI) \
 	PREFETCHT1 (12288+at)(SI) \
 	PREFETCHT1 (4096+at)(SI)
+
+// FEWTOKENS and MORETOKENS go to the label of a count in DI; behind them are 2 and 6 tokens.
+#define FEWTOKENS \
+	CMPQ DI, $5 \
+	JEQ  five   \
+	JGT  more   \
+	CMPQ DI, $3 \
+	JEQ  three  \
+	JGT  four
+
+#define MORETOKENS \
+	CMPQ DI, $7 \
+	JEQ  seven  \
+	JGT  eight

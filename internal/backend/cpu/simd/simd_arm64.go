@@ -15,8 +15,8 @@ const gemmAdds, dotsAdds = 16 * 4, 16 * 4
 const gemvs4Form, gemvs8Form = formSplit, 0
 
 // The tokens that GEMVs takes at a time, and those that GEMV and, for 4 and 8 bits, GEMVs are the fastest for: counted,
-// not measured. The vector instructions that neither load nor store limit the kernels; neonDot executes so many for 256 codes in groups
-// of 64:
+// not measured. The vector instructions that neither load nor store limit the kernels; neonDot executes so many for 256
+// codes in groups of 64:
 //
 //	tokens          1    2    4    8   12   16
 //	4 bits  GEMV   68  136  272
