@@ -131,7 +131,7 @@
 group:                   \
 	ZERO8                  \
 	MOVQ size+88(FP), DI   \
-PCALIGN $64              \
+	PCALIGN $64            \
 turn:                    \
 	COLUMNS(TOKENS)        \
 	ADDQ $64, R11          \

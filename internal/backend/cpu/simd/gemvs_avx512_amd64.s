@@ -125,6 +125,7 @@ group:                    \
 	ZERO(Z6, Z14)           \
 	ZERO(Z7, Z15)           \
 	MOVQ size+88(FP), DI    \
+	PCALIGN $64             \
 turn:                     \
 	COLUMNS(TOKENS)         \
 	ADDQ $SIZE, R8          \

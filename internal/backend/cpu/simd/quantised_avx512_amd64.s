@@ -61,6 +61,7 @@ TEXT ·gemv4VNNI(SB), NOSPLIT, $0-80
 	JE   columns
 	SHRQ $1, R15
 
+	PCALIGN $64
 columns:
 	MOVQ R15, DI
 	CMPQ CX, R15
@@ -325,6 +326,7 @@ nextgroup:
 	VPXORD Z7, Z7, Z7
 	MOVQ size+80(FP), CX
 
+	PCALIGN $64
 pairs:
 	PAIR(0)
 	PAIR(1)
