@@ -169,7 +169,7 @@ const responsesChecks = {
     assert.equal((await openai.responses.retrieve(r.id)).output_text, r.output_text);
     await openai.responses.delete(r.id);
     await failure(OpenAI.NotFoundError, openai.responses.retrieve(r.id), r.id);
-    const e = await failure(OpenAI.NotFoundError, respond({ previous_response_id: r.id }), r.id);
+    const e = await failure(OpenAI.BadRequestError, respond({ previous_response_id: r.id }), r.id);
     assert.equal(e.code, "previous_response_not_found");
   },
   async errors() {

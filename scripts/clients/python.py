@@ -174,7 +174,7 @@ class Responses(Chat):
         assert valid(self.client.responses.retrieve(r.id)).to_dict() == r.to_dict()
         self.client.responses.delete(r.id)
         fails(openai.NotFoundError, lambda: self.client.responses.retrieve(r.id), r.id)
-        e = fails(openai.NotFoundError, lambda: self.create(previous_response_id=r.id), r.id)
+        e = fails(openai.BadRequestError, lambda: self.create(previous_response_id=r.id), r.id)
         assert e.code == "previous_response_not_found", e.body
 
     def errors(self):
