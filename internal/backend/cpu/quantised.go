@@ -65,24 +65,23 @@ func (m *matrix) multiplyGEMV(w *worker, in *input, lo, hi int, tile []float32) 
 	}
 }
 
-// multiplyGEMVs takes the tokens in passes, as alike as they can be, each of which reads all of the task's rows: the
-// tokens of one stay in the second-level cache.
+// multiplyGEMVs takes the tokens in passes while the rows are in a cache.
 func (m *matrix) multiplyGEMVs(w *worker, in *input, lo, hi int, tile []float32) {
 	k, rows, stride := m.quantisedKernels(), hi-lo, m.Cols*m.Format.Bits()/8
 	groups, step := m.Cols/m.GroupSize, m.kernels.GEMVsRows
 	half := groups * 8
 	scale := grow(&w.scale, 2*groups*step)
 	y := grow(&w.acc, k.GEMVsTokens*step)
-	for pass := range in.passes {
-		begin, end := in.pass(pass)
-		for r := lo; r < hi; r += step {
-			var data [2]*byte // of each eight rows
-			for i := range step / 8 {
-				first := min(r+8*i, m.Rows-8)
-				data[i] = &m.Data[first*stride]
-				m.scaleColumns(w, scale[i*half:(i+1)*half], m.Scales, first)
-				m.scaleColumns(w, scale[groups*step+i*half:][:half], m.Biases, first)
-			}
+	for r := lo; r < hi; r += step {
+		var data [2]*byte // of each eight rows
+		for i := range step / 8 {
+			first := min(r+8*i, m.Rows-8)
+			data[i] = &m.Data[first*stride]
+			m.scaleColumns(w, scale[i*half:(i+1)*half], m.Scales, first)
+			m.scaleColumns(w, scale[groups*step+i*half:][:half], m.Biases, first)
+		}
+		for pass := range in.passes {
+			begin, end := in.pass(pass)
 			k.GEMVs(&y[0], data[0], data[1], stride,
 				&in.q[begin*(m.Cols+in.pad)], &in.scale[begin*groups], &in.sum[begin*groups],
 				&scale[0], &scale[groups*step], half*4, groups, m.GroupSize, end-begin)

@@ -71,6 +71,17 @@ func TestQuantisedKernelsLeaveTheirMemory(t *testing.T) {
 	})
 }
 
+func TestFewTokensReadWeightsMoreThanOnce(t *testing.T) {
+	eachPath(t, func(t *testing.T, k *Kernels) {
+		for _, kq := range []*QuantisedKernels{&k.Q4, &k.Q8} {
+			require.Less(t, kq.GEMVMost, 2, "tokens that each read the weights")
+			require.GreaterOrEqual(t, kq.GEMVsMost, 8, "tokens that read them together")
+			require.Equal(t, 8, kq.GEMVsTokens, "those of a pass")
+		}
+		require.Greater(t, k.DotsMost, k.DotTokens, "tokens that read plain weights together")
+	})
+}
+
 // gemvsLeaveGEMV holds GEMVs against GEMV, for every number of tokens.
 func gemvsLeaveGEMV(t *testing.T, k *Kernels, kq *QuantisedKernels, w []byte, stride int, x []float32,
 	cols, groups, group int, wscale, wbias []float32, front bool) {
